@@ -1,0 +1,131 @@
+"""Load the settings: the file, then the environment, then the flags; the last one wins."""
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import msgspec
+
+from softswitch.errors import SettingsError
+from softswitch.settings.sections import Section, Settings
+
+PREFIX = "SOFTSWITCH_"
+"""What the name of an environment variable starts with: SOFTSWITCH_<SECTION>_<KEY>."""
+
+_ELSEWHERE = re.compile(r"SOFTSWITCH_(CONFIG|TEST_.*|PORT|PORT_.*|SERVICE_HOST|SERVICE_PORT.*)")
+"""Not ours to read here: the file's name, switches of the tests, and what Kubernetes sets into every
+container beside a service called softswitch."""
+
+SECTIONS: dict[str, type[Section]] = get_type_hints(Settings)
+"""The sections by name."""
+
+
+def load(
+    config: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    flags: Mapping[tuple[str, str], object] | None = None,
+) -> Settings:
+    """Load and check the settings.
+
+    Args:
+        config: a TOML file, or None for none.
+        environ: environment variables.
+        flags: values of the command line by section and key.
+
+    Raises:
+        SettingsError: naming section and key, and the nearest known name where a name is unknown.
+    """
+    raw = _read(config) if config else {}
+    for section, table in raw.items():
+        _known(section, SECTIONS, f"section [{section}]")
+        _check_table(section, table)
+    for (section, key), value in _from_environment(environ or {}).items():
+        raw.setdefault(section, {})[key] = value
+    for (section, key), value in (flags or {}).items():
+        raw.setdefault(section, {})[key] = value
+    settings = Settings(**{name: _convert(name, raw.get(name, {})) for name in SECTIONS})
+    try:
+        settings.check_bind()
+    except ValueError as error:
+        raise SettingsError(f"[http] {error}", section="http", key="host") from None
+    return settings
+
+
+def _read(config: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(config.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{config}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{config}: {error}") from None
+
+
+def _known(name: str, names: Iterable[str], what: str) -> None:
+    names = list(names)
+    if name in names:
+        return
+    near = difflib.get_close_matches(name, names, 1, 0.5)
+    hint = f", did you mean {near[0]!r}?" if near else f", known are {', '.join(sorted(names))}"
+    raise SettingsError(f"{what} is unknown{hint}", section=name)
+
+
+def _check_table(section: str, table: object) -> None:
+    if not isinstance(table, dict):
+        raise SettingsError(f"[{section}] is a section, not a value", section=section)
+    hints = get_type_hints(SECTIONS[section])
+    for key, value in table.items():
+        _known(key, hints, f"[{section}] {key}")
+        row_type = _row_type(hints[key])
+        if row_type and isinstance(value, list):
+            for row in value:
+                for name in row if isinstance(row, dict) else ():
+                    _known(name, row_type.__struct_fields__, f"[[{section}.{key}]] {name}")
+
+
+def _row_type(hint: object) -> type[Section] | None:
+    """Return the struct of a list of tables, or None for any other type."""
+    first = next(iter(get_args(hint)), None)
+    return first if isinstance(first, type) and issubclass(first, Section) else None
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[tuple[str, str], object]:
+    found: dict[tuple[str, str], object] = {}
+    known = {
+        f"{PREFIX}{section}_{key}".upper(): (section, key)
+        for section, struct in SECTIONS.items()
+        for key in struct.__struct_fields__
+    }
+    for name, text in environ.items():
+        if not name.startswith(PREFIX) or _ELSEWHERE.fullmatch(name):
+            continue
+        _known(name, known, name)
+        section, key = known[name]
+        found[section, key] = _read_variable(name, text, get_type_hints(SECTIONS[section], include_extras=True)[key])
+    return found
+
+
+def _read_variable(name: str, text: str, hint: Any) -> object:
+    """Turn the text of a variable into a plain value: lists by commas, lists of tables as JSON."""
+    try:
+        if _row_type(hint):
+            return json.loads(text)
+        if getattr(hint, "__origin__", None) is tuple:
+            return [part for part in map(str.strip, text.split(",")) if part]
+        return msgspec.to_builtins(msgspec.convert(text, hint, strict=False))
+    except (msgspec.ValidationError, json.JSONDecodeError) as error:
+        raise SettingsError(f"{name}: {error}") from None
+
+
+def _convert(section: str, table: dict[str, Any]) -> Section:
+    try:
+        return msgspec.convert(table, SECTIONS[section])
+    except msgspec.ValidationError as error:
+        # msgspec says "Expected `int`, got `str` - at `$.port`"; a person wants "[http] port: ...".
+        message, _, place = str(error).partition(" - at ")
+        key = place.strip("`").removeprefix("$").lstrip(".")
+        where = f"[{section}] {key}".rstrip()
+        raise SettingsError(f"{where}: {message}", section=section, key=key) from None
