@@ -31,11 +31,11 @@ def parse_api_key(entry: str, position: int = 1) -> ApiKey:
         position: its place in the list, from 1; it names a key that has no name (`key-1`).
 
     Raises:
-        ValueError: if a part is empty, there are too many, or a scope is unknown. The text never holds the key.
+        ValueError: if a part is empty, there are too many, or a scope is unknown; the text never has the key.
     """
     parts = entry.strip().split(":")
     if len(parts) > 3:
-        raise ValueError(f"entry {position} has {len(parts)} parts, at most name:key:scopes is possible")
+        raise ValueError(f"entry {position} has {len(parts)} parts, at most name:key:scopes are possible")
     if not all(parts):
         raise ValueError(f"entry {position} has an empty part")
     if len(parts) == 1:
@@ -44,5 +44,7 @@ def parse_api_key(entry: str, position: int = 1) -> ApiKey:
         return ApiKey(parts[0], parts[1], ALL_SCOPES)
     wanted = frozenset(parts[2].split("+"))
     if unknown := sorted(wanted - ALL_SCOPES):
-        raise ValueError(f"entry {position} has the unknown scope {unknown[0]!r}, known are {sorted(ALL_SCOPES)}")
+        raise ValueError(
+            f"entry {position} has the unknown scope {unknown[0]!r}, known are {sorted(ALL_SCOPES)}"
+        )
     return ApiKey(parts[0], parts[1], frozenset(scope for scope in ALL_SCOPES if scope in wanted))

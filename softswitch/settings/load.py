@@ -47,7 +47,8 @@ def load(
         raw.setdefault(section, {})[key] = value
     for (section, key), value in (flags or {}).items():
         raw.setdefault(section, {})[key] = value
-    settings = Settings(**{name: _convert(name, raw.get(name, {})) for name in SECTIONS})
+    sections: dict[str, Any] = {name: _convert(name, raw.get(name, {})) for name in SECTIONS}
+    settings = Settings(**sections)
     try:
         settings.check_bind()
     except ValueError as error:
@@ -104,7 +105,8 @@ def _from_environment(environ: Mapping[str, str]) -> dict[tuple[str, str], objec
             continue
         _known(name, known, name)
         section, key = known[name]
-        found[section, key] = _read_variable(name, text, get_type_hints(SECTIONS[section], include_extras=True)[key])
+        hints = get_type_hints(SECTIONS[section], include_extras=True)
+        found[section, key] = _read_variable(name, text, hints[key])
     return found
 
 

@@ -57,7 +57,7 @@ class Auth(Section, frozen=True):
     """Who may use the switch. Nothing set, on a loopback address: everybody on this machine."""
 
     api_keys: tuple[str, ...] = ()
-    """Keys, each "key", "name:key" or "name:key:scope+scope"; scopes are call, admin and rooms (default: all)."""
+    """Keys, each "key", "name:key" or "name:key:scope+scope"; scopes: call, admin, rooms (default all)."""
     jwt_secret: str = ""
     """Secret for JSON web tokens signed with HS256; at least 32 bytes."""
     jwt_public_key: str = ""
@@ -126,7 +126,7 @@ class Ice(Section, frozen=True):
     """How WebRTC finds a way: handed to clients by /iceservers and used by our own connections."""
 
     host_addresses: tuple[str, ...] = ()
-    """Own addresses offered as host candidates. Empty: those of the interfaces, or loopback where there is no other."""
+    """Own addresses offered as host candidates. Empty: those of the interfaces, else loopback."""
     stun: tuple[str, ...] = ()
     """STUN servers, for example "stun:stun.example.org:3478"."""
     turn_urls: tuple[str, ...] = ()
@@ -171,7 +171,7 @@ class Paths(Section, frozen=True):
     """Where things lie."""
 
     data: str = ""
-    """Folder of the database, recordings and dumps. Empty: ./var in a checkout, else the user's state folder."""
+    """Folder of the database, recordings and dumps. Empty: var/ in a checkout, else the state folder."""
 
     def root(self) -> Path:
         """Return the data folder; it need not exist yet."""
@@ -280,7 +280,9 @@ class Media(Section, frozen=True):
     def __post_init__(self) -> None:
         """Refuse bounds in the wrong order."""
         if self.jitter_min_ms > self.jitter_max_ms:
-            raise ValueError(f"jitter_min_ms {self.jitter_min_ms} is above jitter_max_ms {self.jitter_max_ms}")
+            raise ValueError(
+                f"jitter_min_ms {self.jitter_min_ms} is above jitter_max_ms {self.jitter_max_ms}"
+            )
 
 
 class Log(Section, frozen=True):
@@ -317,8 +319,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """
         if self.auth.is_open() and not is_loopback(self.http.host):
             raise ValueError(
-                f"host {self.http.host!r} can be reached from other machines, and anybody could use the switch: "
-                "set [auth] api_keys (SOFTSWITCH_AUTH_API_KEYS) or jwt_secret, or bind 127.0.0.1"
+                f"host {self.http.host!r} can be reached from other machines, and anybody could use "
+                "the switch: set [auth] api_keys (SOFTSWITCH_AUTH_API_KEYS) or jwt_secret, or bind 127.0.0.1"
             )
 
 

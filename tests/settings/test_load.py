@@ -1,0 +1,154 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from softswitch.errors import SettingsError
+from softswitch.settings import Settings, load
+from softswitch.settings.load import SECTIONS
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "softswitch.toml"
+    path.write_text(text)
+    return path
+
+
+def test_load_returns_defaults_when_nothing_is_set():
+    assert load() == Settings()
+
+
+def test_load_prefers_flags_to_environment_to_file(tmp_path):
+    config = write(tmp_path, "[http]\nport = 1\nhost = '127.0.0.2'\n[log]\nlevel = 'error'\n")
+    settings = load(
+        config, {"SOFTSWITCH_HTTP_PORT": "2", "SOFTSWITCH_HTTP_HOST": "::1"}, {("http", "port"): 3}
+    )
+    assert (settings.http.port, settings.http.host, settings.log.level) == (3, "::1", "error")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[htpp]\nport = 1", "section [htpp] is unknown, did you mean 'http'?"),
+        ("[http]\nprt = 1", "[http] prt is unknown, did you mean 'port'?"),
+        ("[http]\nzzzzzz = 1", "[http] zzzzzz is unknown, known are host, port, tls_cert, tls_key"),
+        ("[[ice.server]]\nurls = []\nuser_name = 'a'", "did you mean 'username'?"),
+        ("[http]\nport = '1'", "[http] port: Expected `int`, got `str`"),
+        ("[http]\nport = 65536", "[http] port: Expected `int` <= 65535"),
+        ("[ice]\nstun = ['a', 1]", "[ice] stun[1]: Expected `str`, got `int`"),
+        ("[speech]\nvad = 'ear'", "[speech] vad: Invalid enum value 'ear'"),
+        ("[[ice.server]]\nusername = 'a'", "[ice] server[0]: Object missing required field `urls`"),
+        ("http = 1", "[http] is a section, not a value"),
+        ("[http", "Expected ']'"),
+    ],
+)
+def test_load_names_section_and_key_when_the_file_is_wrong(tmp_path, text, message):
+    with pytest.raises(SettingsError) as caught:
+        load(write(tmp_path, text))
+    assert message in str(caught.value)
+
+
+def test_load_says_so_when_the_file_is_missing(tmp_path):
+    with pytest.raises(SettingsError, match="No such file"):
+        load(tmp_path / "nowhere.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[http]\ntls_cert = 'a'", "go together"),
+        ("[rtp]\nport_min = 3\nport_max = 2", "port_min 3 is above port_max 2"),
+        ("[rtp]\nexternal_ip = 'example.org'", "does not appear to be an IPv4 or IPv6 address"),
+        ("[ice]\nturn_urls = ['turn:a']", "go together"),
+        ("[ice]\nhost_addresses = ['a']", "does not appear"),
+        ("[egress]\nallow = ['10.0.0.0/33']", "does not appear"),
+        ("[webhook]\nurl = 'file:///etc'", "must start with"),
+        ("[recording]\nfolder = '../elsewhere'", "below the data folder"),
+        ("[recording]\nfolder = '/var'", "below the data folder"),
+        ("[media]\njitter_min_ms = 300", "is above jitter_max_ms"),
+        ("[auth]\njwt_secret = 'short'", "shorter than 32 bytes"),
+        ("[auth]\napi_keys = ['a:k1', 'a:k2']", "the name 'a' twice"),
+    ],
+)
+def test_load_refuses_values_that_contradict(tmp_path, text, message):
+    with pytest.raises(SettingsError) as caught:
+        load(write(tmp_path, text))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("SOFTSWITCH_HTTP_PRT", "1", "did you mean 'SOFTSWITCH_HTTP_PORT'?"),
+        ("SOFTSWITCH_HTTP_PORT", "x", "SOFTSWITCH_HTTP_PORT: Expected `int`"),
+        ("SOFTSWITCH_ICE_SERVER", "[", "SOFTSWITCH_ICE_SERVER"),
+    ],
+)
+def test_load_names_the_variable_when_the_environment_is_wrong(name, text, message):
+    with pytest.raises(SettingsError) as caught:
+        load(environ={name: text})
+    assert message in str(caught.value)
+
+
+def test_load_splits_lists_of_the_environment_at_commas():
+    settings = load(environ={"SOFTSWITCH_EGRESS_ALLOW": " 10.0.0.0/8,, 127.0.0.1 "})
+    assert settings.egress.allow == ("10.0.0.0/8", "127.0.0.1")
+
+
+def test_load_reads_lists_of_tables_from_the_environment_as_json():
+    servers = [{"urls": ["turn:turn.example.org"], "username": "u", "credential": "c"}]
+    settings = load(environ={"SOFTSWITCH_ICE_SERVER": json.dumps(servers)})
+    assert settings.ice.server[0].credential == "c"
+
+
+def test_load_ignores_what_kubernetes_and_the_tests_set():
+    names = [
+        "SOFTSWITCH_PORT",
+        "SOFTSWITCH_PORT_8080_TCP_ADDR",
+        "SOFTSWITCH_SERVICE_HOST",
+        "SOFTSWITCH_SERVICE_PORT_HTTP",
+        "SOFTSWITCH_TEST_CALLS",
+        "SOFTSWITCH_CONFIG",
+    ]
+    assert load(environ=dict.fromkeys(names, "x")) == Settings()
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_key_can_be_set_by_its_variable(section):
+    defaults = getattr(Settings(), section)
+    for key in defaults.__struct_fields__:
+        value = getattr(defaults, key)
+        text = json.dumps(value) if key == "server" else ",".join(value) if value == () else str(value)
+        load(environ={f"SOFTSWITCH_{section}_{key}".upper(): text})
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.1", "switch.example.org"])
+def test_load_refuses_a_public_address_when_nobody_is_asked_for_a_key(host):
+    with pytest.raises(SettingsError, match="anybody could use the switch"):
+        load(flags={("http", "host"): host})
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_load_accepts_loopback_without_a_key(host):
+    assert load(flags={("http", "host"): host}).http.host == host
+
+
+@pytest.mark.parametrize(
+    "auth", [{"api_keys": ["secret"]}, {"jwt_secret": "x" * 32}, {"jwt_public_key": "/etc/key.pem"}]
+)
+def test_load_accepts_a_public_address_with_a_credential(auth):
+    flags = {("auth", key): value for key, value in auth.items()} | {("http", "host"): "0.0.0.0"}
+    assert load(flags=flags).http.host == "0.0.0.0"
+
+
+def test_settings_hide_their_secrets_when_shown():
+    settings = load(
+        flags={
+            ("auth", "api_keys"): ["canary-one"],
+            ("auth", "jwt_secret"): "canary-two" * 4,
+            ("ice", "turn_secret"): "canary-three",
+            ("ice", "turn_urls"): ["turn:turn.example.org"],
+            ("ice", "server"): [{"urls": [], "credential": "canary-four"}],
+        }
+    )
+    assert "canary" not in repr(settings)
