@@ -1,0 +1,77 @@
+import threading
+
+import pytest
+
+from softswitch.metrics import CONTENT_TYPE, Metrics, Reading, readings, reason_label
+
+
+def test_metrics_render_prefix_version_and_units():
+    metrics = Metrics("1.2.3")
+    metrics.calls_started.labels("websocket").inc()
+    metrics.call_seconds.labels("websocket").observe(3)
+    text = metrics.render().decode()
+    assert 'softswitch_info{version="1.2.3"} 1.0' in text
+    assert 'softswitch_calls_started_total{type="websocket"} 1.0' in text
+    assert 'softswitch_call_seconds_bucket{le="5.0",type="websocket"} 1.0' in text
+    assert "process_open_fds" in text
+    assert CONTENT_TYPE.startswith("text/plain")
+
+
+def test_two_switches_count_apart():
+    one, two = Metrics(), Metrics()
+    one.events.labels("answer").inc()
+    assert one.value("softswitch_events_total", event="answer") == 1
+    assert two.value("softswitch_events_total", event="answer") == 0
+
+
+def test_registered_numbers_are_read_at_each_scrape_until_removed():
+    metrics = Metrics()
+    numbers = {"packets_received": 1}
+    remove = metrics.register(lambda: readings("rtp", numbers))
+    numbers["packets_received"] = 7
+    assert metrics.value("softswitch_rtp_packets_received_total") == 7
+    remove()
+    assert b"rtp_packets_received" not in metrics.render()
+
+
+def test_readings_of_one_name_from_several_sources_are_one_family():
+    metrics = Metrics()
+    for place in ("call", "webrtc"):
+        found = [Reading("ports", 2, "gauge", (("place", place),))]
+        metrics.register(found.copy)
+    text = metrics.render().decode()
+    assert text.count("# TYPE softswitch_ports gauge") == 1
+    assert 'softswitch_ports{place="call"} 2.0' in text
+    assert 'softswitch_ports{place="webrtc"} 2.0' in text
+
+
+def test_histograms_of_a_floor_are_exported():
+    metrics = Metrics()
+    buckets = ((0.001, 3), (float("inf"), 4))
+    metrics.register(lambda: [Reading("tick_seconds", 0.02, "histogram", buckets=buckets)])
+    assert metrics.value("softswitch_tick_seconds_count") == 4
+    assert metrics.value("softswitch_tick_seconds_bucket", le="0.001") == 3
+    assert metrics.value("softswitch_tick_seconds_sum") == pytest.approx(0.02)
+
+
+def test_counting_from_several_threads_loses_nothing():
+    metrics = Metrics()
+    counter = metrics.commands.labels("tts")
+
+    def count() -> None:
+        for _ in range(1000):
+            counter.inc()
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert metrics.value("softswitch_commands_total", command="tts") == 4000
+
+
+@pytest.mark.parametrize(
+    ("reason", "label"), [("caller", "caller"), ("because I can", "other"), ("", "other")]
+)
+def test_reasons_of_clients_do_not_become_labels(reason, label):
+    assert reason_label(reason) == label
