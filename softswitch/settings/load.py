@@ -80,14 +80,14 @@ def _check_table(section: str, table: object) -> None:
     hints = get_type_hints(SECTIONS[section])
     for key, value in table.items():
         _known(key, hints, f"[{section}] {key}")
-        row_type = _row_type(hints[key])
-        if row_type and isinstance(value, list):
+        struct = row_type(hints[key])
+        if struct and isinstance(value, list):
             for row in value:
                 for name in row if isinstance(row, dict) else ():
-                    _known(name, row_type.__struct_fields__, f"[[{section}.{key}]] {name}")
+                    _known(name, struct.__struct_fields__, f"[[{section}.{key}]] {name}")
 
 
-def _row_type(hint: object) -> type[Section] | None:
+def row_type(hint: object) -> type[Section] | None:
     """Return the struct of a list of tables, or None for any other type."""
     first = next(iter(get_args(hint)), None)
     return first if isinstance(first, type) and issubclass(first, Section) else None
@@ -113,7 +113,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[tuple[str, str], objec
 def _read_variable(name: str, text: str, hint: Any) -> object:
     """Turn the text of a variable into a plain value: lists by commas, lists of tables as JSON."""
     try:
-        if _row_type(hint):
+        if row_type(hint):
             return json.loads(text)
         if getattr(hint, "__origin__", None) is tuple:
             return [part for part in map(str.strip, text.split(",")) if part]

@@ -1,0 +1,52 @@
+import importlib.util
+import re
+import tomllib
+from types import ModuleType
+
+import pytest
+
+from softswitch.settings import Settings, load
+from softswitch.settings.load import SECTIONS
+from tests.conftest import ROOT
+
+SAMPLE = ROOT / "softswitch.toml"
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("sample_settings", ROOT / "scripts/sample_settings.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def uncommented() -> str:
+    return re.sub(r"(?m)^#(\S)", r"\1", SAMPLE.read_text())
+
+
+def test_sample_is_what_the_settings_say(script):
+    assert SAMPLE.read_text() == script.sample(), "run `make sample`"
+
+
+def test_sample_as_it_stands_changes_nothing():
+    assert load(SAMPLE) == Settings()
+
+
+def test_sample_holds_every_key_with_its_real_default():
+    raw = tomllib.loads(uncommented())
+    servers = raw["ice"].pop("server")
+    assert set(servers[0]) == {"urls", "username", "credential"}
+    for name in SECTIONS:
+        defaults = getattr(Settings(), name)
+        for key in defaults.__struct_fields__:
+            if key != "server":
+                value = getattr(defaults, key)
+                assert raw[name].pop(key) == (list(value) if isinstance(value, tuple) else value)
+        assert raw[name] == {}
+
+
+def test_sample_explains_every_key(script):
+    for struct in SECTIONS.values():
+        assert set(script.texts(struct)) == set(struct.__struct_fields__)
