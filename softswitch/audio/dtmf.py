@@ -1,0 +1,175 @@
+"""Keys as pairs of tones: making them, and finding them in the sound of many legs (ITU-T Q.23, Q.24)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from softswitch.audio.pcm import BUS_RATE, FULL_SCALE, Indices, Pcm, fade
+
+ROWS = (697.0, 770.0, 852.0, 941.0)
+COLUMNS = (1209.0, 1336.0, 1477.0, 1633.0)
+KEYS = "123A456B789C*0#D"
+"""Keys in the order of rows, then columns."""
+
+_HOP_MS = 10
+"""Sound is looked at in windows of two hops, one hop apart: a key of 40 ms fills at least two of them."""
+
+_HITS, _MISSES = 2, 2
+"""Windows in a row that make a press, and that end it (Q.24: 40 ms are a key, 40 ms a pause)."""
+
+_LOWEST_POWER = FULL_SCALE**2 * 10 ** (-39.0 / 10)
+"""Quieter than -39 dBov in both tones together is no key (Q.24 asks for -29 dBm0 and above)."""
+
+_PURITY = 0.72
+"""Part of a window's power that must lie in the two tones: voices and music spread theirs."""
+
+_APART = 10 ** (7.0 / 10)
+"""A tone must be so much stronger than every other of its group."""
+
+_TWIST_HIGH, _TWIST_LOW = 10 ** (5.0 / 10), 10 ** (9.0 / 10)
+"""How much stronger the upper tone may be, and the lower one (Q.24: 4 dB and 8 dB)."""
+
+_RAMP_MS = 2.0
+
+
+def generate(
+    keys: str,
+    on_ms: int = 100,
+    off_ms: int = 80,
+    level_dbov: float = -13.0,
+    sample_rate: int = BUS_RATE,
+) -> Pcm:
+    """Return the sound of `keys`, each followed by a pause, ``(samples,)``.
+
+    Args:
+        keys: of ``0``-``9``, ``A``-``D`` (in any case), ``*`` and ``#``.
+        on_ms: duration of a key.
+        off_ms: pause behind each.
+        level_dbov: level of each of the two tones.
+        sample_rate: Hz.
+
+    Raises:
+        ValueError: there is no such key.
+    """
+    on, off = sample_rate * on_ms // 1000, sample_rate * off_ms // 1000
+    ramp = min(round(sample_rate * _RAMP_MS / 1000), on // 2)
+    envelope = np.ones(on, np.float32)
+    if ramp:
+        envelope[:ramp], envelope[-ramp:] = fade(ramp), fade(ramp, rising=False)
+    peak = FULL_SCALE * np.sqrt(2.0) * 10 ** (level_dbov / 20)
+    time = np.arange(on) / sample_rate
+    pcm = np.zeros((len(keys), on + off), np.float32)
+    for row, key in enumerate(keys.upper()):
+        place = KEYS.find(key)
+        if place < 0:
+            raise ValueError(f"keys: {key!r} is no key of a telephone")
+        low, high = ROWS[place // 4], COLUMNS[place % 4]
+        pcm[row, :on] = peak * (np.sin(2 * np.pi * low * time) + np.sin(2 * np.pi * high * time)) * envelope
+    return pcm.reshape(-1)
+
+
+class DtmfDetector:
+    """Finds keys pressed in the sound of many slots; one report per press."""
+
+    def __init__(self, sample_rate: int = BUS_RATE, slots: int = 0) -> None:
+        """Make a detector for audio of `sample_rate` Hz with `slots` rows to begin with."""
+        self.sample_rate = sample_rate
+        self._hop = sample_rate * _HOP_MS // 1000
+        turns = np.outer(np.arange(self._hop), ROWS + COLUMNS) / sample_rate
+        waves = np.exp(-2j * np.pi * turns)
+        self._waves = np.concatenate((waves.real, waves.imag), axis=1).astype(np.float32)
+        # A hop later every wave has turned on by this much; it aligns two hops into one window.
+        self._turn = np.exp(-2j * np.pi * np.array(ROWS + COLUMNS) * _HOP_MS / 1000).astype(np.complex64)
+        self._before = np.zeros((0, len(self._turn)), np.complex64)
+        self._energy = np.zeros(0, np.float32)
+        self._candidate = np.full(0, -1, np.int8)
+        self._hits = np.zeros(0, np.int32)
+        self._misses = np.zeros(0, np.int32)
+        self.grow(slots)
+
+    def grow(self, slots: int) -> None:
+        """Make room for slots 0 to `slots` - 1."""
+        more = slots - len(self._energy)
+        if more > 0:
+            self._before = np.pad(self._before, ((0, more), (0, 0)))
+            self._energy = np.pad(self._energy, (0, more))
+            self._candidate = np.pad(self._candidate, (0, more), constant_values=-1)
+            self._hits = np.pad(self._hits, (0, more))
+            self._misses = np.pad(self._misses, (0, more))
+
+    def reset(self, slots: Indices | int) -> None:
+        """Forget what `slots` heard."""
+        self._before[slots] = 0.0
+        self._energy[slots] = 0.0
+        self._candidate[slots] = -1
+        self._hits[slots] = 0
+        self._misses[slots] = 0
+
+    def process(self, pcm: Pcm, slots: Indices) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        """Look at the next frames.
+
+        Args:
+            pcm: ``(n, samples)``, a multiple of 10 ms and at most 40 ms, so that no two presses share a call.
+            slots: rows of the state, each at most once, ``(n,)``.
+
+        Returns:
+            The key whose press was recognised in this call as its ASCII code, 0 for none, ``(n,)``; and the
+            duration in milliseconds of a press that was found to have ended, 0 for none, ``(n,)``.
+
+        Raises:
+            ValueError: `pcm` has no whole number of hops.
+        """
+        rows, samples = pcm.shape
+        if samples % self._hop or not 0 < samples <= 4 * self._hop:
+            raise ValueError(f"pcm: {samples} samples are not one to four times {self._hop}")
+        hops = pcm.reshape(rows, -1, self._hop)
+        waves = np.matmul(hops.reshape(-1, self._hop), self._waves).reshape(rows, hops.shape[1], -1)
+        energies = np.einsum("nhs,nhs->nh", hops, hops)
+        half = waves.shape[2] // 2
+        pressed, ended = np.zeros(rows, np.uint8), np.zeros(rows, np.int32)
+        for hop in range(hops.shape[1]):
+            now = waves[:, hop, :half] + 1j * waves[:, hop, half:]
+            window = self._before[slots] + now * self._turn
+            energy = self._energy[slots] + energies[:, hop]
+            self._before[slots] = now
+            self._energy[slots] = energies[:, hop]
+            self._count(self._keys(window, energy), slots, pressed, ended)
+        return pressed, ended
+
+    def _keys(self, window: NDArray[np.complex64], energy: Pcm) -> NDArray[np.int8]:
+        """Return the key that sounds in each window as an index into `KEYS`, -1 for none."""
+        samples = 2 * self._hop
+        # A sine of amplitude a gives |X| = a * samples / 2, and carries a * a / 2 of power.
+        powers = (window.real**2 + window.imag**2) * np.float32(2.0 / samples**2)
+        total = energy / np.float32(samples)
+        if not (powers.max(initial=0.0) > _LOWEST_POWER / 8):
+            return np.full(len(energy), -1, np.int8)
+        rows, columns = powers[:, :4], powers[:, 4:]
+        row, column = rows.argmax(axis=1), columns.argmax(axis=1)
+        low, high = rows.max(axis=1), columns.max(axis=1)
+        apart = (np.sort(rows, axis=1)[:, -2] * _APART < low) & (
+            np.sort(columns, axis=1)[:, -2] * _APART < high
+        )
+        pure = (low + high > _PURITY * total) & (low + high > _LOWEST_POWER)
+        twist = (high < low * _TWIST_HIGH) & (low < high * _TWIST_LOW)
+        return np.where(apart & pure & twist, row * 4 + column, -1).astype(np.int8)
+
+    def _count(
+        self, keys: NDArray[np.int8], slots: Indices, pressed: NDArray[np.uint8], ended: NDArray[np.int32]
+    ) -> None:
+        """Follow each slot's press by one window, and note what begins and what ends."""
+        candidate, hits, misses = self._candidate[slots], self._hits[slots], self._misses[slots]
+        if not (keys >= 0).any() and not (candidate >= 0).any():
+            return
+        same = (keys >= 0) & (keys == candidate)
+        hits = np.where(same, hits + 1, hits)
+        misses = np.where(same, 0, misses + 1)
+        begun = same & (hits == _HITS)
+        pressed[begun] = np.frombuffer(KEYS.encode(), np.uint8)[candidate[begun]]
+        # A lone hit is forgotten at once; a press that was reported bridges a short break.
+        over = (candidate >= 0) & ~same & ((misses >= _MISSES) | (hits < _HITS))
+        finished = over & (hits >= _HITS)
+        ended[finished] = hits[finished] * _HOP_MS + _HOP_MS
+        fresh = (keys >= 0) & ~same & (over | (candidate < 0))
+        self._candidate[slots] = np.where(fresh, keys, np.where(over, -1, candidate))
+        self._hits[slots] = np.where(fresh, 1, np.where(over, 0, hits))
+        self._misses[slots] = np.where(fresh | over, 0, misses)

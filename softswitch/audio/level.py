@@ -1,0 +1,36 @@
+"""How loud rows are: power, dBov, and the level of the RTP header extension (RFC 6464)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from softswitch.audio.pcm import FULL_SCALE, Pcm
+
+SILENT_DBOV = -127.0
+"""The lowest level RFC 6464 can express; digital silence counts as this."""
+
+_FLOOR = FULL_SCALE**2 * 10 ** (SILENT_DBOV / 10)
+
+
+def power(pcm: Pcm) -> Pcm:
+    """Return the mean square of each row, ``(n,)``; an empty row has none."""
+    mean: Pcm = np.einsum("ns,ns->n", pcm, pcm) / np.float32(max(pcm.shape[1], 1))
+    return mean
+
+
+def dbov(pcm: Pcm) -> Pcm:
+    """Return the level of each row in decibels below overload, ``(n,)``, 0 down to -127.
+
+    Overload is a square wave at full scale (RFC 6465 section 2), so that a full sine is at -3.01.
+    """
+    level: Pcm = np.minimum(10.0 * np.log10(np.maximum(power(pcm), _FLOOR) / FULL_SCALE**2), 0.0)
+    return level.astype(np.float32)
+
+
+def header_level(pcm: Pcm) -> NDArray[np.uint8]:
+    """Return the level of each row as RFC 6464 writes it: 0 for overload to 127 for silence, ``(n,)``."""
+    return np.rint(-dbov(pcm)).astype(np.uint8)
+
+
+def gain(decibels: float) -> float:
+    """Return the factor by which samples are multiplied to change their level by `decibels`."""
+    return float(10.0 ** (decibels / 20.0))

@@ -1,0 +1,78 @@
+"""Who hears whom: sums per mix, each row without itself, and a limit that does not tear."""
+
+import numpy as np
+
+from softswitch.audio.pcm import FULL_SCALE, Indices, Pcm
+
+_KNEE = 0.8 * FULL_SCALE
+"""Below this (-1.9 dB of full scale) the limiter leaves every sample as it is."""
+
+_HIGHEST = FULL_SCALE - 1.0
+
+
+def sums(pcm: Pcm, mixes: Indices, count: int) -> Pcm:
+    """Return the sum of the rows of each mix.
+
+    Args:
+        pcm: ``(n, samples)``.
+        mixes: the mix each row speaks into, 0 to `count` - 1, in any order, ``(n,)``.
+        count: how many mixes there are.
+
+    Returns:
+        ``(count, samples)``; a mix with no row is silent.
+    """
+    out = np.zeros((count, pcm.shape[1]), np.float32)
+    if len(mixes) == 0:
+        return out
+    if not (mixes[1:] >= mixes[:-1]).all():
+        order = np.argsort(mixes, kind="stable")
+        pcm, mixes = pcm[order], mixes[order]
+    starts = np.flatnonzero(np.r_[True, mixes[1:] != mixes[:-1]])
+    if len(starts) == count == len(mixes):
+        np.copyto(out, pcm)
+    else:
+        out[mixes[starts]] = np.add.reduceat(pcm, starts, axis=0)
+    return out
+
+
+def minus(pcm: Pcm, mixes: Indices, count: int) -> Pcm:
+    """Return for each row the sum of the others in its mix (N - 1), not limited yet.
+
+    Args:
+        pcm: ``(n, samples)``.
+        mixes: the mix of each row, 0 to `count` - 1, in any order, ``(n,)``.
+        count: how many mixes there are.
+    """
+    heard: Pcm = sums(pcm, mixes, count)[mixes]
+    heard -= pcm
+    return heard
+
+
+def weigh(gains: Pcm, pcm: Pcm, out: Pcm | None = None) -> Pcm:
+    """Return what each listener hears of each speaker at his own gain.
+
+    Args:
+        gains: ``(listeners, speakers)``, 1 for as it is, 0 for not at all.
+        pcm: ``(speakers, samples)``.
+        out: where to write, ``(listeners, samples)``.
+    """
+    return np.matmul(gains, pcm, out=out)
+
+
+def limit(pcm: Pcm) -> Pcm:
+    """Bend what exceeds full scale back into it, in place, and return `pcm`.
+
+    Samples below the knee stay as they are; above it the curve flattens smoothly towards full scale, so that
+    several people who shout at once sound pressed but not torn.
+
+    Args:
+        pcm: ``(n, samples)``, any magnitude.
+    """
+    loud = np.flatnonzero((pcm.max(axis=1, initial=0.0) > _KNEE) | (pcm.min(axis=1, initial=0.0) < -_KNEE))
+    if loud.size:
+        rows = pcm[loud]
+        over = np.abs(rows)
+        span = _HIGHEST - _KNEE
+        bent = _KNEE + span * np.tanh((over - _KNEE) / span)
+        pcm[loud] = np.where(over > _KNEE, np.copysign(bent, rows), rows)
+    return pcm

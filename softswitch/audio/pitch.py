@@ -1,0 +1,70 @@
+"""The period of a voice, found by normalised correlation; what concealment and time stretching lean on."""
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from softswitch.audio.pcm import Indices, Pcm
+
+_COARSE_RATE = 8000
+"""Periods are first looked for at this rate: a voice's period needs no more bandwidth."""
+
+_SILENCE = 1.0
+"""Energy per sample added below the fraction, so that silence correlates with nothing."""
+
+
+def best_lags(pcm: Pcm, shortest: int, longest: int, window: int, sample_rate: int) -> tuple[Indices, Pcm]:
+    """Return by how many samples the end of each row repeats what came before it.
+
+    Args:
+        pcm: ``(n, samples)``, at least ``longest + window`` samples; its end is compared with itself earlier.
+        shortest: smallest lag to consider, samples.
+        longest: largest lag to consider, samples.
+        window: how many of the last samples are compared.
+        sample_rate: rate of `pcm`, Hz.
+
+    Returns:
+        The lag of each row, ``(n,)``, and its normalised correlation, -1 to 1, ``(n,)``.
+    """
+    factor = max(sample_rate // _COARSE_RATE, 1)
+    if factor == 1:
+        return _search(pcm, shortest, longest, window)
+    usable = pcm.shape[1] // factor * factor
+    coarse = pcm[:, pcm.shape[1] - usable :].reshape(len(pcm), -1, factor).mean(axis=2)
+    lags, _ = _search(coarse, max(shortest // factor, 1), longest // factor, window // factor)
+    return _refine(pcm, lags * factor, factor, shortest, longest, window)
+
+
+def _search(pcm: Pcm, shortest: int, longest: int, window: int) -> tuple[Indices, Pcm]:
+    samples = pcm.shape[1]
+    template = pcm[:, samples - window :]
+    # Candidate k begins `longest - k` samples before the template's own place.
+    past = sliding_window_view(pcm[:, samples - window - longest : samples - shortest], window, axis=1)
+    strength = _normalised(past, template)
+    # argmax takes the first of equals; turned round, that is the shortest lag rather than its multiple.
+    best = strength.shape[1] - 1 - np.argmax(strength[:, ::-1], axis=1)
+    return longest - best, strength[np.arange(len(pcm)), best]
+
+
+def _refine(
+    pcm: Pcm, lags: Indices, radius: int, shortest: int, longest: int, window: int
+) -> tuple[Indices, Pcm]:
+    """Look again around coarse `lags`, now sample by sample."""
+    samples = pcm.shape[1]
+    template = pcm[:, samples - window :]
+    tried = np.clip(lags[:, None] + np.arange(-radius, radius + 1), shortest, longest)
+    starts = samples - window - tried
+    picked = starts[:, :, None] + np.arange(window)
+    past = np.take_along_axis(pcm[:, None, :], picked, axis=2)
+    strength = _normalised(past, template)
+    best = np.argmax(strength, axis=1)
+    rows = np.arange(len(pcm))
+    return tried[rows, best], strength[rows, best]
+
+
+def _normalised(past: Pcm, template: Pcm) -> Pcm:
+    """Return the correlation of ``(n, candidates, window)`` with ``(n, window)``, 1 for equal shapes."""
+    together = np.matmul(past, template[:, :, None])[:, :, 0]
+    energies = np.einsum("nkw,nkw->nk", past, past) * np.einsum("nw,nw->n", template, template)[:, None]
+    quiet = (_SILENCE * template.shape[1]) ** 2
+    strength: Pcm = together / np.sqrt(energies + quiet)
+    return strength

@@ -1,0 +1,187 @@
+"""Changing the sample rate: of many legs at once in whole frames, or of one stream in pieces of any size."""
+
+from math import gcd
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from softswitch.audio.fir import phases
+from softswitch.audio.pcm import Indices, Pcm
+
+_TILE = 24
+"""About how many samples, of the lower rate, one row of the matrix product spans.
+
+A wider tile wastes products with zeros, a narrower one repeats more of the history; measured, the optimum is
+flat around 20.
+"""
+
+
+class Resampler:
+    """Streaming polyphase filter for many slots, as one matrix product per call.
+
+    The output lags the input by half the filter (:attr:`delay`). Frames are cut into tiles; every tile with
+    the history before it is a row of one matrix, the filter written out for a tile's outputs is the other.
+    """
+
+    def __init__(self, rate_in: int, rate_out: int, slots: int = 0) -> None:
+        """Make a resampler with `slots` rows to begin with.
+
+        Args:
+            rate_in: Hz.
+            rate_out: Hz; the ratio in lowest terms must not be a monster (44100 to 24000 is 80 / 147).
+            slots: rows to begin with.
+        """
+        self.rate_in, self.rate_out = rate_in, rate_out
+        common = gcd(rate_in, rate_out)
+        self._up, self._down = rate_out // common, rate_in // common
+        self._phases, before, after = phases(self._up, self._down)
+        self._past = before + after
+        self.delay = after / rate_in
+        """Seconds by which the output lags."""
+        self._tiles: dict[int, Pcm] = {}
+        self._history = np.zeros((0, self._past), np.float32)
+        # Scratch that lives on: fresh memory of this size costs as much in page faults as the product itself.
+        self._line = np.empty((0, 0), np.float32)
+        self._windows = np.empty(0, np.float32)
+        self.grow(slots)
+
+    def grow(self, slots: int) -> None:
+        """Make room for slots 0 to `slots` - 1, the new ones silent."""
+        more = slots - len(self._history)
+        if more > 0:
+            self._history = np.pad(self._history, ((0, more), (0, 0)))
+
+    def reset(self, slots: Indices | int) -> None:
+        """Forget what `slots` sounded like."""
+        self._history[slots] = 0.0
+
+    def process(self, pcm: Pcm, slots: Indices, out: Pcm | None = None) -> Pcm:
+        """Return the frames at the other rate, ``(n, samples * rate_out / rate_in)``.
+
+        Args:
+            pcm: ``(n, samples)``, a multiple of ``rate_in / gcd(rate_in, rate_out)`` samples.
+            slots: rows of the state, each at most once, ``(n,)``.
+            out: where to write, C-contiguous.
+
+        Raises:
+            ValueError: so many samples do not make a whole number at the other rate.
+        """
+        rows, samples = pcm.shape
+        if samples % self._down:
+            raise ValueError(f"pcm: {samples} samples are no multiple of {self._down}")
+        tile = self._tile(samples)
+        matrix = self._tiles.get(tile)
+        if matrix is None:
+            matrix = self._tiles[tile] = self._matrix(tile)
+        past = self._past
+        line = self._lines(rows, past + samples)
+        np.take(self._history, slots, axis=0, out=line[:, :past])
+        line[:, past:] = pcm
+        self._history[slots] = line[:, samples:]
+        windows = self._scratch(rows * (samples // tile), past + tile)
+        overlapping = sliding_window_view(line, past + tile, axis=1)[:, ::tile]
+        np.copyto(windows.reshape(rows, -1, past + tile), overlapping)
+        if out is None:
+            out = np.empty((rows, samples // self._down * self._up), np.float32)
+        np.matmul(windows, matrix, out=out.reshape(-1, matrix.shape[1]))
+        return out
+
+    def _lines(self, rows: int, width: int) -> Pcm:
+        if self._line.shape[0] < rows or self._line.shape[1] != width:
+            self._line = np.empty((rows, width), np.float32)
+        return self._line[:rows]
+
+    def _scratch(self, rows: int, width: int) -> Pcm:
+        if self._windows.size < rows * width:
+            self._windows = np.empty(rows * width, np.float32)
+        return self._windows[: rows * width].reshape(rows, width)
+
+    def _tile(self, samples: int) -> int:
+        """Return the widest tile up to about `_TILE` lower-rate samples that divides `samples`."""
+        units = samples // self._down
+        widest = max(_TILE // min(self._up, self._down), 1)
+        for count in range(min(widest, units), 1, -1):
+            if units % count == 0:
+                return count * self._down
+        return self._down
+
+    def _matrix(self, tile: int) -> Pcm:
+        """Return the filter written out for all outputs of one tile, ``(past + tile, outputs)``."""
+        outputs = tile // self._down * self._up
+        matrix = np.zeros((self._past + tile, outputs), np.float32)
+        for output in range(outputs):
+            whole, phase = divmod(output * self._down, self._up)
+            matrix[whole : whole + self._past + 1, output] = self._phases[phase]
+        return matrix
+
+
+class StreamResampler:
+    """Streaming polyphase filter for one stream of pieces of any size and rates of any ratio."""
+
+    _FINEST = 2048
+    """More phases than this are rounded to the nearest, an error below the stopband's."""
+
+    def __init__(self, rate_in: int, rate_out: int) -> None:
+        """Make a resampler.
+
+        Args:
+            rate_in: Hz, 1 or more.
+            rate_out: Hz, 1 or more.
+
+        Raises:
+            ValueError: a rate is not positive.
+        """
+        if rate_in < 1 or rate_out < 1:
+            raise ValueError(f"rates: {rate_in} and {rate_out} Hz must be positive")
+        common = gcd(rate_in, rate_out)
+        self.rate_in, self.rate_out = rate_in, rate_out
+        self._up, self._down = rate_out // common, rate_in // common
+        ratio = self._up / self._down
+        grid = min(self._up, self._FINEST)
+        self._grid = grid
+        # On the coarser grid only the proportion matters: the filter must pass the lower of the two rates.
+        self._phases, self._before, self._after = phases(grid, max(round(grid / ratio), 1))
+        self._past = self._before + self._after
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream; the next piece begins another."""
+        # The first output needs `before` samples of silence in front of the first sample.
+        self._line = np.zeros(self._before, np.float32)
+        self._position = 0
+
+    def process(self, pcm: Pcm) -> Pcm:
+        """Return the next piece at the other rate; it may be empty while the filter fills.
+
+        Args:
+            pcm: ``(samples,)`` float32, any number of samples.
+        """
+        if self._up == self._down:
+            return pcm
+        line = np.concatenate((self._line, pcm))
+        ready = len(line) - self._past
+        # Output k lies at input position k * down / up; `_position` counts in 1 / up of an input sample.
+        count = max(-(-(ready * self._up - self._position) // self._down), 0) if ready > 0 else 0
+        places = self._position + np.arange(count, dtype=np.int64) * self._down
+        out = self._weigh(line, places)
+        self._position += count * self._down
+        used = min(self._position // self._up, len(line))
+        self._position -= used * self._up
+        self._line = line[used:]
+        return out
+
+    def flush(self) -> Pcm:
+        """Return what the filter still holds, and begin anew."""
+        out = self.process(np.zeros(self._after, np.float32))
+        self.reset()
+        return out
+
+    def _weigh(self, line: Pcm, places: NDArray[np.int64]) -> Pcm:
+        if len(places) == 0:
+            return np.zeros(0, np.float32)
+        whole, part = np.divmod(places, self._up)
+        phase = part if self._grid == self._up else part * self._grid // self._up
+        windows = sliding_window_view(line, self._past + 1)[whole]
+        out: Pcm = np.einsum("nt,nt->n", windows, self._phases[phase])
+        return out
