@@ -1,0 +1,58 @@
+/** Puts the page together: the only module that knows all the others. */
+
+import { Session } from "./call/session.js";
+import { Sound } from "./call/sound.js";
+import { server } from "./server.js";
+import { wireAccess } from "./view/access.js";
+import { Calls } from "./view/calls.js";
+import { Devices } from "./view/devices.js";
+import { byId } from "./view/dom.js";
+import { Keypad } from "./view/keypad.js";
+import { Levels } from "./view/levels.js";
+import { Log } from "./view/log.js";
+import { Network } from "./view/network.js";
+import { checkContext } from "./view/notice.js";
+import { Recordings } from "./view/recordings.js";
+import { Ribbon } from "./view/ribbon.js";
+import { Setup } from "./view/setup.js";
+import { Speak } from "./view/speak.js";
+import { Stage } from "./view/stage.js";
+import { wireTabs } from "./view/tabs.js";
+import { wireTheme } from "./view/theme.js";
+import { Timeline } from "./view/timeline.js";
+import { Transcript } from "./view/transcript.js";
+
+const session = new Session(server, new Sound());
+const ribbon = new Ribbon(byId("ribbon"));
+const setup = new Setup(session);
+const calls = new Calls(session, server);
+const recordings = new Recordings(server);
+
+new Stage(session, () => setup.wish);
+new Levels(session, ribbon);
+new Devices(session, setup);
+new Transcript(session);
+new Speak(session, setup);
+new Keypad(session);
+new Timeline(session, ribbon);
+new Network(session);
+new Log(session);
+
+wireTheme(byId("theme"));
+wireTabs(byId("inspector"));
+
+const wanted = location.hash;
+let shownView = "";
+const showView = wireTabs(byId("views"), (view) => {
+  shownView = view;
+  history.replaceState(null, "", view === "view-talk" ? location.pathname + location.search : `#${view.slice(5)}`);
+  calls.visible(view === "view-calls");
+  recordings.visible(view === "view-recordings");
+});
+addEventListener("hashchange", () => showView(`view-${location.hash.slice(1) || "talk"}`));
+if (wanted) showView(`view-${wanted.slice(1)}`);
+wireAccess(() => showView(shownView));
+byId("call").disabled = !checkContext();
+
+/** For the browser's console and for tests: the running session with its sound. */
+globalThis.softswitch = { session, server };

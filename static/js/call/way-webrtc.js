@@ -1,0 +1,131 @@
+/** The WebRTC way: one peer connection, trickled candidates, telephone-events by the browser itself. */
+
+import { DIGIT_MS, PAUSE_MS } from "./tones.js";
+
+/** Candidates found together travel together. */
+const BATCH_MS = 40;
+/** Longest wait for sound to flow before the greeting is said all the same. */
+const READY_MS = 4000;
+
+export class WebRtcWay {
+  static id = "webrtc";
+  static label = "WebRTC";
+  static path = "call/webrtc";
+  static hint = "Encrypted, adaptive, Opus by default";
+  static codecs = [
+    { value: "", label: "Automatic (Opus)" },
+    { value: "opus", label: "Opus" },
+    { value: "g722", label: "G.722" },
+    { value: "pcmu", label: "PCMU (G.711 µ-law)" },
+    { value: "pcma", label: "PCMA (G.711 A-law)" },
+  ];
+
+  /**
+   * @param {object} needs
+   * @param {import("../server.js").Server} needs.server
+   * @param {import("./sound.js").Sound} needs.sound
+   * @param {(command: object) => void} needs.send
+   * @param {(state: string) => void} needs.mediaState connected, reconnecting or failed.
+   */
+  constructor({ server, sound, send, mediaState }) {
+    Object.assign(this, { server, sound, send, mediaState });
+    this.batch = [];
+    this.invited = false;
+  }
+
+  /** Build the offer. ICE servers are asked for first; without them host candidates still serve. */
+  async option({ codec }) {
+    this.peer = new RTCPeerConnection({ iceServers: await this.iceServers() });
+    this.peer.onicecandidate = ({ candidate }) => candidate?.candidate && this.trickle(candidate.candidate);
+    this.peer.onconnectionstatechange = () => this.stateChanged();
+    this.ready = new Promise((resolve) => {
+      this.flowing = resolve;
+      setTimeout(resolve, READY_MS);
+    });
+    this.peer.ontrack = ({ track }) => this.sound.playStream(new MediaStream([track]));
+    const { track, microphone } = this.sound;
+    const line = this.peer.addTransceiver(track, { direction: "sendrecv", streams: [microphone] });
+    this.sender = line.sender;
+    if (codec) preferCodec(line, codec);
+    await this.peer.setLocalDescription();
+    return { offer: this.peer.localDescription.sdp };
+  }
+
+  async iceServers() {
+    try {
+      const servers = await this.server.json("iceservers");
+      return servers.map(({ urls, username, credential }) => (credential ? { urls, username, credential } : { urls }));
+    } catch {
+      return [];
+    }
+  }
+
+  /** The invite has left: candidates may follow it. */
+  inviteSent() {
+    this.invited = true;
+    this.flushCandidates();
+  }
+
+  trickle(candidate) {
+    this.batch.push(candidate);
+    if (this.batch.length === 1) setTimeout(() => this.flushCandidates(), BATCH_MS);
+  }
+
+  flushCandidates() {
+    if (!this.invited || !this.batch.length) return;
+    this.send({ command: "candidate", candidates: this.batch.splice(0) });
+  }
+
+  async answered({ sdp }) {
+    await this.peer.setRemoteDescription({ type: "answer", sdp });
+  }
+
+  stateChanged() {
+    const state = this.peer.connectionState;
+    if (state === "connected") {
+      this.flowing();
+      this.mediaState("connected");
+    }
+    if (state === "disconnected") this.mediaState("reconnecting");
+    if (state === "failed") this.mediaState("failed");
+  }
+
+  audio() {
+    // Sound comes by RTP here; a binary message on this way has no meaning.
+  }
+
+  interrupted() {
+    // Nothing is held back on this side: the browser's jitter buffer is a few frames deep.
+  }
+
+  /** Replace the microphone under the running call. */
+  async microphoneChanged() {
+    await this.sender.replaceTrack(this.sound.track);
+  }
+
+  /** Send digits as telephone-events. Returns false where the far side did not negotiate them. */
+  dtmf(digits) {
+    const pad = this.sender?.dtmf;
+    if (!pad?.canInsertDTMF) return false;
+    // A second call replaces what is still waiting, so what is waiting goes first.
+    pad.insertDTMF(pad.toneBuffer + digits, DIGIT_MS, PAUSE_MS);
+    return true;
+  }
+
+  async report() {
+    return this.peer ? [...(await this.peer.getStats()).values()] : [];
+  }
+
+  close() {
+    this.peer?.close();
+    this.flowing?.();
+  }
+}
+
+/** Put `name` and telephone-event alone on the line; a browser that lacks the codec keeps its own order. */
+function preferCodec(line, name) {
+  const all = RTCRtpReceiver.getCapabilities("audio")?.codecs ?? [];
+  const wanted = all.filter(({ mimeType }) => mimeType.toLowerCase() === `audio/${name}`);
+  const events = all.filter(({ mimeType }) => mimeType.toLowerCase() === "audio/telephone-event");
+  if (wanted.length) line.setCodecPreferences([...wanted, ...events]);
+}

@@ -1,0 +1,107 @@
+/** The calls that are up, each with a button that ends it, and those that have been. */
+
+import { confirmButton } from "./confirm.js";
+import { build, byId } from "./dom.js";
+import { clock, moment } from "./format.js";
+import { showNotice } from "./notice.js";
+
+const EVERY_MS = 3000;
+
+export class Calls {
+  constructor(session, server) {
+    this.session = session;
+    this.server = server;
+    byId("calls-refresh").addEventListener("click", () => this.load());
+  }
+
+  /** Keep the lists fresh while they are looked at. */
+  visible(shown) {
+    clearInterval(this.timer);
+    if (!shown) return;
+    this.load();
+    this.timer = setInterval(() => this.load(), EVERY_MS);
+  }
+
+  async load() {
+    try {
+      const [live, past] = await Promise.all([this.server.json("call/lists"), this.server.json("calls")]);
+      this.paintLive(live.calls);
+      this.paintPast(past.calls);
+      showNotice();
+    } catch (error) {
+      showNotice(error.message);
+    }
+  }
+
+  paintLive(calls) {
+    byId("live-count").textContent = calls.length || "";
+    byId("live-empty").hidden = calls.length > 0;
+    // A button that is being asked "sure?" must not be replaced under the pointer.
+    if (byId("live").querySelector(".danger")) return;
+    byId("live").replaceChildren(...calls.map((call) => this.liveRow(call)));
+  }
+
+  liveRow(call) {
+    const { id, call_type: kind, created_at: since, option = {}, state } = call;
+    const caller = call.caller ?? option.caller;
+    const callee = call.callee ?? option.callee;
+    const mine = this.session.active && id === this.session.id;
+    return build(
+      "li",
+      {},
+      build("span", { class: "tag" }, kind),
+      who(caller, callee, mine ? "this page" : id),
+      build("span", { class: "fine" }, [state, clock(Date.now() - Date.parse(since))].filter(Boolean).join(" · ")),
+      confirmButton({
+        label: "End",
+        sure: "End it?",
+        subject: `the call of ${caller ?? "unknown"}, ${id}`,
+        act: () => this.kill(id),
+      }),
+    );
+  }
+
+  async kill(id) {
+    try {
+      await this.server.request(`call/kill/${encodeURIComponent(id)}`, { method: "POST" });
+    } catch (error) {
+      // 404: it ended by itself in the meantime, which is what was wanted.
+      if (error.status !== 404) showNotice(error.message);
+    }
+    byId("live").replaceChildren();
+    await this.load();
+  }
+
+  paintPast(calls) {
+    byId("past-empty").hidden = calls.length > 0;
+    byId("past").replaceChildren(...calls.map(pastRow));
+  }
+}
+
+function who(caller, callee, note) {
+  return build(
+    "span",
+    { class: "who" },
+    build("strong", {}, `${caller ?? "unknown"} → ${callee ?? "unknown"}`),
+    build("small", { title: note }, note),
+  );
+}
+
+/** Records are read loosely: what a field is called differs between the live list and the store. */
+function pastRow(record) {
+  const kind = record.callType ?? record.call_type ?? record.kind ?? "call";
+  const began = record.createdAt ?? record.created_at ?? record.startTime;
+  const reason = record.reason ?? record.hangupReason ?? "";
+  return build(
+    "li",
+    {},
+    build("span", { class: "tag" }, kind),
+    who(record.caller, record.callee, record.id),
+    build("span", { class: "fine" }, [moment(began), lasted(record), reason].filter(Boolean).join(" · ")),
+  );
+}
+
+function lasted({ durationMs, duration }) {
+  const ms = durationMs ?? duration;
+  return Number.isFinite(ms) ? clock(ms) : "";
+}

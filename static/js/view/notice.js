@@ -1,0 +1,26 @@
+/** One line above everything for what a person must know before anything else works. */
+
+import { microphoneAllowed } from "../call/sound.js";
+import { build, byId } from "./dom.js";
+
+export function showNotice(...content) {
+  const notice = byId("notice");
+  notice.replaceChildren(...content);
+  notice.hidden = content.length === 0;
+}
+
+/** Tell why calling cannot work here, if so. Returns whether it can. */
+export function checkContext() {
+  if (microphoneAllowed()) return true;
+  const local = new URL(location.href);
+  local.hostname = "localhost";
+  showNotice(
+    build("strong", {}, "The microphone is not available on this address."),
+    " Browsers allow it on HTTPS and on localhost only. On the machine of the switch open ",
+    build("a", { href: local.href }, local.origin),
+    "; from elsewhere put the TLS front of ",
+    build("code", {}, "deploy/"),
+    " before it.",
+  );
+  return false;
+}

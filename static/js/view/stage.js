@@ -1,0 +1,104 @@
+/** The heart of the page: the state of the call, its clock, and the buttons that act on it. */
+
+import { byId, isTyping } from "./dom.js";
+import { clock } from "./format.js";
+
+const PILLS = {
+  disconnected: "Disconnected",
+  connecting: "Connecting",
+  connected: "Connected",
+  reconnecting: "Reconnecting",
+  failed: "Failed",
+};
+
+const TITLES = {
+  disconnected: "Ready to call",
+  connecting: "Calling…",
+  connected: "You are talking",
+  reconnecting: "One moment…",
+  failed: "That did not work",
+};
+
+const LINES = {
+  disconnected: "Press Call. The switch answers, greets you and listens.",
+  connected: "Speak freely. Interrupt whenever you like.",
+};
+
+export class Stage {
+  /**
+   * @param {import("../call/session.js").Session} session
+   * @param {() => object} readWish what the form asks for.
+   */
+  constructor(session, readWish) {
+    this.session = session;
+    byId("call").addEventListener("click", () => session.call(readWish()));
+    byId("hangup").addEventListener("click", () => session.hangup());
+    byId("mute").addEventListener("click", () => this.toggleMute());
+    byId("pause").addEventListener("click", () => session.pause());
+    byId("resume").addEventListener("click", () => session.resume());
+    byId("interrupt").addEventListener("click", () => session.interrupt());
+    document.addEventListener("keydown", (event) => this.key(event));
+    session.addEventListener("state", ({ detail }) => this.show(detail));
+  }
+
+  show({ state, detail }) {
+    const { active } = this.session;
+    const pill = byId("connection");
+    pill.dataset.state = byId("stage").dataset.state = state;
+    pill.textContent = PILLS[state];
+    byId("stage-title").textContent = TITLES[state];
+    byId("stage-line").textContent = this.line(state, detail);
+    const focused = document.activeElement;
+    byId("call").hidden = active;
+    byId("hangup").hidden = !active;
+    byId("in-call").hidden = state !== "connected" && state !== "reconnecting";
+    // A hidden button loses the focus to nowhere: hand it to the one that took its place.
+    if (focused === byId("call") && active) byId("hangup").focus();
+    else if (!active && byId("stage").contains(focused)) byId("call").focus();
+    if (!active) this.stopClock();
+    else if (state === "connected") this.startClock();
+    else if (state === "connecting") this.reset();
+  }
+
+  line(state, detail) {
+    if (state === "connected" && this.session.sound.silent) return "No microphone was found: you are sending silence.";
+    return detail || LINES[state] || "";
+  }
+
+  reset() {
+    byId("clock").textContent = "00:00";
+    this.session.mute(false);
+    this.paintMute();
+  }
+
+  startClock() {
+    if (this.ticking) return;
+    const tick = () => (byId("clock").textContent = clock(Date.now() - this.session.answeredAt));
+    tick();
+    this.ticking = setInterval(tick, 500);
+  }
+
+  stopClock() {
+    clearInterval(this.ticking);
+    this.ticking = 0;
+  }
+
+  toggleMute() {
+    this.session.mute(!this.session.sound.muted);
+    this.paintMute();
+  }
+
+  paintMute() {
+    const { muted } = this.session.sound;
+    const button = byId("mute");
+    button.setAttribute("aria-pressed", String(muted));
+    button.querySelector("span").textContent = muted ? "Unmute" : "Mute";
+    const use = button.querySelector("use");
+    use.setAttribute("href", use.getAttribute("href").replace(/#.*/, muted ? "#mic-off" : "#mic"));
+  }
+
+  key(event) {
+    if (event.key.toLowerCase() !== "m" || byId("in-call").hidden || isTyping(event)) return;
+    this.toggleMute();
+  }
+}

@@ -1,0 +1,262 @@
+"""A switch that only pretends: enough of `/call` and `/call/webrtc` to test the page by itself, and every event on demand."""
+
+import asyncio
+import contextlib
+import json
+import math
+import time
+from collections import deque
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from aiohttp import WSMsgType, web
+from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
+
+STATIC = Path(__file__).parents[2] / "static"
+RATE = 16000
+FRAME = RATE // 50
+LOUD = 600.0
+PITCH_HZ = 220.0
+
+
+def hum(text: str) -> np.ndarray:
+    """Return a 220 Hz hum in the rhythm of syllables, as long as `text` takes to say."""
+    seconds = min(8.0, 0.6 + 0.06 * len(text))
+    t = np.arange(int(seconds * RATE)) / RATE
+    voice = sum(np.sin(2 * math.pi * PITCH_HZ * k * t) / k for k in (1, 2, 3))
+    return np.asarray(7000 * voice * np.clip(np.sin(2 * math.pi * 2.2 * t) + 0.6, 0, 1), np.int16)
+
+
+class FakeCall:
+    """One call: a queue of audio that plays in real time, and a crude ear."""
+
+    def __init__(self, ident: str, socket: web.WebSocketResponse, *, webrtc: bool) -> None:
+        self.ident = ident
+        self.socket = socket
+        self.webrtc = webrtc
+        self.option: dict[str, Any] = {}
+        self.frames: deque[np.ndarray] = deque()
+        self.play_id = ""
+        self.paused = False
+        self.quiet = 100
+        self.speaking = False
+        self.speech_start = 0
+        self.index = 0
+        self.seq = 0
+        self.peer: RTCPeerConnection | None = None
+        self.created = time.time()
+
+    async def emit(self, event: str, **fields: Any) -> None:
+        self.seq += 1
+        body = {"event": event, "trackId": self.ident, "timestamp": now_ms(), "seq": self.seq, **fields}
+        with contextlib.suppress(ConnectionError):
+            await self.socket.send_str(json.dumps(body))
+
+    async def invite(self, option: dict[str, Any]) -> None:
+        self.option = option
+        sdp = await self.negotiate(option["offer"]) if self.webrtc else ""
+        audio = {} if self.webrtc else {"audio": {"codec": "pcm", "sampleRate": RATE, "ptime": 20}}
+        await self.emit("answer", sdp=sdp, **audio)
+        await self.emit("trackStart")
+
+    async def negotiate(self, offer: str) -> str:
+        self.peer = RTCPeerConnection()
+        self.peer.addTrack(Voice(self))
+        self.peer.on("track", lambda track: asyncio.ensure_future(self.listen(track)))
+        await self.peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        await self.peer.setLocalDescription(await self.peer.createAnswer())
+        return str(self.peer.localDescription.sdp)
+
+    async def listen(self, track: MediaStreamTrack) -> None:
+        with contextlib.suppress(Exception):
+            while True:
+                frame = await track.recv()
+                assert isinstance(frame, av.AudioFrame)
+                await self.hear(frame.to_ndarray().astype(np.float32))
+
+    async def hear(self, pcm: np.ndarray) -> None:
+        loud = float(np.sqrt(np.mean(np.square(pcm.astype(np.float32))))) > LOUD
+        self.quiet = 0 if loud else self.quiet + 1
+        if loud and not self.speaking:
+            self.speaking, self.speech_start = True, now_ms()
+            self.index += 1
+            await self.emit("speaking", startTime=self.speech_start)
+            if self.frames:
+                self.frames.clear()
+                await self.emit("interruption", playId=self.play_id, position=900)
+            await self.emit("asrDelta", index=self.index, startTime=self.speech_start, endTime=now_ms(), text="hello from")
+        if self.speaking and self.quiet > 25:
+            self.speaking = False
+            end = now_ms() - 500
+            await self.emit("silence", startTime=end, duration=500)
+            times = {"startTime": self.speech_start, "endTime": end}
+            await self.emit("asrFinal", index=self.index, text="hello from the browser", **times)
+            await self.emit("metrics", key="completed.asr.builtin", duration=90, data={"index": self.index})
+
+    async def command(self, body: dict[str, Any]) -> bool:
+        """Do what the command asks; return False when the call is over."""
+        match body.get("command"):
+            case "invite" | "accept":
+                await self.invite(body.get("option", {}))
+            case "tts" if body.get("text"):
+                pcm = hum(body["text"])
+                if body.get("playId") != self.play_id:
+                    self.frames.clear()
+                self.play_id = body.get("playId", "")
+                self.frames.extend(pcm[at : at + FRAME] for at in range(0, len(pcm) - FRAME, FRAME))
+                await self.emit("trackStart", playId=self.play_id)
+                await self.emit("metrics", key="ttfb.tts.builtin", duration=34, data={"playId": self.play_id})
+            case "play":
+                await self.emit("error", sender="play", error="the address is not allowed", code=403)
+            case "interrupt" if self.frames:
+                self.frames.clear()
+                await self.emit("interruption", playId=self.play_id, position=500)
+            case "pause" | "resume" as verb:
+                self.paused = verb == "pause"
+            case "hangup":
+                await self.emit("hangup", reason=body.get("reason"), initiator="user")
+                return False
+        return True
+
+    def next_frame(self) -> np.ndarray | None:
+        return self.frames.popleft() if self.frames and not self.paused else None
+
+    async def pace(self) -> None:
+        """Send audio over the socket at the pace of a clock."""
+        due = time.monotonic()
+        while not self.socket.closed:
+            due += 0.02
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            frame = self.next_frame()
+            if frame is not None:
+                await self.socket.send_bytes(frame.tobytes())
+
+
+class Voice(MediaStreamTrack):
+    """The call's audio as aiortc wants it."""
+
+    kind = "audio"
+
+    def __init__(self, call: FakeCall) -> None:
+        super().__init__()
+        self.call = call
+        self.start = time.monotonic()
+        self.count = 0
+
+    async def recv(self) -> av.AudioFrame:
+        await asyncio.sleep(max(0.0, self.start + self.count * 0.02 - time.monotonic()))
+        pcm = self.call.next_frame()
+        frame = av.AudioFrame.from_ndarray((np.zeros(FRAME, np.int16) if pcm is None else pcm)[None], layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = RATE, self.count * FRAME, Fraction(1, RATE)
+        self.count += 1
+        return frame
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+class FakeSwitch:
+    """The routes, and the calls that are up."""
+
+    def __init__(self) -> None:
+        self.calls: dict[str, FakeCall] = {}
+        self.recordings: dict[str, bytes] = {}
+        self.past: list[dict[str, Any]] = []
+        self.key = ""
+        self.app = web.Application(middlewares=[self.guard])
+        self.app.add_routes(
+            [
+                web.get("/", self.page),
+                web.static("/static", STATIC),
+                web.get("/call", self.socket),
+                web.get("/call/webrtc", self.socket),
+                web.get("/call/lists", self.lists),
+                web.post("/call/kill/{id}", self.kill),
+                web.get("/iceservers", lambda _request: json_answer([])),
+                web.get("/calls", lambda _request: json_answer({"calls": self.past})),
+                web.get("/recordings", self.list_recordings),
+                web.get("/recordings/{name}", self.recording),
+                web.delete("/recordings/{name}", self.delete_recording),
+            ]
+        )
+        self.app.on_response_prepare.append(policy)
+
+    @web.middleware
+    async def guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        given = request.query.get("token") or request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if self.key and given != self.key and not request.path.startswith(("/static", "/favicon")) and request.path != "/":
+            return web.json_response({"error": "unauthorized"}, status=401)
+        response: web.StreamResponse = await handler(request)
+        return response
+
+    async def page(self, _request: web.Request) -> web.FileResponse:
+        return web.FileResponse(STATIC / "index.html")
+
+    async def socket(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        call = FakeCall(request.query["id"], socket, webrtc=request.path.endswith("webrtc"))
+        self.calls[call.ident] = call
+        pacing = None if call.webrtc else asyncio.create_task(call.pace())
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.BINARY:
+                    await call.hear(np.frombuffer(message.data, np.int16))
+                elif not await call.command(json.loads(message.data)):
+                    break
+        finally:
+            self.calls.pop(call.ident, None)
+            if pacing:
+                pacing.cancel()
+            if call.peer:
+                await call.peer.close()
+        await socket.close()
+        return socket
+
+    async def lists(self, _request: web.Request) -> web.Response:
+        stamp = lambda call: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(call.created))  # noqa: E731
+        kind = lambda call: "webrtc" if call.webrtc else "websocket"  # noqa: E731
+        rows = [
+            {"id": c.ident, "call_type": kind(c), "created_at": stamp(c), "option": c.option, "state": "connected"}
+            for c in self.calls.values()
+        ]
+        return json_answer({"calls": rows})
+
+    async def kill(self, request: web.Request) -> web.Response:
+        call = self.calls.get(request.match_info["id"])
+        if call is None:
+            return json_answer(False, 404)
+        await call.emit("hangup", reason="killed", initiator="system")
+        await call.socket.close()
+        return json_answer(True)
+
+    async def list_recordings(self, _request: web.Request) -> web.Response:
+        rows = [
+            {"name": name, "callId": Path(name).stem, "size": len(data), "createdAt": "2030-01-02T03:04:05Z", "durationMs": 8000}
+            for name, data in self.recordings.items()
+        ]
+        return json_answer({"recordings": rows})
+
+    async def recording(self, request: web.Request) -> web.Response:
+        return web.Response(body=self.recordings[request.match_info["name"]], content_type="audio/wav")
+
+    async def delete_recording(self, request: web.Request) -> web.Response:
+        del self.recordings[request.match_info["name"]]
+        return web.Response(status=204)
+
+
+async def policy(_request: web.Request, response: web.StreamResponse) -> None:
+    """Answer every page under the policy that the real switch has."""
+    response.headers["Content-Security-Policy"] = "default-src 'self'"
+
+
+def json_answer(body: Any, status: int = 200) -> web.Response:
+    return web.json_response(body, status=status)
+
+
+if __name__ == "__main__":
+    web.run_app(FakeSwitch().app, host="127.0.0.1", port=8099)
