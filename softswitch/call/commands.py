@@ -3,6 +3,7 @@
 import msgspec
 
 from softswitch.call.needs import Candidate
+from softswitch.errors import RejectedError
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -12,21 +13,25 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     """Echoed in an ``ack`` or ``error`` event."""
 
 
-class CommandRejected(Exception):
+class CommandRejected(RejectedError):
     """A command cannot be carried out; the call lives on.
 
     Attributes:
         error: What is wrong, in words for the client.
         code: A number in the manner of HTTP status codes.
         sender: The part that refuses; ``command`` unless told otherwise.
+        request_id: That of the command, where it had one.
     """
 
-    def __init__(self, error: str, code: int = 400, sender: str = "command") -> None:
+    def __init__(
+        self, error: str, code: int = 400, sender: str = "command", request_id: str | None = None
+    ) -> None:
         """Remember what to tell the client."""
         super().__init__(error)
         self.error = error
         self.code = code
         self.sender = sender
+        self.request_id = request_id
 
 
 # --- options of a call ----------------------------------------------------------
@@ -135,7 +140,8 @@ class CallOption(msgspec.Struct, frozen=True):
     inactivity_s: float | None = None
     handshake_s: float | None = None
     headers: dict[str, str] = {}
-    extra: dict[str, object] = {}
+    shown: dict[str, object] = {}
+    """The option as the client gave it, without its secrets: for lists and records."""
 
 
 # --- setting up and ending ------------------------------------------------------
