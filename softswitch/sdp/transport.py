@@ -1,0 +1,248 @@
+"""What an offer says about its transport: ICE (RFC 8839), DTLS (RFC 8842), fingerprints (RFC 8122)."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from softswitch.sdp.description import Description, Media, SdpError
+
+Setup = Literal["actpass", "active", "passive"]
+"""Who opens the DTLS association: the offerer's choice (RFC 8842 section 5.3)."""
+
+DIGEST_BYTES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
+"""Hash functions that are good enough; sha-1 and md5 are forged today."""
+
+MAX_CANDIDATES = 64
+MAX_FINGERPRINTS = 8
+
+_UFRAG = re.compile(r"[A-Za-z0-9+/=_-]{4,256}")
+_PASSWORD = re.compile(r"[A-Za-z0-9+/=_-]{22,256}")
+# RFC 8839 allows ice-char only, but "=", "-" and "_" are sent by some stacks and do no harm.
+_FOUNDATION = re.compile(r"[A-Za-z0-9+/=_-]{1,64}")
+_HOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,255}")
+_CANDIDATE_TYPES = {"host", "srflx", "prflx", "relay"}
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Hash of a certificate."""
+
+    algorithm: str
+    """sha-256, sha-384 or sha-512."""
+    value: str
+    """Bytes in capital hexadecimal, separated by colons."""
+
+
+@dataclass(frozen=True, slots=True)
+class IceCredentials:
+    """Name and password of one ICE session; new ones restart it (RFC 8839 section 5.4)."""
+
+    ufrag: str
+    password: str
+
+    def __repr__(self) -> str:
+        """Show the name alone: the password is a secret of the call."""
+        return f"IceCredentials(ufrag={self.ufrag!r}, password='***')"
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateLine:
+    """One candidate of the far end, read (RFC 8839 section 5.1)."""
+
+    foundation: str
+    component: int
+    """1 RTP, 2 RTCP where it is not multiplexed."""
+    protocol: str
+    """udp or tcp."""
+    priority: int
+    address: str
+    """IP address, or a name such as those of mDNS."""
+    port: int
+    kind: str
+    """host, srflx, prflx or relay."""
+    related_address: str = ""
+    related_port: int = 0
+    ufrag: str = ""
+    """ICE session it belongs to, "" when it does not say."""
+
+    @property
+    def is_address(self) -> bool:
+        """Tell whether it names an address rather than a host name."""
+        return _ip_address(self.address) is not None
+
+    def text(self) -> str:
+        """Return the candidate as the value of ``a=candidate``."""
+        text = (
+            f"{self.foundation} {self.component} {self.protocol} {self.priority} "
+            f"{self.address} {self.port} typ {self.kind}"
+        )
+        return text + (
+            f" raddr {self.related_address} rport {self.related_port}" if self.related_address else ""
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TransportOffer:
+    """The ICE and DTLS part of an offer."""
+
+    credentials: IceCredentials
+    fingerprints: tuple[Fingerprint, ...]
+    setup: Setup
+    candidates: tuple[CandidateLine, ...]
+    lite: bool = False
+    """The far end answers checks but makes none."""
+    trickle: bool = False
+    refused: tuple[str, ...] = ()
+    """Why candidates were passed over: one malformed line is no reason to refuse a call."""
+
+
+def candidate_line(text: str) -> CandidateLine:
+    """Read one candidate, with or without ``a=`` and ``candidate:`` before it.
+
+    Raises:
+        SdpError: it is not a candidate; the message says which part is wrong.
+    """
+    text = text.strip().removeprefix("a=").removeprefix("candidate:")
+    parts = text.split()
+    if len(text) > 1024 or len(parts) < 8 or parts[6] != "typ":
+        raise SdpError(
+            "a candidate has the form 'foundation component protocol priority address port typ type'",
+            field="candidate",
+        )
+    foundation, component, protocol, priority, address, port, _, kind = parts[:8]
+    if not _FOUNDATION.fullmatch(foundation):
+        raise _wrong("foundation")
+    if kind not in _CANDIDATE_TYPES:
+        raise _wrong("type")
+    if _ip_address(address) is None and not _HOST_NAME.fullmatch(address):
+        raise _wrong("address")
+    extensions = dict(zip(parts[8::2], parts[9::2], strict=False))
+    related_port = extensions.get("rport", "0")
+    return CandidateLine(
+        foundation=foundation,
+        component=_number(component, 1, 256, "component"),
+        protocol=protocol.lower(),
+        priority=_number(priority, 0, 2**32 - 1, "priority"),
+        address=address,
+        port=_number(port, 0, 65535, "port"),
+        kind=kind,
+        related_address=extensions.get("raddr", ""),
+        related_port=_number(related_port, 0, 65535, "rport"),
+        ufrag=extensions.get("ufrag", ""),
+    )
+
+
+def transport_offer(offer: Description, media: Media) -> TransportOffer:
+    """Read the ICE and DTLS part of an offer for one of its media sections.
+
+    What the section does not say is looked for at the session level, then in the first section of its bundle,
+    which speaks for all of them (RFC 9143 section 7.1.3).
+
+    Raises:
+        SdpError: ICE credentials, a strong fingerprint, a proper ``a=setup`` or ``a=rtcp-mux`` are missing.
+    """
+    if not media.has("rtcp-mux"):
+        raise SdpError("the offer does not carry RTCP with RTP (a=rtcp-mux)", field="offer")
+    ufrag = _lookup(offer, media, "ice-ufrag")
+    password = _lookup(offer, media, "ice-pwd")
+    if not ufrag or not _UFRAG.fullmatch(ufrag):
+        raise SdpError("a=ice-ufrag is missing or malformed", field="offer")
+    if not password or not _PASSWORD.fullmatch(password):
+        raise SdpError("a=ice-pwd is missing or malformed", field="offer")
+    candidates, refused = _candidates(media)
+    options = (_lookup(offer, media, "ice-options") or "").split()
+    return TransportOffer(
+        credentials=IceCredentials(ufrag, password),
+        fingerprints=_fingerprints(offer, media),
+        setup=_setup(_lookup(offer, media, "setup")),
+        candidates=candidates,
+        lite=offer.first("ice-lite") is not None,
+        trickle="trickle" in options,
+        refused=refused,
+    )
+
+
+def _candidates(media: Media) -> tuple[tuple[CandidateLine, ...], tuple[str, ...]]:
+    values = list(media.all("candidate"))
+    if len(values) > MAX_CANDIDATES:
+        raise SdpError(f"the offer has more than {MAX_CANDIDATES} candidates", field="offer")
+    candidates: list[CandidateLine] = []
+    refused: list[str] = []
+    for value in values:
+        try:
+            candidates.append(candidate_line(value))
+        except SdpError as error:
+            refused.append(str(error))
+    return tuple(candidates), tuple(refused)
+
+
+def _fingerprints(offer: Description, media: Media) -> tuple[Fingerprint, ...]:
+    values = list(media.all("fingerprint")) or list(offer.all("fingerprint"))
+    if not values and (tagged := _bundle_tagged(offer, media)):
+        values = list(tagged.all("fingerprint"))
+    if len(values) > MAX_FINGERPRINTS:
+        raise SdpError(f"the offer has more than {MAX_FINGERPRINTS} fingerprints", field="offer")
+    found = tuple(found for value in values if (found := _fingerprint(value)))
+    if not found:
+        names = ", ".join(DIGEST_BYTES)
+        raise SdpError(f"the offer has no a=fingerprint with one of {names}", field="offer")
+    return found
+
+
+def _fingerprint(value: str) -> Fingerprint | None:
+    """Read a fingerprint; None when its hash function is unknown or too weak."""
+    algorithm, _, digest = value.partition(" ")
+    algorithm = algorithm.lower()
+    if algorithm not in DIGEST_BYTES:
+        return None
+    digest = digest.strip().upper()
+    if not re.fullmatch(f"(?:[0-9A-F]{{2}}:){{{DIGEST_BYTES[algorithm] - 1}}}[0-9A-F]{{2}}", digest):
+        raise SdpError(f"a=fingerprint:{algorithm} is malformed", field="offer")
+    return Fingerprint(algorithm, digest)
+
+
+def _setup(value: str | None) -> Setup:
+    match value:
+        case "actpass" | "active" | "passive":
+            return value
+        case None:
+            return "active"  # RFC 4145 section 4: the default of an offer
+        case _:
+            raise SdpError("a=setup is none of actpass, active, passive", field="offer")
+
+
+def _lookup(offer: Description, media: Media, name: str) -> str | None:
+    if (value := media.first(name)) is not None:
+        return value
+    if (value := offer.first(name)) is not None:
+        return value
+    tagged = _bundle_tagged(offer, media)
+    return tagged.first(name) if tagged else None
+
+
+def _bundle_tagged(offer: Description, media: Media) -> Media | None:
+    """Return the section that speaks for the bundle of `media`."""
+    mid = media.first("mid")
+    for group in offer.all("group"):
+        members = group.split()
+        if members[:1] == ["BUNDLE"] and mid in members[1:]:
+            return next((other for other in offer.media if other.first("mid") == members[1]), None)
+    return None
+
+
+def _ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def _number(text: str, least: int, most: int, name: str) -> int:
+    if not (text.isascii() and text.isdigit()) or len(text) > 10 or not least <= int(text) <= most:
+        raise _wrong(name)
+    return int(text)
+
+
+def _wrong(name: str) -> SdpError:
+    return SdpError(f"the {name} of a candidate is malformed", field="candidate")

@@ -1,0 +1,77 @@
+from softswitch.sdp import (
+    SECURE_PROFILES,
+    Fingerprint,
+    IceCredentials,
+    Local,
+    answer_text,
+    candidate_line,
+    negotiate,
+    parse,
+)
+from tests.sdp import offers
+
+LOCAL = Local(
+    session=77,
+    version=1,
+    credentials=IceCredentials("ourufrag", "p" * 24),
+    candidates=(candidate_line("1 1 udp 2130706431 192.0.2.5 20002 typ host"),),
+    fingerprint=Fingerprint("sha-256", offers.FINGERPRINT),
+    setup="active",
+    ssrc=12345,
+    cname="abc",
+)
+
+
+def answer(text: str, preferred: str = "") -> str:
+    offer = parse(text)
+    return answer_text(offer, negotiate(offer, profiles=SECURE_PROFILES, preferred=preferred), LOCAL)
+
+
+def test_answer_has_what_a_browser_needs() -> None:
+    lines = answer(offers.CHROME).split("\r\n")
+    assert lines[:5] == ["v=0", "o=- 77 1 IN IP4 127.0.0.1", "s=-", "t=0 0", "a=group:BUNDLE 0"]
+    for line in [
+        "m=audio 20002 UDP/TLS/RTP/SAVPF 111 110 126",
+        "c=IN IP4 192.0.2.5",
+        "a=candidate:1 1 udp 2130706431 192.0.2.5 20002 typ host",
+        "a=end-of-candidates",
+        "a=ice-ufrag:ourufrag",
+        "a=setup:active",
+        "a=mid:0",
+        "a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level",
+        "a=sendrecv",
+        "a=rtcp-mux",
+        "a=rtpmap:111 opus/48000/2",
+        "a=fmtp:111 minptime=10;useinbandfec=1",
+        "a=rtpmap:110 telephone-event/48000",
+        "a=rtpmap:126 telephone-event/8000",
+        "a=fmtp:126 0-15",
+        "a=ptime:20",
+        "a=ssrc:12345 cname:abc",
+    ]:
+        assert line in lines
+
+
+def test_answer_refuses_all_other_sections_in_their_order() -> None:
+    description = parse(answer(offers.FIREFOX))
+    audio, video = description.media
+    assert (audio.kind, audio.port, video.kind, video.port) == ("audio", 20002, "video", 0)
+    assert video.first("mid") == "1"
+    assert description.first("group") == "BUNDLE 0"
+
+
+def test_answer_keeps_the_payload_types_of_the_offer() -> None:
+    audio = parse(answer(offers.FIREFOX, "G722")).media[0]
+    assert audio.formats == ("9", "101")
+    assert audio.first("rtpmap") == "9 G722/8000"
+
+
+def test_answer_to_a_stream_that_only_sends_names_no_stream_of_ours() -> None:
+    audio = parse(answer(offers.CHROME.replace("a=sendrecv", "a=sendonly"))).media[0]
+    assert audio.has("recvonly")
+    assert not audio.has("ssrc")
+    assert not audio.has("msid")
+
+
+def test_answer_without_a_bundle_in_the_offer_has_none() -> None:
+    assert "BUNDLE" not in answer(offers.CHROME.replace("a=group:BUNDLE 0\n", ""))
