@@ -109,7 +109,6 @@ pwd > $venv/path
 # ------------------------------------------------------------------ system packages that are good to have
 missing=""
 has_library libflite || missing="$missing libflite1"
-has_library libopus || missing="$missing libopus0"
 for pair in $wanted_tools; do
     has_tool "${pair%%:*}" || missing="$missing ${pair#*:}"
 done
