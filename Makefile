@@ -40,7 +40,7 @@ types: setup ## check the types
 	@$(VENV)/mypy
 
 floors: setup ## check who imports whom
-	@$(VENV)/lint-imports
+	@$(VENV)/lint-imports --no-cache --no-logo
 
 coverage: setup ## the quick tests with branch coverage
 	@$(VENV)/coverage run -m pytest -q -m "not client and not slow"

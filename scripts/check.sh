@@ -20,7 +20,7 @@ check() {
 check format ruff format --check .
 check lint ruff check .
 check types mypy
-check floors lint-imports
+check floors lint-imports --no-cache --no-logo
 check unit python -m pytest -q -m "not client and not conformance"
 check conformance python -m pytest -q -m "conformance and not client"
 check clients python -m pytest -q -m client

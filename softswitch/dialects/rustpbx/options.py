@@ -5,7 +5,7 @@ from typing import Any
 from softswitch.call import commands as c
 from softswitch.call.commands import CommandRejected
 from softswitch.dialects.rustpbx import wire_commands as w
-from softswitch.log import mask
+from softswitch.log.masking import mask
 
 _STOP_MS = 200
 """Silence always needed before speech is over; ``silencePadding`` comes on top."""
