@@ -1,0 +1,25 @@
+"""Persistence: what is remembered of calls after they are over."""
+
+from softswitch.store.folder import is_safe_name
+from softswitch.store.sqlite import SqliteStore
+from softswitch.store.store import (
+    CallRecord,
+    Counters,
+    Dump,
+    NewRecording,
+    Recording,
+    Store,
+    Swept,
+)
+
+__all__ = [
+    "CallRecord",
+    "Counters",
+    "Dump",
+    "NewRecording",
+    "Recording",
+    "SqliteStore",
+    "Store",
+    "Swept",
+    "is_safe_name",
+]

@@ -1,0 +1,93 @@
+"""The statements of the SQLite store, and how its rows become records."""
+
+import sqlite3
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from softswitch.errors import UnavailableError
+from softswitch.store.database import identity
+from softswitch.store.store import CallRecord, Recording
+
+Record = TypeVar("Record", CallRecord, Recording)
+
+MAX_PAGE = 1000
+"""Most entries of one listing."""
+
+
+def _upsert(table: str, kind: type[msgspec.Struct], key: tuple[str, ...]) -> str:
+    """Return the statement that inserts a record, or replaces what is not its key."""
+    names = kind.__struct_fields__
+    changes = ", ".join(f"{name} = excluded.{name}" for name in names if name not in key)
+    marks = ", ".join("?" * len(names))
+    return (
+        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks}) "  # noqa: S608 - names of our own structs
+        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
+    )
+
+
+SAVE_CALL = _upsert("calls", CallRecord, ("id", "created_at"))
+SAVE_RECORDING = _upsert("recordings", Recording, ("name",))
+DELETE_RECORDING = "DELETE FROM recordings WHERE name = ?"
+
+MARK_CUT_OFF = (
+    "UPDATE calls SET reason = 'error', initiator = 'system' WHERE ended_at IS NULL AND reason = ''"
+)
+"""For the start: what still runs in the records was cut off by a crash."""
+
+TRIM_CALLS = (
+    "DELETE FROM calls WHERE rowid IN (SELECT rowid FROM calls ORDER BY created_at DESC LIMIT -1 OFFSET ?)"
+)
+"""Delete all but the newest."""
+
+NEWEST_FIRST = "ORDER BY created_at DESC, rowid DESC LIMIT ? OFFSET ?"
+NEWEST_WITH_ID = "WHERE id = ? ORDER BY created_at DESC LIMIT 1"
+
+
+def page(limit: int, offset: int) -> tuple[int, int]:
+    """Return limit and offset within their bounds."""
+    return max(0, min(limit, MAX_PAGE)), max(0, offset)
+
+
+class Reader:
+    """Be the reading side of the file. Belongs to one thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = (0, 0)
+        self._connection: sqlite3.Connection | None = None
+
+    def records(
+        self, table: str, kind: type[Record], clause: str, values: tuple[str | int, ...] = ()
+    ) -> list[Record]:
+        """Return rows as records.
+
+        Raises:
+            UnavailableError: if the database cannot be read; the next call tries anew.
+        """
+        names = kind.__struct_fields__
+        statement = f"SELECT {', '.join(names)} FROM {table} {clause}"  # noqa: S608 - our own texts
+        try:
+            rows = self._usable().execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            self.close()
+            raise UnavailableError(f"the database cannot be read: {error}") from error
+        return [kind(**dict(zip(names, row, strict=True))) for row in rows]
+
+    def _usable(self) -> sqlite3.Connection:
+        """Return the connection, opened anew where the file was replaced under us."""
+        if self._connection is not None and identity(self._path) == self._file:
+            return self._connection
+        self.close()
+        self._file = identity(self._path)
+        connection = sqlite3.connect(self._path, timeout=5.0, isolation_level=None, check_same_thread=False)
+        self._connection = connection
+        connection.execute("PRAGMA query_only = 1")
+        return connection
+
+    def close(self) -> None:
+        """Close the connection; a second time does nothing."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

@@ -1,0 +1,306 @@
+"""The store as the switch sees it."""
+
+import asyncio
+import json
+import logging
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from softswitch.errors import NotNowError, UnavailableError
+from softswitch.store import CallRecord, Recording, SqliteStore
+
+DAY_MS = 86_400_000
+
+
+def record(call_id: str, created_at: int = 1000, **more: object) -> CallRecord:
+    return CallRecord(id=call_id, kind="websocket", created_at=created_at, **more)  # type: ignore[arg-type]
+
+
+def recording(name: str, created_at: int = 1000) -> Recording:
+    return Recording(name=name, call_id="c", size=1, duration_ms=20, created_at=created_at, container="wav")
+
+
+async def flush(store: SqliteStore) -> None:
+    """Wait until all that was handed over before is written."""
+    await store.save_recording(recording("flush.wav"))
+
+
+async def test_store_keeps_a_call_and_what_is_learnt_later(store: SqliteStore) -> None:
+    assert await store.save_call(record("a", caller="1", callee="2", option_json='{"codec":"pcm"}'))
+    begun = await store.call("a")
+    assert begun is not None
+    assert begun.ended_at is None
+    ended = record(
+        "a", caller="1", callee="2", answered_at=1100, ended_at=2000, reason="caller", duration_ms=900
+    )
+    assert await store.save_call(ended)
+    assert await store.call("a") == ended
+    assert await store.call("b") is None
+    assert store.counters.rows_written == 2
+
+
+async def test_store_lists_calls_newest_first_in_pages(store: SqliteStore) -> None:
+    await asyncio.gather(*(store.save_call(record(f"c{number}", created_at=number)) for number in range(10)))
+    assert [call.id for call in await store.calls(limit=3)] == ["c9", "c8", "c7"]
+    assert [call.id for call in await store.calls(limit=3, offset=8)] == ["c1", "c0"]
+    assert await store.calls(limit=-1) == []
+    assert len(await store.calls(limit=10**9, offset=-5)) == 10
+
+
+async def test_store_keeps_two_calls_that_used_the_same_id(store: SqliteStore) -> None:
+    await store.save_call(record("a", created_at=1, caller="first"))
+    await store.save_call(record("a", created_at=2, caller="second"))
+    found = await store.call("a")
+    assert found is not None
+    assert found.caller == "second"
+    assert len(await store.calls()) == 2
+
+
+async def test_store_keeps_what_it_had_and_marks_what_a_crash_cut_off(tmp_path: Path) -> None:
+    first = SqliteStore(tmp_path, free_bytes=0)
+    await first.start()
+    await first.save_call(record("running"))
+    await first.save_call(record("ended", ended_at=5, reason="caller"))
+    await first.close()
+    second = SqliteStore(tmp_path, free_bytes=0)
+    await second.start()
+    calls = {call.id: call for call in await second.calls()}
+    await second.close()
+    assert (calls["running"].reason, calls["running"].initiator) == ("error", "system")
+    assert calls["ended"].reason == "caller"
+
+
+async def test_store_writes_dumps_as_lines_and_lists_them(store: SqliteStore, tmp_path: Path) -> None:
+    for number in range(3):
+        assert store.dump("call-1", json.dumps({"seq": number}))
+    assert store.dump("call-2", '{"text":"ü\ud800"}')
+    await flush(store)
+    path = await store.dump_path("call-1")
+    assert path is not None
+    assert [json.loads(line)["seq"] for line in path.read_text().splitlines()] == [0, 1, 2]
+    assert {dump.call_id for dump in await store.dumps()} == {"call-1", "call-2"}
+    assert len(await store.dumps(limit=1, offset=1)) == 1
+    assert store.counters.lines_written == 4
+    assert await store.delete_dump("call-1")
+    assert not await store.delete_dump("call-1")
+    assert await store.dump_path("call-1") is None
+    assert await store.dump_path("../softswitch") is None
+
+
+async def test_store_bounds_a_dump_and_says_so_in_it(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path, dump_bytes=500, free_bytes=0)
+    await store.start()
+    for number in range(100):
+        store.dump("a", json.dumps({"seq": number, "text": "x" * 20}))
+    await flush(store)
+    lines = (tmp_path / "dumps" / "a.jsonl").read_text().splitlines()
+    await store.close()
+    assert sum(len(line) + 1 for line in lines) <= 500
+    assert [json.loads(line).get("seq") for line in lines[:-1]] == list(range(len(lines) - 1))
+    assert json.loads(lines[-1]) == {"truncated": True}
+    assert store.counters.lines_lost == 100 - (len(lines) - 1)
+    assert store.healthy
+
+
+async def test_store_without_room_for_dumps_writes_none(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path, dump_bytes=0, free_bytes=0)
+    await store.start()
+    assert not store.dump("a", "{}")
+    await store.close()
+    assert list((tmp_path / "dumps").iterdir()) == []
+
+
+async def test_store_gives_a_place_below_its_folder_whatever_is_wished(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    root = tmp_path / "data" / "recordings"
+    wishes = {
+        "": "call-1.wav",
+        "mine.wav": "mine.wav",
+        "/etc/cron.d/evil": "evil.wav",
+        "..\\..\\up.wav": "up.wav",
+        "../../.bashrc": "call-1-2.wav",
+        "a b": "call-1-3.wav",
+        "mine": "mine-2.wav",
+        "x" * 500: "x" * (128 - len("-1000.wav")) + ".wav",
+    }
+    for wish, name in wishes.items():
+        made = await store.new_recording("call-1", wish)
+        assert made.name == name
+        assert made.path == root / name
+        assert made.path.read_bytes() == b""
+    assert (await store.new_recording("../bad", "")).name == "recording.wav"
+    assert (await store.new_recording("x" * 128, "", "ogg")).name.endswith(".ogg")
+    assert {path.name for path in tmp_path.iterdir()} == {"data"}
+
+
+async def test_store_lists_opens_and_deletes_recordings(store: SqliteStore) -> None:
+    made = await store.new_recording("call-1")
+    made.path.write_bytes(b"RIFF")
+    assert await store.save_recording(recording(made.name))
+    assert [one.name for one in await store.recordings()] == ["call-1.wav"]
+    assert await store.recording_path("call-1.wav") == made.path
+    file = await store.open_recording("call-1.wav")
+    assert file is not None
+    with file:
+        assert file.read() == b"RIFF"
+    assert await store.open_recording("../softswitch.db") is None
+    assert not await store.delete_recording("../softswitch.db")
+    assert await store.delete_recording("call-1.wav")
+    assert not await store.delete_recording("call-1.wav")
+    assert await store.recordings() == []
+
+
+async def test_store_refuses_recordings_and_dumps_beyond_the_quota(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path, quota_bytes=1000, free_bytes=0)
+    await store.start()
+    made = await store.new_recording("a")
+    made.path.write_bytes(bytes(600))
+    (tmp_path / "dumps" / "b.jsonl").write_bytes(bytes(400))
+    with pytest.raises(NotNowError, match="quota"):
+        await store.new_recording("c")
+    store.dump("c", "{}")
+    await flush(store)
+    assert (store.counters.recordings_refused, store.counters.lines_lost) == (1, 1)
+    assert made.path.exists(), "a quota deletes nothing"
+    await store.delete_dump("b")
+    assert (await store.new_recording("c")).name == "c.wav"
+    await store.close()
+
+
+async def test_store_leaves_room_on_the_disk(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path, free_bytes=2**62)
+    await store.start()
+    with pytest.raises(NotNowError, match="disk is full"):
+        await store.new_recording("a")
+    store.dump("a", "{}")
+    assert await store.save_call(record("a")), "call records are small and go on"
+    await flush(store)
+    await store.close()
+    assert store.counters.lines_lost == 1
+
+
+async def test_sweep_deletes_what_is_too_old_and_forgets_what_is_gone(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path, retention_days=7, calls_kept=2, free_bytes=0)
+    await store.start()
+    now_ms = 1_000 * DAY_MS
+    for name, age_days in (("old", 8), ("young", 6), ("gone", 1)):
+        made = await store.new_recording(name)
+        made.path.write_bytes(b"x")
+        await store.save_recording(recording(made.name))
+        (tmp_path / "dumps" / f"{name}.jsonl").write_bytes(b"{}\n")
+        seconds = (now_ms - age_days * DAY_MS) / 1000
+        os.utime(made.path, (seconds, seconds))
+        os.utime(tmp_path / "dumps" / f"{name}.jsonl", (seconds, seconds))
+    (tmp_path / "recordings" / "gone.wav").unlink()
+    for number in range(4):
+        await store.save_call(record(f"c{number}", created_at=number))
+    swept = await store.sweep(now_ms)
+    assert (swept.recordings, swept.dumps) == (1, 1)
+    assert [one.name for one in await store.recordings()] == ["young.wav"]
+    assert {dump.call_id for dump in await store.dumps()} == {"young", "gone"}
+    assert [call.id for call in await store.calls()] == ["c3", "c2"]
+    assert (await store.sweep(now_ms)).recordings == 0
+    await store.close()
+
+
+async def test_sweep_without_a_retention_time_keeps_all(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path, retention_days=0, free_bytes=0)
+    await store.start()
+    made = await store.new_recording("a")
+    os.utime(made.path, (0, 0))
+    assert (await store.sweep(10**15)).recordings == 0
+    await store.close()
+
+
+async def test_store_counts_and_tells_a_failing_disk_and_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[bool] = []
+    store = SqliteStore(tmp_path / "data", free_bytes=0, on_health=told.append)
+    await store.start()
+    caplog.set_level(logging.CRITICAL)
+    database = tmp_path / "data" / "softswitch.db"
+    for path in database.parent.glob("softswitch.db*"):
+        path.unlink()
+    database.mkdir()
+    assert not await store.save_call(record("lost"))
+    await asyncio.sleep(0)
+    assert (store.healthy, told, store.counters.rows_lost) == (False, [False], 1)
+    with pytest.raises(UnavailableError, match="cannot be read"):
+        await store.calls()
+    database.rmdir()
+    assert await store.save_call(record("kept"))
+    await asyncio.sleep(0)
+    assert (store.healthy, told) == (True, [False, True])
+    assert [call.id for call in await store.calls()] == ["kept"]
+    await store.close()
+
+
+async def test_store_counts_dump_lines_that_a_folder_gone_costs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = SqliteStore(tmp_path, free_bytes=0)
+    await store.start()
+    caplog.set_level(logging.CRITICAL)
+    (tmp_path / "dumps").rmdir()
+    (tmp_path / "recordings").rmdir()
+    store.dump("a", "{}")
+    with pytest.raises(UnavailableError, match="no recording"):
+        await store.new_recording("a")
+    assert await store.save_call(record("a"))
+    assert store.counters.lines_lost == 1
+    await store.close()
+
+
+async def test_store_reads_again_after_its_file_was_replaced(store: SqliteStore, tmp_path: Path) -> None:
+    await store.save_call(record("a"))
+    assert len(await store.calls()) == 1
+    for path in (tmp_path / "data").glob("softswitch.db*"):
+        path.unlink()
+    await store.save_call(record("b"))
+    assert [call.id for call in await store.calls()] == ["b"]
+
+
+async def test_store_takes_nothing_before_it_starts_and_after_it_closed(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path, free_bytes=0)
+    assert not await store.save_call(record("early"))
+    await store.start()
+    await store.close()
+    await store.close()
+    assert not await store.save_call(record("late"))
+    assert not store.dump("late", "{}")
+    assert store.counters.queue_full == 3
+    with pytest.raises(UnavailableError, match="closed"):
+        await store.calls()
+
+
+async def test_store_refuses_to_start_where_it_cannot_write(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UnavailableError, match=f"{tmp_path}/file"):
+        await SqliteStore(tmp_path / "file").start()
+    (tmp_path / "softswitch.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(UnavailableError, match="cannot be used"):
+        await SqliteStore(tmp_path).start()
+
+
+async def test_store_refuses_a_database_of_a_later_version(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "softswitch.db")
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(UnavailableError, match="version 99"):
+        await SqliteStore(tmp_path).start()
+
+
+async def test_store_keeps_up_with_many_calls_at_once(store: SqliteStore) -> None:
+    futures = []
+    for number in range(500):
+        futures.append(store.save_call(record(f"c{number}", created_at=number)))
+        store.dump(f"c{number % 100}", '{"event":"x"}')
+    assert all(await asyncio.gather(*futures))
+    await flush(store)
+    assert store.counters.lines_written == 500
+    assert store.counters.queue_full == 0
