@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 from random import Random
 
@@ -24,9 +25,10 @@ def missing(reason: str) -> None:
 def require_tool(*names: str) -> str:
     """Return the path of the first of these programs that is installed, else skip or fail.
 
-    Folders of the system administrator are looked through too: turnserver and haproxy lie there.
+    Looked for beside Python first, and in the administrator's folders too: turnserver and haproxy lie there.
     """
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    beside = str(Path(sys.executable).parent)
+    path = os.pathsep.join([beside, os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
     for name in names:
         if found := shutil.which(name, path=path):
             return found

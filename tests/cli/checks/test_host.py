@@ -2,35 +2,18 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from softswitch.cli.checks import host
 from softswitch.cli.checks.finding import Verdict
 from softswitch.settings import Auth, Http, Paths, Recording, Settings
+from tests.certificates import make_certificate
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 def with_tls(tmp_path, good_for: timedelta) -> Settings:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "switch.example")])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(NOW - timedelta(days=90))
-        .not_valid_after(NOW + good_for)
-        .sign(key, hashes.SHA256())
-    )
-    (tmp_path / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    pem, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    (tmp_path / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, pem, plain))
-    return Settings(http=Http(tls_cert=str(tmp_path / "cert.pem"), tls_key=str(tmp_path / "key.pem")))
+    certificate, key = make_certificate(tmp_path, good_for, NOW)
+    return Settings(http=Http(tls_cert=str(certificate), tls_key=str(key)))
 
 
 def test_this_machine_can_run_a_switch():
