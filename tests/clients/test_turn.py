@@ -12,8 +12,10 @@ import pytest
 from aioice.stun import TransactionFailed
 from aioice.turn import create_turn_endpoint
 
+from softswitch.cli.checks import relays
+from softswitch.cli.checks.finding import Verdict
 from softswitch.endpoints.ice import IceServerGrant, gather_servers, ice_servers
-from softswitch.settings import Ice
+from softswitch.settings import Ice, Settings
 from tests.conftest import ROOT, require_tool
 
 pytestmark = pytest.mark.client
@@ -109,6 +111,15 @@ async def test_nothing_is_relayed_with_credentials_of_another_secret_or_time(tur
     # aioice hides what TURN refuses: what counts is that no relayed candidate comes out.
     assert await relayed(ice_servers(other, now=time.time())) == []
     assert await relayed(ice_servers(turn, now=time.time() - turn.turn_ttl - 60)) == []
+
+
+async def test_doctor_allocates_a_relay_and_tells_why_it_cannot(turn):
+    told = await asyncio.to_thread(relays.check, Settings(ice=turn))
+    assert [finding.verdict for finding in told] == [Verdict.OK]
+    other = Ice(turn_urls=turn.turn_urls, turn_secret="guessed")
+    (finding,) = await asyncio.to_thread(relays.check, Settings(ice=other))
+    assert finding.verdict == Verdict.FAIL
+    assert "refused: 401" in finding.text
 
 
 @pytest.mark.parametrize("peer", ["10.0.0.1", "192.168.1.1", "169.254.169.254", "127.0.0.2"])
