@@ -1,4 +1,4 @@
-"""A switch that only pretends: enough of `/call` and `/call/webrtc` to test the page by itself, and every event on demand."""
+"""A switch that only pretends: enough of the calls to test the page by itself, and every event on demand."""
 
 import asyncio
 import contextlib
@@ -48,6 +48,8 @@ class FakeCall:
         self.seq = 0
         self.peer: RTCPeerConnection | None = None
         self.created = time.time()
+        self.keep: list[np.ndarray] | None = None
+        """What was heard, once a test puts a list here."""
 
     async def emit(self, event: str, **fields: Any) -> None:
         self.seq += 1
@@ -78,6 +80,8 @@ class FakeCall:
                 await self.hear(frame.to_ndarray().astype(np.float32))
 
     async def hear(self, pcm: np.ndarray) -> None:
+        if self.keep is not None:
+            self.keep.append(pcm)
         loud = float(np.sqrt(np.mean(np.square(pcm.astype(np.float32))))) > LOUD
         self.quiet = 0 if loud else self.quiet + 1
         if loud and not self.speaking:
@@ -87,7 +91,9 @@ class FakeCall:
             if self.frames:
                 self.frames.clear()
                 await self.emit("interruption", playId=self.play_id, position=900)
-            await self.emit("asrDelta", index=self.index, startTime=self.speech_start, endTime=now_ms(), text="hello from")
+            await self.emit(
+                "asrDelta", index=self.index, startTime=self.speech_start, endTime=now_ms(), text="hello from"
+            )
         if self.speaking and self.quiet > 25:
             self.speaking = False
             end = now_ms() - 500
@@ -121,6 +127,15 @@ class FakeCall:
                 return False
         return True
 
+    def row(self) -> dict[str, Any]:
+        return {
+            "id": self.ident,
+            "call_type": "webrtc" if self.webrtc else "websocket",
+            "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.created)),
+            "option": self.option,
+            "state": "connected",
+        }
+
     def next_frame(self) -> np.ndarray | None:
         return self.frames.popleft() if self.frames and not self.paused else None
 
@@ -149,7 +164,9 @@ class Voice(MediaStreamTrack):
     async def recv(self) -> av.AudioFrame:
         await asyncio.sleep(max(0.0, self.start + self.count * 0.02 - time.monotonic()))
         pcm = self.call.next_frame()
-        frame = av.AudioFrame.from_ndarray((np.zeros(FRAME, np.int16) if pcm is None else pcm)[None], layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            (np.zeros(FRAME, np.int16) if pcm is None else pcm)[None], layout="mono"
+        )
         frame.sample_rate, frame.pts, frame.time_base = RATE, self.count * FRAME, Fraction(1, RATE)
         self.count += 1
         return frame
@@ -176,8 +193,8 @@ class FakeSwitch:
                 web.get("/call/webrtc", self.socket),
                 web.get("/call/lists", self.lists),
                 web.post("/call/kill/{id}", self.kill),
-                web.get("/iceservers", lambda _request: json_answer([])),
-                web.get("/calls", lambda _request: json_answer({"calls": self.past})),
+                web.get("/iceservers", self.ice_servers),
+                web.get("/calls", self.records),
                 web.get("/recordings", self.list_recordings),
                 web.get("/recordings/{name}", self.recording),
                 web.delete("/recordings/{name}", self.delete_recording),
@@ -188,7 +205,12 @@ class FakeSwitch:
     @web.middleware
     async def guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
         given = request.query.get("token") or request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if self.key and given != self.key and not request.path.startswith(("/static", "/favicon")) and request.path != "/":
+        if (
+            self.key
+            and given != self.key
+            and not request.path.startswith(("/static", "/favicon"))
+            and request.path != "/"
+        ):
             return web.json_response({"error": "unauthorized"}, status=401)
         response: web.StreamResponse = await handler(request)
         return response
@@ -217,14 +239,14 @@ class FakeSwitch:
         await socket.close()
         return socket
 
+    async def ice_servers(self, _request: web.Request) -> web.Response:
+        return json_answer([])
+
+    async def records(self, _request: web.Request) -> web.Response:
+        return json_answer({"calls": self.past})
+
     async def lists(self, _request: web.Request) -> web.Response:
-        stamp = lambda call: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(call.created))  # noqa: E731
-        kind = lambda call: "webrtc" if call.webrtc else "websocket"  # noqa: E731
-        rows = [
-            {"id": c.ident, "call_type": kind(c), "created_at": stamp(c), "option": c.option, "state": "connected"}
-            for c in self.calls.values()
-        ]
-        return json_answer({"calls": rows})
+        return json_answer({"calls": [call.row() for call in self.calls.values()]})
 
     async def kill(self, request: web.Request) -> web.Response:
         call = self.calls.get(request.match_info["id"])
@@ -236,7 +258,13 @@ class FakeSwitch:
 
     async def list_recordings(self, _request: web.Request) -> web.Response:
         rows = [
-            {"name": name, "callId": Path(name).stem, "size": len(data), "createdAt": "2030-01-02T03:04:05Z", "durationMs": 8000}
+            {
+                "name": name,
+                "callId": Path(name).stem,
+                "size": len(data),
+                "createdAt": "2030-01-02T03:04:05Z",
+                "durationMs": 8000,
+            }
             for name, data in self.recordings.items()
         ]
         return json_answer({"recordings": rows})

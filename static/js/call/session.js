@@ -1,5 +1,6 @@
 /** One call from this browser: the states a person sees, the commands they give, the events that come back. */
 
+import { Playing } from "./playing.js";
 import { Signal } from "./signal.js";
 import { wayById } from "./ways.js";
 
@@ -11,7 +12,7 @@ const ANSWER_MS = 15_000;
 
 /**
  * Events: `state` ({state, detail}), `event` (every event of the switch), `sent` (every command),
- * `digit` (one key that left), `media` (sound flows or does not).
+ * `digit` (keys that left), `media` (sound flows or does not), `playing` (a playback began, ended, was held).
  */
 export class Session extends EventTarget {
   constructor(server, sound) {
@@ -21,6 +22,7 @@ export class Session extends EventTarget {
     this.state = "disconnected";
     this.detail = "";
     this.plays = 0;
+    this.playing = new Playing();
   }
 
   get active() {
@@ -36,6 +38,7 @@ export class Session extends EventTarget {
     this.wish = wish;
     this.id = crypto.randomUUID();
     this.answeredAt = 0;
+    this.playing = new Playing();
     this.setState("connecting", "Opening the microphone");
     try {
       await this.sound.wake();
@@ -77,6 +80,8 @@ export class Session extends EventTarget {
   /** Every event is passed on; a few also move the call. */
   heard(event) {
     this.emit("event", event);
+    this.playing.heard(event);
+    this.emit("playing", this.playing);
     if (event.event === "answer") this.answered(event);
     if (event.event === "interruption") this.way.interrupted();
     if (event.event === "hangup") this.finish("disconnected", sayReason(event));
@@ -115,6 +120,8 @@ export class Session extends EventTarget {
   send(command) {
     if (!this.signal?.send(command)) return false;
     this.emit("sent", command);
+    this.playing.sent(command);
+    this.emit("playing", this.playing);
     return true;
   }
 
@@ -132,12 +139,9 @@ export class Session extends EventTarget {
     this.send({ command: "play", url, playId: `play-${++this.plays}` });
   }
 
-  pause() {
-    this.send({ command: "pause" });
-  }
-
-  resume() {
-    this.send({ command: "resume" });
+  /** Hold the playback, or let it go on. */
+  togglePause() {
+    this.send({ command: this.playing.paused ? "resume" : "pause" });
   }
 
   interrupt() {

@@ -12,6 +12,7 @@ export function wireAccess(changed) {
     dialog.returnValue = "";
     dialog.showModal();
   });
+  byId("key-cancel").addEventListener("click", () => dialog.close("cancel"));
   dialog.addEventListener("close", () => {
     if (dialog.returnValue !== "keep") return;
     rememberKey(byId("key").value);

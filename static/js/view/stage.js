@@ -34,11 +34,11 @@ export class Stage {
     byId("call").addEventListener("click", () => session.call(readWish()));
     byId("hangup").addEventListener("click", () => session.hangup());
     byId("mute").addEventListener("click", () => this.toggleMute());
-    byId("pause").addEventListener("click", () => session.pause());
-    byId("resume").addEventListener("click", () => session.resume());
+    byId("pause").addEventListener("click", () => session.togglePause());
     byId("interrupt").addEventListener("click", () => session.interrupt());
     document.addEventListener("keydown", (event) => this.key(event));
     session.addEventListener("state", ({ detail }) => this.show(detail));
+    session.addEventListener("playing", ({ detail }) => this.paintPlaying(detail));
   }
 
   show({ state, detail }) {
@@ -69,6 +69,15 @@ export class Stage {
     byId("clock").textContent = "00:00";
     this.session.mute(false);
     this.paintMute();
+    this.paintPlaying(this.session.playing);
+  }
+
+  /** Only what sounds can be held or interrupted. */
+  paintPlaying({ active, paused }) {
+    const button = byId("pause");
+    button.disabled = byId("interrupt").disabled = !active;
+    button.classList.toggle("on", paused);
+    label(button, paused ? "Resume" : "Pause", paused ? "play" : "pause");
   }
 
   startClock() {
@@ -91,14 +100,19 @@ export class Stage {
   paintMute() {
     const { muted } = this.session.sound;
     const button = byId("mute");
-    button.setAttribute("aria-pressed", String(muted));
-    button.querySelector("span").textContent = muted ? "Unmute" : "Mute";
-    const use = button.querySelector("use");
-    use.setAttribute("href", use.getAttribute("href").replace(/#.*/, muted ? "#mic-off" : "#mic"));
+    button.classList.toggle("on", muted);
+    label(button, muted ? "Unmute" : "Mute", muted ? "mic-off" : "mic");
   }
 
   key(event) {
     if (event.key.toLowerCase() !== "m" || byId("in-call").hidden || isTyping(event)) return;
     this.toggleMute();
   }
+}
+
+/** Rename a button and give it another icon of the same sprite. */
+function label(button, text, symbol) {
+  button.querySelector("span").textContent = text;
+  const use = button.querySelector("use");
+  use.setAttribute("href", use.getAttribute("href").replace(/#.*/, `#${symbol}`));
 }

@@ -7,7 +7,8 @@ const LIMIT = 300;
 export class Transcript {
   constructor(session) {
     this.session = session;
-    this.list = byId("transcript");
+    this.window = byId("transcript");
+    this.list = this.window.firstElementChild;
     this.copy = byId("transcript-copy");
     this.copy.addEventListener("click", () => copyFrom(this.copy, this.text()));
     this.clear();
@@ -27,7 +28,7 @@ export class Transcript {
     if (command !== "tts" || !text || base64) return;
     const line = this.plays.get(playId);
     // Streamed text comes word by word: it belongs to the line it started.
-    if (line) followEnd(this.list, () => (line.lastChild.textContent += text));
+    if (line) followEnd(this.window, () => (line.lastChild.textContent += text));
     else this.plays.set(playId, this.add("far", "Switch", text));
   }
 
@@ -43,7 +44,7 @@ export class Transcript {
   delta(index, text) {
     if (!text) return;
     const line = this.open.get(index);
-    if (line) followEnd(this.list, () => (line.lastChild.textContent = text));
+    if (line) followEnd(this.window, () => (line.lastChild.textContent = text));
     else this.open.set(index, this.add("near delta", "You", text));
   }
 
@@ -65,7 +66,7 @@ export class Transcript {
       build("span", { class: "who" }, who),
       build("span", { class: "words" }, String(text ?? "")),
     );
-    followEnd(this.list, () => {
+    followEnd(this.window, () => {
       this.list.append(line);
       if (this.list.children.length > LIMIT) this.list.firstChild.remove();
     });
@@ -76,7 +77,7 @@ export class Transcript {
   showEmpty() {
     const empty = this.list.children.length === 0;
     byId("transcript-empty").hidden = !empty;
-    this.list.hidden = empty;
+    this.window.hidden = empty;
     this.copy.hidden = empty;
   }
 
