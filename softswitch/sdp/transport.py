@@ -67,9 +67,9 @@ class CandidateLine:
     """ICE session it belongs to, "" when it does not say."""
 
     @property
-    def is_address(self) -> bool:
-        """Tell whether it names an address rather than a host name."""
-        return _ip_address(self.address) is not None
+    def ip(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+        """Return the address, None where there is a host name in its place."""
+        return _ip_address(self.address)
 
     def text(self) -> str:
         """Return the candidate as the value of ``a=candidate``."""

@@ -22,12 +22,12 @@ def test_candidate_line_reads_all_spellings(prefix: str) -> None:
     assert (found.address, found.port, found.kind, found.protocol) == ("203.0.113.4", 45664, "srflx", "udp")
     assert (found.related_address, found.related_port, found.ufrag) == ("10.0.0.2", 50000, "abcd")
     assert candidate_line(found.text()).port == 45664
-    assert found.is_address
+    assert found.ip is not None
 
 
 def test_candidate_line_reads_mdns_names_without_resolving_them() -> None:
     found = candidate_line("1 1 udp 2113937151 3f0b0e6a-0000-4000-8000-000000000000.local 54321 typ host")
-    assert not found.is_address
+    assert found.ip is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,104 @@
+"""Tell STUN, DTLS and media apart on one socket (RFC 7983) and drop what no party of the call has sent.
+
+What stands behind it trusts its input too much: aioice answers every STUN request and queues all the rest
+without bound; aiortc's DTLS transport takes the first octet of an empty datagram, and one alert or
+ClientHello of a stranger ends a handshake. So strangers stop here, before anything is parsed.
+"""
+
+from collections.abc import Container
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+MAX_DATAGRAM = 1500
+"""Octets; more does not come over an Ethernet in one piece, and the engine's rows are as long."""
+
+STUN_BURST = 200
+STUN_PER_SECOND = 100.0
+"""Checks of one leg that are answered; a browser with eight addresses makes about fifty a second."""
+
+_STUN_HEADER = 20
+_BINDING_REQUEST = b"\x00\x01"
+_BINDING_RESPONSE = b"\x01\x01"
+_BINDING_ERROR = b"\x01\x11"
+_USERNAME = b"\x00\x06"
+
+Kind = Literal["stun", "dtls", "media", "other"]
+
+
+@dataclass(slots=True)
+class Drops:
+    """Datagrams that were dropped, by reason; one object counts for all legs."""
+
+    empty: int = 0
+    unknown_kind: int = 0
+    oversized: int = 0
+    stranger: int = 0
+    stun_stranger: int = 0
+    """STUN that is neither a request with our name in it nor a response to a question of ours."""
+    stun_flood: int = 0
+    stun_malformed: int = 0
+    too_early: int = 0
+    """Media before the keys are known."""
+    dtls_overflow: int = 0
+    candidates: int = 0
+    """Candidates of the far end that were not used: mDNS names, TCP, refused addresses, too many."""
+
+    def numbers(self) -> dict[str, int]:
+        """Return all counters by name."""
+        return asdict(self)
+
+
+def kind_of(datagram: bytes) -> Kind:
+    """Tell what a datagram that is not empty carries, by its first octet (RFC 7983 section 7)."""
+    first = datagram[0]
+    if 128 <= first <= 191:
+        return "media"
+    if first <= 3:
+        return "stun"
+    return "dtls" if 20 <= first <= 63 else "other"
+
+
+class StunGate:
+    """Let through the STUN messages of one ICE session, at a bounded rate."""
+
+    def __init__(self, ufrag: str, drops: Drops) -> None:
+        self._name = f"{ufrag}:".encode()
+        self._drops = drops
+        self._tokens = float(STUN_BURST)
+        self._filled_at = 0.0
+
+    def admits(self, datagram: bytes, expected: Container[bytes], now: float) -> bool:
+        """Tell whether a STUN message is for us.
+
+        Args:
+            datagram: STUN message, not yet parsed.
+            expected: ids of our own transactions under way.
+            now: monotonic seconds.
+        """
+        kind = datagram[:2]
+        if len(datagram) < _STUN_HEADER:
+            self._drops.stun_malformed += 1
+            return False
+        if kind in (_BINDING_RESPONSE, _BINDING_ERROR):
+            if datagram[8:20] in expected:
+                return True
+            self._drops.stun_stranger += 1
+            return False
+        # A request of the far end has USERNAME "ours:theirs" (RFC 8445 section 7.2.2); whoever has not read
+        # our answer cannot write it. No error is sent back: nobody learns of the port or is flooded by it.
+        if kind != _BINDING_REQUEST or _USERNAME not in datagram or self._name not in datagram:
+            self._drops.stun_stranger += 1
+            return False
+        if not self._take_token(now):
+            self._drops.stun_flood += 1
+            return False
+        return True
+
+    def _take_token(self, now: float) -> bool:
+        grown = (now - self._filled_at) * STUN_PER_SECOND
+        self._tokens = min(float(STUN_BURST), self._tokens + grown)
+        self._filled_at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True

@@ -1,0 +1,195 @@
+"""An engine that only remembers, and aiortc as the far end."""
+
+import asyncio
+import fractions
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from av import AudioFrame
+
+from softswitch.call.needs import LegRequest
+from softswitch.call.reports import LegAnswered, LegFailed, Report
+from softswitch.endpoints.webrtc import WebRtcEndpoints
+from softswitch.endpoints.webrtc_leg import WebRtcLeg
+from softswitch.media.messages import ConnectSecure, Message
+from softswitch.media.secure import SrtpPair
+from softswitch.settings import Ice
+
+Kind = TypeVar("Kind")
+
+LOOPBACK = Ice(host_addresses=("127.0.0.1",))
+
+
+class FakeEngine:
+    """Remembers what it is told, owns the sockets it is given, decrypts what is delivered."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.delivered: list[bytes] = []
+        self.plain: list[bytes] = []
+        self._srtp: SrtpPair | None = None
+        self._connected: ConnectSecure | None = None
+
+    def post(self, message: Message) -> None:
+        self.messages.append(message)
+        if isinstance(message, ConnectSecure):
+            before = self._connected
+            self.close()
+            self._connected = message
+            if before is None or before.send_key != message.send_key:
+                self._srtp = SrtpPair(message.receive_key, message.send_key, message.profile)
+
+    def deliver(self, port: int, datagram: bytes) -> None:
+        self.delivered.append(datagram)
+        if self._srtp and isinstance(plain := self._srtp.unprotect(datagram), bytes):
+            self.plain.append(plain)
+
+    def of(self, kind: type[Kind]) -> list[Kind]:
+        return [message for message in self.messages if isinstance(message, kind)]
+
+    def send(self, packet: bytes) -> None:
+        """Send a packet as the tick would."""
+        connected = self._connected
+        assert connected is not None
+        assert self._srtp is not None
+        with socket.socket(fileno=os.dup(connected.fd)) as plain:
+            plain.sendto(self._srtp.protect(packet), (connected.remote_host, connected.remote_port))
+
+    def close(self) -> None:
+        if self._connected is not None and self._connected.fd >= 0:
+            os.close(self._connected.fd)
+        self._connected = None
+
+
+class ToneTrack(MediaStreamTrack):
+    """A sine, in real time."""
+
+    kind = "audio"
+
+    def __init__(self, frequency: float = 440.0, rate: int = 48000) -> None:
+        super().__init__()
+        self._frequency = frequency
+        self._rate = rate
+        self._sent = 0
+        self._began = 0.0
+
+    async def recv(self) -> AudioFrame:
+        loop = asyncio.get_running_loop()
+        samples = self._rate // 50
+        self._began = self._began or loop.time()
+        self._sent += samples
+        await asyncio.sleep(max(0.0, self._began + self._sent / self._rate - loop.time()))
+        angle = 2 * np.pi * self._frequency / self._rate * np.arange(self._sent - samples, self._sent)
+        frame = AudioFrame.from_ndarray((8000 * np.sin(angle)).astype(np.int16)[None], "s16", "mono")
+        frame.sample_rate = self._rate
+        frame.pts = self._sent - samples
+        frame.time_base = fractions.Fraction(1, self._rate)
+        return frame
+
+
+class Far:
+    """A WebRTC client: aiortc, on loopback alone."""
+
+    def __init__(self, *, prefer: str = "", track: MediaStreamTrack | None = None) -> None:
+        self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.received: list[AudioFrame] = []
+        self._reader: asyncio.Task[None] | None = None
+        self.pc.on("track", self._read)
+        self.pc.addTrack(track or ToneTrack())
+        if prefer:
+            from aiortc import RTCRtpSender
+
+            codecs = RTCRtpSender.getCapabilities("audio").codecs
+            chosen = [codec for codec in codecs if codec.mimeType.lower() == f"audio/{prefer.lower()}"]
+            self.pc.getTransceivers()[0].setCodecPreferences(chosen)
+
+    async def offer(self) -> str:
+        await self.pc.setLocalDescription(await self.pc.createOffer())
+        return str(self.pc.localDescription.sdp)
+
+    async def accept(self, answer: str) -> None:
+        await self.pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+
+    @property
+    def state(self) -> str:
+        return str(self.pc.connectionState)
+
+    def _read(self, track: MediaStreamTrack) -> None:
+        async def read() -> None:
+            while True:
+                self.received.append(await track.recv())  # type: ignore[arg-type]
+
+        self._reader = asyncio.get_running_loop().create_task(read())
+
+    async def close(self) -> None:
+        if self._reader:
+            self._reader.cancel()
+            await asyncio.wait([self._reader])
+        await self.pc.close()
+
+
+class Bench:
+    """A factory of legs, their reports, and the engine behind them."""
+
+    def __init__(self, ice: Ice = LOOPBACK, **options: Any) -> None:
+        self.engine = FakeEngine()
+        self.endpoints = WebRtcEndpoints(self.engine, ice, **options)
+        self.reports: list[Report] = []
+        self.legs: list[WebRtcLeg] = []
+        self._news = asyncio.Event()
+
+    def leg(self, offer: str, *, codec: str = "", port: int = 1) -> WebRtcLeg:
+        request = LegRequest(call="c", leg="a", port=port, mix=100, offer=offer, codec=codec)
+        leg = self.endpoints(request, self._take)
+        self.legs.append(leg)
+        return leg
+
+    async def answered(self, offer: str, *, codec: str = "", port: int = 1) -> tuple[WebRtcLeg, LegAnswered]:
+        leg = self.leg(offer, codec=codec, port=port)
+        leg.answer()
+        report = await self.report(LegAnswered)
+        return leg, report
+
+    async def report(self, kind: type[Kind], count: int = 1) -> Kind:
+        """Wait for the `count`-th report of a kind."""
+        await until(
+            lambda: sum(isinstance(item, kind) for item in self.reports) >= count or self._failed(kind)
+        )
+        return [item for item in self.reports if isinstance(item, kind)][count - 1]
+
+    def of(self, kind: type[Kind]) -> list[Kind]:
+        return [item for item in self.reports if isinstance(item, kind)]
+
+    def _failed(self, kind: type[Any]) -> bool:
+        return kind is not LegFailed and any(isinstance(item, LegFailed) for item in self.reports)
+
+    def _take(self, report: Report) -> None:
+        self.reports.append(report)
+
+    async def close(self) -> None:
+        for leg in self.legs:
+            leg.hangup()
+        for leg in self.legs:
+            await leg.closed()
+        self.engine.close()
+
+
+@asynccontextmanager
+async def bench(ice: Ice = LOOPBACK, **options: Any) -> AsyncIterator[Bench]:
+    place = Bench(ice, **options)
+    try:
+        yield place
+    finally:
+        await place.close()
+
+
+async def until(condition: Callable[[], bool], limit_s: float = 20.0) -> None:
+    """Wait until something is so; a test that waits in vain fails with its assertion afterwards."""
+    end = asyncio.get_running_loop().time() + limit_s
+    while not condition() and asyncio.get_running_loop().time() < end:
+        await asyncio.sleep(0.005)
