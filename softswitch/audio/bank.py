@@ -90,12 +90,13 @@ class LinearBank:
 
     def decode(self, payloads: Bytes, lengths: Indices, slots: Indices) -> tuple[Pcm, Indices]:
         """Return what the payloads hold, as :meth:`Bank.decode` says."""
-        held = lengths // self._octets_per_sample
-        counts = np.minimum(held, self._longest)
-        width = int(counts.max(initial=0))
-        if (counts == width).all() and width and (held == width).all():
-            return self._concealer.good(self._linear(payloads, width), slots), counts
-        return self._decode_ragged(payloads, lengths, counts, slots)
+        if len(lengths) == 0:
+            return np.zeros((0, 0), np.float32), lengths
+        width, odd = divmod(int(lengths[0]), self._octets_per_sample)
+        if 0 < width <= self._longest and not odd and (lengths == lengths[0]).all():
+            pcm = self._concealer.good(self._linear(payloads, width), slots)
+            return pcm, np.full(len(lengths), width, np.intp)
+        return self._decode_ragged(payloads, lengths, slots)
 
     def conceal(self, slots: Indices, samples: int) -> Pcm:
         """Return the last pitch period repeated over `samples` lost samples, ``(n, samples)``."""
@@ -125,10 +126,9 @@ class LinearBank:
             return g711.decode(g711.DECODING[self._law], payloads[:, :width])
         return np.ascontiguousarray(payloads[:, : 2 * width]).view(">i2").astype(np.float32)
 
-    def _decode_ragged(
-        self, payloads: Bytes, lengths: Indices, counts: Indices, slots: Indices
-    ) -> tuple[Pcm, Indices]:
+    def _decode_ragged(self, payloads: Bytes, lengths: Indices, slots: Indices) -> tuple[Pcm, Indices]:
         """Decode rows of different durations, some of them perhaps empty, odd or much too long."""
+        counts = np.minimum(lengths // self._octets_per_sample, self._longest)
         self.faults += int(np.count_nonzero((counts == 0) | (counts * self._octets_per_sample != lengths)))
         width = max(int(counts.max(initial=0)), self._tick)
         pcm = np.zeros((len(counts), width), np.float32)
@@ -138,7 +138,8 @@ class LinearBank:
         empty = np.flatnonzero(counts == 0)
         pcm = self._concealer.settle(pcm, counts, slots)
         pcm[empty, : self._tick] = self._concealer.lost(slots[empty], self._tick)
-        return pcm, np.where(counts == 0, self._tick, counts)
+        counts = np.where(counts == 0, self._tick, counts)
+        return pcm[:, : int(counts.max())], counts
 
 
 def bank_for(codec: Codec, slots: int = 0) -> Bank:

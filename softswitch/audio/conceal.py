@@ -7,7 +7,7 @@ the step at the seam is measured here and let fade away.
 
 import numpy as np
 
-from softswitch.audio.pcm import Indices, Pcm, fade
+from softswitch.audio.pcm import FULL_SCALE, Indices, Pcm, fade
 from softswitch.audio.pitch import best_lags
 
 _SHORTEST_MS, _LONGEST_MS = 2.5, 15.0
@@ -122,7 +122,7 @@ class Concealer:
         pcm *= gain.astype(np.float32)
         short = min(samples, len(self._seam))
         pcm[:, :short] += np.where(run == 0, self._step[slots][:, None] * self._seam[:short], 0.0)
-        return pcm
+        return np.clip(pcm, -FULL_SCALE, FULL_SCALE - 1.0, out=pcm)
 
     def _welcome(self, pcm: Pcm, slots: Indices) -> Pcm:
         """Blend rows that come out of a loss with the repetition they end."""

@@ -13,14 +13,23 @@ KEYS = "123A456B789C*0#D"
 _HOP_MS = 10
 """Sound is looked at in windows of two hops, one hop apart: a key of 40 ms fills at least two of them."""
 
-_HITS, _MISSES = 2, 2
-"""Windows in a row that make a press, and that end it (Q.24: 40 ms are a key, 40 ms a pause)."""
+_HITS, _MISSES = 2, 3
+"""Windows in a row that make a press, and that end it (Q.24: 40 ms are a key or a pause, 10 ms neither)."""
 
 _LOWEST_POWER = FULL_SCALE**2 * 10 ** (-39.0 / 10)
 """Quieter than -39 dBov in both tones together is no key (Q.24 asks for -29 dBm0 and above)."""
 
-_PURITY = 0.72
+_PURITY = 0.75
 """Part of a window's power that must lie in the two tones: voices and music spread theirs."""
+
+_WORTH_A_LOOK = 0.3
+"""The same before the tones' true frequencies are known, which takes a closer look."""
+
+_ASTRAY = 0.025
+"""Part of its frequency by which a tone may be off (Q.24: 1.5 % has to be taken, 3.5 % must not)."""
+
+_ASTRAY_HZ = 30.0
+"""The same in Hz: further off, the window shows too little of the tone."""
 
 _APART = 10 ** (7.0 / 10)
 """A tone must be so much stronger than every other of its group."""
@@ -126,32 +135,60 @@ class DtmfDetector:
         energies = np.einsum("nhs,nhs->nh", hops, hops)
         half = waves.shape[2] // 2
         pressed, ended = np.zeros(rows, np.uint8), np.zeros(rows, np.int32)
+        before, energy = self._before[slots], self._energy[slots]
         for hop in range(hops.shape[1]):
             now = waves[:, hop, :half] + 1j * waves[:, hop, half:]
-            window = self._before[slots] + now * self._turn
-            energy = self._energy[slots] + energies[:, hop]
-            self._before[slots] = now
-            self._energy[slots] = energies[:, hop]
-            self._count(self._keys(window, energy), slots, pressed, ended)
+            keys = self._keys(before, now * self._turn, energy + energies[:, hop])
+            self._count(keys, slots, pressed, ended)
+            before, energy = now, energies[:, hop]
+        self._before[slots], self._energy[slots] = before, energy
         return pressed, ended
 
-    def _keys(self, window: NDArray[np.complex64], energy: Pcm) -> NDArray[np.int8]:
-        """Return the key that sounds in each window as an index into `KEYS`, -1 for none."""
+    def _keys(
+        self, before: NDArray[np.complex64], now: NDArray[np.complex64], energy: Pcm
+    ) -> NDArray[np.int8]:
+        """Return the key that sounds in each window as an index into `KEYS`, -1 for none.
+
+        Args:
+            before: what each tone correlates to in the window's first hop, ``(n, 8)``.
+            now: the same in its second hop, with the phase turned back to the window's beginning.
+            energy: of both hops together, ``(n,)``.
+        """
         samples = 2 * self._hop
+        window = before + now
         # A sine of amplitude a gives |X| = a * samples / 2, and carries a * a / 2 of power.
         powers = (window.real**2 + window.imag**2) * np.float32(2.0 / samples**2)
         total = energy / np.float32(samples)
-        if not (powers.max(initial=0.0) > _LOWEST_POWER / 8):
-            return np.full(len(energy), -1, np.int8)
-        rows, columns = powers[:, :4], powers[:, 4:]
-        row, column = rows.argmax(axis=1), columns.argmax(axis=1)
-        low, high = rows.max(axis=1), columns.max(axis=1)
-        apart = (np.sort(rows, axis=1)[:, -2] * _APART < low) & (
-            np.sort(columns, axis=1)[:, -2] * _APART < high
-        )
+        both = powers[:, :4].max(axis=1) + powers[:, 4:].max(axis=1)
+        keys = np.full(len(energy), -1, np.int8)
+        near = np.flatnonzero((both > _WORTH_A_LOOK * total) & (both > _LOWEST_POWER / 4))
+        if near.size:
+            keys[near] = self._judged(powers[near], now[near] * before[near].conj(), total[near])
+        return keys
+
+    def _judged(self, powers: Pcm, advance: NDArray[np.complex64], total: Pcm) -> NDArray[np.int8]:
+        """Look closely at windows in which two tones stand out.
+
+        Args:
+            powers: of each tone, ``(n, 8)``.
+            advance: its angle is how far a tone ran ahead of its nominal frequency within a hop, ``(n, 8)``.
+            total: power of all that sounds, ``(n,)``.
+        """
+        every = np.arange(len(total))
+        row, column = powers[:, :4].argmax(axis=1), powers[:, 4:].argmax(axis=1) + 4
+        astray = np.angle(advance) / (2 * np.pi * _HOP_MS / 1000)
+        # A tone that is off shows less of itself in the window; what is missing is known, so it is put back.
+        seen = np.sinc(np.clip(astray, -_ASTRAY_HZ, _ASTRAY_HZ) * (2 * _HOP_MS / 1000)) ** 2
+        low, high = powers[every, row] / seen[every, row], powers[every, column] / seen[every, column]
+        limit = np.minimum(np.array(ROWS + COLUMNS) * _ASTRAY, _ASTRAY_HZ)
+        right = np.abs(astray) < limit
+        others = powers.copy()
+        others[every, row] = others[every, column] = 0.0
+        apart = (others[:, :4].max(axis=1) * _APART < low) & (others[:, 4:].max(axis=1) * _APART < high)
         pure = (low + high > _PURITY * total) & (low + high > _LOWEST_POWER)
         twist = (high < low * _TWIST_HIGH) & (low < high * _TWIST_LOW)
-        return np.where(apart & pure & twist, row * 4 + column, -1).astype(np.int8)
+        found = right[every, row] & right[every, column] & apart & pure & twist
+        return np.where(found, row * 4 + column - 4, -1).astype(np.int8)
 
     def _count(
         self, keys: NDArray[np.int8], slots: Indices, pressed: NDArray[np.uint8], ended: NDArray[np.int32]

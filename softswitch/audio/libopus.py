@@ -7,7 +7,6 @@ of them could wait half a millisecond for its return every time, behind a busy s
 """
 
 import ctypes
-import ctypes.util
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -72,8 +71,7 @@ def library() -> ctypes.PyDLL | None:
         loaded = _load(name)
         if loaded is not None:
             return loaded
-    located = ctypes.util.find_library("opus")
-    return _load(located) if located is not None else None
+    return None
 
 
 def version() -> str | None:

@@ -13,8 +13,12 @@ from softswitch.audio.pcm import TICK_MS, Bytes, Indices, Pcm, to_int16
 BITRATE = 32000
 """Default bits per second: room for in-band FEC beside 12 kHz wide speech."""
 
-COMPLEXITY = 5
-"""Default effort of the encoder, 0-10."""
+COMPLEXITY = 1
+"""Default effort of the encoder, 0-10.
+
+With FEC at 32 kbit/s a frame costs 69 microseconds at 1, 160 at 2, 200 at 5 and 225 at 8, for a PESQ-wb
+without loss of 3.9, 3.9, 4.15 and 4.3; how far that falls under loss is the same for all.
+"""
 
 LOSS_PERCENT = 10
 """Expected loss until RTCP tells better; 0 would leave FEC out although it is switched on."""
@@ -117,10 +121,12 @@ class OpusBank:
         Returns:
             ``(n, samples)`` float32 in PCM16 units, padded with zeros, and the samples of each row, ``(n,)``.
         """
-        payloads = np.ascontiguousarray(payloads) if payloads.strides[1] != 1 else payloads
+        payloads, lengths = _readable(payloads, lengths)
         counts = sample_counts(payloads, lengths, self.sample_rate)
-        room = np.where(counts > 0, counts, self._tick)
-        pcm = np.zeros((len(slots), int(room.max(initial=0))), np.int16)
+        got_counts = np.empty(len(slots), np.intp)
+        # Every row has room for a frame of concealment, however short its packet claims to be.
+        width = max(int(counts.max(initial=0)), self._tick)
+        pcm = np.zeros((len(slots), width), np.int16)
         payload, row = payloads.ctypes.data, pcm.ctypes.data
         payload_step, row_step = payloads.strides[0], pcm.strides[0]
         decode, decoders = self._decode, self._decoders
@@ -136,8 +142,8 @@ class OpusBank:
             if got <= 0:
                 self.faults += 1
                 got = max(decode(decoder, None, 0, row + index * row_step, self._tick, 0), 0)
-            room[index] = got
-        return pcm.astype(np.float32), room
+            got_counts[index] = got
+        return pcm[:, : int(got_counts.max(initial=0))].astype(np.float32), got_counts
 
     def conceal(self, slots: Indices, samples: int) -> Pcm:
         """Return the decoders' own guess of `samples` lost samples, ``(n, samples)``."""
@@ -155,7 +161,7 @@ class OpusBank:
             slots: rows of the bank, ``(n,)``.
             samples: duration of the lost packet.
         """
-        payloads = np.ascontiguousarray(payloads) if payloads.strides[1] != 1 else payloads
+        payloads, lengths = _readable(payloads, lengths)
         lengths = np.where(sample_counts(payloads, lengths, self.sample_rate) > 0, lengths, 0)
         return self._repair(payloads.ctypes.data, payloads.strides[0], slots, lengths, samples)
 
@@ -248,3 +254,10 @@ class OpusBank:
         packets, lengths = self.encode(np.zeros((1, self._tick), np.float32), np.zeros(1, np.intp))
         self.close(0)
         return packets[0, : int(lengths[0])].tobytes()
+
+
+def _readable(payloads: Bytes, lengths: Indices) -> tuple[Bytes, Indices]:
+    """Return rows whose octets lie side by side, and lengths that never lead C code beyond them."""
+    if payloads.strides[1] != 1:
+        payloads = np.ascontiguousarray(payloads)
+    return payloads, np.minimum(lengths, payloads.shape[1])
