@@ -20,8 +20,8 @@ SHEET.replaceSync(`
   :host([hidden]) { display: none; }
   div { display: flex; align-items: center; gap: 12px; }
   button {
-    min-height: 44px; padding: 0 22px; border: 0; border-radius: 22px; cursor: pointer; font: 600 15px/1 inherit;
-    font-family: inherit; background: var(--softswitch-accent, #0b6b5d); color: var(--softswitch-on-accent, #fff);
+    min-height: 44px; padding: 0 22px; border: 0; border-radius: 22px; cursor: pointer; font: inherit;
+    font-size: 15px; font-weight: 600; background: var(--softswitch-accent, #0b6b5d); color: var(--softswitch-on-accent, #fff);
   }
   button:focus-visible { outline: 2px solid; outline-offset: 2px; }
   button.up { background: #b3261e; color: #fff; }

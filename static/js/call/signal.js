@@ -60,7 +60,8 @@ export class Signal extends EventTarget {
     // Anything that is not an object with a name is still shown to the person, as what it is.
     if (event === null || typeof event !== "object") event = { event: "unreadable", value: event };
     if (Number.isInteger(event.seq)) this.seq = Math.max(this.seq, event.seq);
-    if (event.event === "answer" && typeof event.resume === "string") this.token = event.resume;
+    // Each token serves once: `answer` brings the first, `resumed` the next.
+    if (typeof event.resume === "string") this.token = event.resume;
     if (event.event === "hangup") this.over = true;
     return this.emit("event", event);
   }

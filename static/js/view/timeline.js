@@ -11,7 +11,7 @@ const FULL_MS = 1500;
 const QUIET = new Set(["asrDelta", "binary", "ack"]);
 
 const FAMILIES = {
-  call: ["answer", "ringing", "incoming", "reject", "hangup", "hold", "mute", "transferRequest", "media"],
+  call: ["answer", "ringing", "incoming", "reject", "hangup", "hold", "mute", "transferRequest", "media", "resumed"],
   near: ["speaking", "silence", "asrFinal", "dtmf", "eou", "collect"],
   far: ["trackStart", "trackEnd", "interruption", "mark", "addHistory"],
   wrong: ["error", "unreadable"],
@@ -19,6 +19,7 @@ const FAMILIES = {
 
 const WORDS = {
   answer: () => "answered",
+  resumed: () => "the same call goes on",
   ringing: ({ earlyMedia }) => (earlyMedia ? "with early media" : ""),
   incoming: ({ caller }) => `from ${caller ?? "unknown"}`,
   reject: ({ code, reason }) => [code, reason].filter(Boolean).join(" "),
