@@ -45,6 +45,12 @@ class Answer(TrackEvent, frozen=True, kw_only=True):
     refer: bool | None = None
 
 
+class Resumed(TrackEvent, frozen=True, kw_only=True):
+    """The client has come back; ``resume`` is its token for the next time."""
+
+    resume: str
+
+
 class Ringing(TrackEvent, frozen=True, kw_only=True):
     """The far end rings."""
 

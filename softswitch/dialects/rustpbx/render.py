@@ -11,6 +11,7 @@ _encoder = msgspec.json.Encoder()
 
 _SAME: dict[type[Event], type[w.Wire]] = {
     e.Incoming: w.Incoming,
+    e.Resumed: w.Resumed,
     e.Ringing: w.Ringing,
     e.Rejected: w.Reject,
     e.Speaking: w.Speaking,

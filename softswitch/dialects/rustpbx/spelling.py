@@ -36,7 +36,8 @@ def normal(value: Any, depth: int = 0) -> Any:
     if not isinstance(value, dict):
         return value
     result: dict[str, Any] = {}
-    for key, item in value.items():
+    for name, item in value.items():
+        key = str(name)
         if item is None:
             continue
         known: str = _KEYS.get(key, key)

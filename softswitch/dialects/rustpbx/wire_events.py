@@ -47,6 +47,12 @@ class Answer(Track, frozen=True, kw_only=True, tag="answer"):
     refer: bool | None = None
 
 
+class Resumed(Track, frozen=True, kw_only=True, tag="resumed"):
+    """The client has come back; ``resume`` is its token for the next time."""
+
+    resume: str
+
+
 class Ringing(Track, frozen=True, kw_only=True, tag="ringing"):
     """The far end rings."""
 

@@ -1,0 +1,218 @@
+"""The composition root: builds the house from the settings and runs it."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import ssl
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+
+from aiohttp import web
+
+from softswitch import __version__
+from softswitch.egress.http import Door
+from softswitch.endpoints.audio_source import decode
+from softswitch.endpoints.local import local_dialers
+from softswitch.endpoints.webrtc import WebRtcEndpoints
+from softswitch.media.engine import Engine
+from softswitch.media.messages import Output
+from softswitch.metrics import Metrics, Reading, readings
+from softswitch.settings import Settings, is_loopback
+from softswitch.speech.denoise import Denoiser
+from softswitch.speech.provider import Providers
+from softswitch.store.sqlite import SqliteStore
+from softswitch.switch.resources import Resources
+from softswitch.switch.routes import Routes
+from softswitch.switch.switch import Switch
+from softswitch.web.application import make_application
+from softswitch.web.auth import Gate
+from softswitch.web.keys import DRAIN, LINES, READINESS, SETTINGS, SWITCH, WEBRTC
+from softswitch.web.readiness import Readiness
+
+logger = logging.getLogger(__name__)
+
+SWITCH_INTERVAL_S = 0.0005
+"""How long the interpreter lets one thread run: media and signalling share it."""
+SWEEP_S = 3600.0
+SHUTDOWN_S = 2.0
+Notify = Callable[..., object]
+
+
+def build(settings: Settings) -> web.Application:
+    """Build the switch as an aiohttp application; its parts start and stop with it."""
+    metrics = Metrics(__version__)
+    providers = Providers(settings.speech)
+    engine = Engine(vads=providers.vads(), denoiser=Denoiser)
+    routes = Routes()
+    webrtc = WebRtcEndpoints(
+        engine,
+        settings.ice,
+        loopback=is_loopback(settings.http.host),
+        ports=(settings.rtp.port_min, settings.rtp.port_max),
+        external_ip=settings.rtp.external_ip,
+    )
+    root = settings.paths.root()
+    resources = Resources(
+        settings=settings,
+        engine=engine,
+        routes=routes,
+        providers=providers,
+        store=SqliteStore(
+            root,
+            recordings=settings.recording.folder,
+            quota_bytes=settings.recording.quota_mb * 1_000_000,
+            retention_days=settings.recording.retention_days,
+            dump_bytes=settings.limits.dump_bytes,
+        ),
+        door=Door(
+            settings.egress.allow,
+            max_bytes=settings.egress.max_bytes,
+            timeout_s=settings.egress.timeout_s,
+            ca_file=settings.egress.ca_file,
+        ),
+        metrics=metrics,
+        open_audio=decode,
+        dialers=local_dialers(engine, routes.frames),
+    )
+    switch = Switch(resources)
+    readiness = Readiness(metrics)
+    readiness.check("store", lambda: resources.store.healthy)
+    readiness.check("draining", lambda: not switch.draining)
+    app = make_application(Gate(settings.auth, metrics), max_body=settings.limits.message_bytes)
+    app[SETTINGS] = settings
+    app[SWITCH] = switch
+    app[LINES] = {}
+    app[WEBRTC] = webrtc
+    app[READINESS] = readiness
+    app[DRAIN] = lambda: None
+    _export(metrics, engine, resources, webrtc)
+    app.cleanup_ctx.append(_running(engine, routes, webrtc))
+    return app
+
+
+def _running(
+    engine: Engine, routes: Routes, webrtc: WebRtcEndpoints
+) -> Callable[[web.Application], AsyncIterator[None]]:
+    """Return what starts and stops the parts, in order (an aiohttp cleanup context)."""
+
+    async def running(app: web.Application) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        switch = app[SWITCH]
+        resources = switch.resources
+        await resources.store.start()
+        await resources.providers.start()
+
+        def deliver(output: Output) -> None:
+            for port, datagram in output.datagrams:
+                webrtc.send(port, datagram)
+            routes.deliver(output)
+
+        engine.start(lambda output: loop.call_soon_threadsafe(deliver, output))
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(app[READINESS].run()), group.create_task(_sweep(resources))]
+            yield
+            switch.end_all()
+            await switch.drain(0)
+            for task in tasks:
+                task.cancel()
+        engine.stop()
+        await resources.providers.close()
+        await resources.store.close()
+
+    return running
+
+
+async def _sweep(resources: Resources) -> None:
+    """Delete what has outlived its time, once an hour."""
+    while True:
+        await resources.store.sweep(int(time.time() * 1000))
+        await asyncio.sleep(SWEEP_S)
+
+
+def _export(metrics: Metrics, engine: Engine, resources: Resources, webrtc: WebRtcEndpoints) -> None:
+    """Let scrapes read the plain numbers of the floors."""
+
+    def read() -> list[Reading]:
+        store, door = resources.store.counters, resources.door.counters
+        ticks = engine.tick_seconds
+        return [
+            *readings("media", engine.counters),
+            *readings("store", {name: getattr(store, name) for name in store.__slots__}),
+            *readings("egress", {name: getattr(door, name) for name in door.__slots__}),
+            Reading("media_tick_seconds", ticks.total, "histogram", buckets=ticks.buckets()),
+            Reading("webrtc_legs", webrtc.legs, "gauge"),
+            Reading("routes", len(resources.routes), "gauge"),
+        ]
+
+    metrics.register(read)
+
+
+def run(settings: Settings, notify: Notify = lambda *states: None) -> None:
+    """Serve until told to end; the first SIGTERM lets running calls finish, the second does not."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    settings.check_bind()
+    if uvloop := _uvloop():
+        uvloop.run(_serve(settings, notify))
+    else:
+        asyncio.run(_serve(settings, notify))
+
+
+def _uvloop() -> object:
+    with contextlib.suppress(ImportError):
+        import uvloop  # noqa: PLC0415  (an extra)
+
+        return uvloop
+    return None
+
+
+async def _serve(settings: Settings, notify: Notify) -> None:
+    app = build(settings)
+    runner = web.AppRunner(
+        app, keepalive_timeout=settings.limits.keepalive_s, shutdown_timeout=SHUTDOWN_S, access_log=None
+    )
+    ending, hurry = asyncio.Event(), asyncio.Event()
+
+    def asked() -> None:
+        (hurry if ending.is_set() else ending).set()
+
+    app[DRAIN] = ending.set
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked)
+    await runner.setup()
+    http = settings.http
+    site = web.TCPSite(runner, http.host, http.port, ssl_context=_tls(settings), backlog=1024)
+    await site.start()
+    gc.collect()
+    gc.freeze()
+    scheme = "https" if http.tls_cert else "http"
+    port = runner.addresses[0][1] if runner.addresses else http.port
+    logger.info("serving", extra={"url": f"{scheme}://{http.host}:{port}"})
+    notify("READY=1")
+    await ending.wait()
+    notify("STOPPING=1")
+    logger.info("draining", extra={"calls": len(app[SWITCH])})
+    await _drain(app[SWITCH], settings.limits.drain_s, hurry)
+    await runner.cleanup()
+
+
+async def _drain(switch: Switch, seconds: float, hurry: asyncio.Event) -> None:
+    """Wait for running calls, for the bound, or for the second signal."""
+    draining = asyncio.ensure_future(switch.drain(seconds))
+    hurried = asyncio.ensure_future(hurry.wait())
+    await asyncio.wait({draining, hurried}, return_when=asyncio.FIRST_COMPLETED)
+    hurried.cancel()
+    if not draining.done():
+        draining.cancel()
+        switch.end_all()
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if not settings.http.tls_cert:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(settings.http.tls_cert, settings.http.tls_key)
+    return context

@@ -1,0 +1,75 @@
+"""WebSocket frames written straight to the transport of an upgraded connection (RFC 6455 §5.2).
+
+A server's frames are not masked, so a frame is a header of two to ten bytes and its payload. Written at once from the
+loop there is no task and no queue between an event and the wire; the transport's own buffer is the only queue, and it
+is bounded here: live audio is dropped first, and a reader that cannot even keep up with control is told to the owner.
+"""
+
+import asyncio
+import struct
+from collections.abc import Callable
+from typing import Final
+
+_TEXT: Final = 0x81
+_BINARY: Final = 0x82
+
+
+class FrameWriter:
+    """Writes text and binary messages of one connection."""
+
+    def __init__(
+        self, transport: asyncio.Transport, limit: int, on_slow: Callable[[], None], audio_limit: int = 65536
+    ) -> None:
+        """Take the transport of a connection that was upgraded without compression.
+
+        Args:
+            transport: The connection.
+            limit: Bytes that may wait for the reader before ``on_slow`` is called, once.
+            on_slow: Called when the reader is too slow; nothing is written any more.
+            audio_limit: Bytes that may wait before binary messages are dropped.
+        """
+        self._transport = transport
+        self._write = transport.write
+        self._limit = limit
+        self._audio_limit = min(audio_limit, limit)
+        self._on_slow = on_slow
+        self._open = True
+        self.dropped = 0
+        """Binary messages that were not sent."""
+
+    def text(self, message: str) -> None:
+        """Send a text message; never blocks."""
+        if not self._open:
+            return
+        payload = message.encode("utf-8", "surrogatepass")
+        self._write(header(_TEXT, len(payload)) + payload)
+        if self._transport.get_write_buffer_size() > self._limit:
+            self._open = False
+            self._on_slow()
+
+    def binary(self, payload: bytes) -> None:
+        """Send a binary message, or drop it where the reader is behind."""
+        if not self._open:
+            return
+        if self._transport.get_write_buffer_size() > self._audio_limit:
+            self.dropped += 1
+            return
+        self._write(header(_BINARY, len(payload)) + payload)
+
+    def stop(self) -> None:
+        """Write nothing more: the connection is closing."""
+        self._open = False
+
+
+def header(first: int, length: int) -> bytes:
+    """Return the header of an unmasked frame.
+
+    Args:
+        first: FIN bit and opcode.
+        length: Length of the payload in bytes.
+    """
+    if length < 126:
+        return bytes((first, length))
+    if length < 65536:
+        return struct.pack("!BBH", first, 126, length)
+    return struct.pack("!BBQ", first, 127, length)

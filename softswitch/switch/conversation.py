@@ -1,0 +1,258 @@
+"""One running call: its core, its clock, its tasks and its subscribers."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from softswitch.call import reports
+from softswitch.call.call import Call
+from softswitch.call.commands import Command, CommandRejected
+from softswitch.call.effects import CloseCall, Effect
+from softswitch.call.events import Event, HungUp
+from softswitch.call.needs import EndpointFactory
+from softswitch.call.state import State
+from softswitch.log import call_id
+from softswitch.switch.carrier import Carrier
+from softswitch.switch.resources import Resources
+
+logger = logging.getLogger(__name__)
+
+
+class Subscriber(Protocol):
+    """Somebody who is told the events of a call."""
+
+    def event(self, event: Event, seq: int) -> None:
+        """Take an event; never blocks, never raises."""
+
+    def audio(self, side: int, pcm: bytes) -> None:
+        """Take shared audio: side 0 is ours, 1 the party's; PCM16 at 16 kHz."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Nothing more comes."""
+
+
+class Conversation:
+    """Runs one call. All methods belong to the event loop."""
+
+    def __init__(
+        self,
+        call: Call,
+        resources: Resources,
+        party: EndpointFactory,
+        over: Callable[["Conversation"], None],
+        *,
+        join: Callable[["Conversation", str], str | None],
+        part: Callable[["Conversation", str], None],
+        keep_events: bool = False,
+    ) -> None:
+        """Prepare; :meth:`run` lives as long as the call.
+
+        Args:
+            call: The core.
+            resources: What all calls share.
+            party: Makes the endpoint of the client's own leg.
+            over: Told once when the call has ended and is to be forgotten.
+            join: Joins this call with the one of that id; returns what is wrong, or None.
+            part: Parts them again.
+            keep_events: Whether events are kept for a client that comes back.
+        """
+        self.call = call
+        self.resources = resources
+        self.created_ms = call.epoch_ms(call.created)
+        self.owner = ""
+        """Name of the key or token the call was made with."""
+        self.address = ""
+        """Network address of the client."""
+        self.bridged_with: str | None = None
+        """Id of the call this one is joined with."""
+        self.released = asyncio.Event()
+        """Set when everything the call held was given back."""
+        self.seq = 0
+        self._subscribers: list[Subscriber] = []
+        self._kept: deque[tuple[int, Event]] = deque(maxlen=resources.settings.limits.events_kept if keep_events else 0)
+        self._inbox: deque[reports.Report] = deque()
+        self._settling = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._over = over
+        self._join = join
+        self._part = part
+        self._warned: set[tuple[str, str]] = set()
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._finished = asyncio.Event()
+        self.carrier = Carrier(self, party)
+        self._close_code = 1000
+
+    @property
+    def id(self) -> str:
+        """Return the session id."""
+        return self.call.id
+
+    # --- telling it -----------------------------------------------------------------
+
+    def command(self, command: Command) -> None:
+        """Carry out a command; raises CommandRejected."""
+        try:
+            self.call.command(command, time.monotonic())
+        finally:
+            self._settle()
+
+    def report(self, report: reports.Report) -> None:
+        """Take a report from anywhere below; never raises."""
+        if isinstance(report, reports.SpeechWarned):
+            if (report.sender, report.error) in self._warned:
+                return
+            self._warned.add((report.sender, report.error))
+        self._inbox.append(report)
+        self._settle()
+
+    def end(self, reason: str, initiator: str, code: int = 1000) -> None:
+        """End the call from outside; its sockets close with ``code``."""
+        self._close_code = code
+        self.call.end(reason, initiator, time.monotonic())
+        self._settle()
+
+    # --- subscribers ------------------------------------------------------------------
+
+    def subscribe(self, subscriber: Subscriber, since: int | None = None) -> None:
+        """Tell somebody the events from now on; ``since``: and first those after that number."""
+        if since is not None:
+            for seq, event in self._kept:
+                if seq > since:
+                    subscriber.event(event, seq)
+        self._subscribers.append(subscriber)
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Tell somebody nothing more."""
+        if subscriber in self._subscribers:
+            self._subscribers.remove(subscriber)
+
+    def share_audio(self, side: int, pcm: bytes) -> None:
+        """Give subscribers the audio of one side."""
+        for subscriber in self._subscribers:
+            subscriber.audio(side, pcm)
+
+    # --- life -------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Live until the call is over and everything it held is released; never raises but when cancelled."""
+        call_id.set(self.id)
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                await self._finished.wait()
+                await self._release()
+        except* Exception as errors:
+            self._failed(errors)
+            await self._release()
+        finally:
+            self.released.set()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run something as part of the call: its failure ends this call, and its end cancels it."""
+        if self._group is None or self._finished.is_set():
+            work.close()
+            raise RuntimeError("the call is over")
+        task = self._group.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def join_call(self, other: str) -> str | None:
+        """Join with another call; return what is wrong, or None."""
+        return self._join(self, other)
+
+    def part_call(self, other: str) -> None:
+        """Part from another call."""
+        self._part(self, other)
+
+    # --- inside -----------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Carry out everything that was decided, in order; reports that come meanwhile are taken in turn."""
+        if self._settling:
+            return
+        self._settling = True
+        try:
+            while True:
+                for event in self.call.take_events():
+                    self._publish(event)
+                effects = self.call.take_effects()
+                for effect in effects:
+                    self._carry(effect)
+                if self._inbox:
+                    self.call.report(self._inbox.popleft(), time.monotonic())
+                elif not effects:
+                    break
+        except Exception as error:
+            self._failed(error)
+        finally:
+            self._settling = False
+        self._schedule()
+
+    def _carry(self, effect: Effect) -> None:
+        if isinstance(effect, CloseCall):
+            self._close()
+            return
+        try:
+            self.carrier.carry(effect)
+        except CommandRejected as refused:
+            self._inbox.append(reports.Refused(refused.sender, refused.error, refused.code))
+
+    def _publish(self, event: Event) -> None:
+        self.seq += 1
+        if self._kept.maxlen:
+            self._kept.append((self.seq, event))
+        self.resources.metrics.events.labels(type(event).__name__).inc()
+        for subscriber in list(self._subscribers):
+            subscriber.event(event, self.seq)
+        if isinstance(event, HungUp):
+            logger.info("call ended", extra={"reason": event.reason, "initiator": event.initiator})
+
+    async def _release(self) -> None:
+        await self.carrier.release()
+        for task in self._tasks:
+            task.cancel()
+
+    def _schedule(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self.call.deadline()
+        if due is not None:
+            delay = max(0.0, due - time.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._elapse)
+
+    def _elapse(self) -> None:
+        self._timer = None
+        try:
+            self.call.elapse(time.monotonic())
+        except Exception as error:
+            self._failed(error)
+        self._settle()
+
+    def _close(self) -> None:
+        """Let go of everybody: the call is over."""
+        if self._finished.is_set():
+            return
+        self._finished.set()
+        self._over(self)
+        subscribers, self._subscribers = self._subscribers, []
+        for subscriber in subscribers:
+            subscriber.close(self._close_code, self.call.reason)
+
+    def _failed(self, error: BaseException) -> None:
+        """End this call alone because something in it broke."""
+        logger.error("a call failed", exc_info=error, extra={"call_id": self.id})
+        if self.call.state is not State.OVER:
+            self._close_code = 1011
+            self.call.report(
+                reports.LegFailed("party", "internal", "internal error: the call cannot go on", 500),
+                time.monotonic(),
+            )
+            for event in self.call.take_events():
+                self._publish(event)
+            self.call.take_effects()
+        self._close()

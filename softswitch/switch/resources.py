@@ -1,0 +1,63 @@
+"""What all calls share, handed to each of them by the composition root."""
+
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from softswitch.call.needs import EndpointFactory
+from softswitch.egress.http import Door
+from softswitch.media.messages import Message
+from softswitch.metrics import Metrics
+from softswitch.settings import Settings
+from softswitch.speech.provider import Providers
+from softswitch.store.store import Store
+from softswitch.switch.routes import Routes
+
+
+class Media(Protocol):
+    """The part of the engine that signalling uses."""
+
+    def post(self, message: Message) -> None:
+        """Tell the engine something."""
+
+    def feed(self, port: int, data: bytes) -> None:
+        """Give a feed port audio."""
+
+
+class Decoded(Protocol):
+    """A file that is being decoded."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield pieces of PCM16 mono."""
+
+
+OpenAudio = Callable[[bytes, int, int], AsyncIterator[bytes]]
+"""Decode a file: its bytes, the rate wanted in Hz, the offset in ms; yields PCM16 mono in pieces of about a second.
+
+Raises a PeerError where the bytes are no audio.
+"""
+
+
+@dataclass(slots=True)
+class Resources:
+    """Everything a conversation needs and does not own."""
+
+    settings: Settings
+    engine: Media
+    routes: Routes
+    providers: Providers
+    store: Store
+    door: Door
+    metrics: Metrics
+    open_audio: OpenAudio
+    dialers: Mapping[str, EndpointFactory]
+    """Endpoints for second legs, by what a callee begins with: echo, tone, ..."""
+    ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    """Ids of ports, tracks, taps, recorders and mixes in the engine."""
+
+    @property
+    def sounds(self) -> Path:
+        """The folder of sounds an operator provides (ambiance)."""
+        return self.settings.paths.root() / "sounds"

@@ -1,0 +1,1 @@
+"""HTTP routes and WebSockets: a few lines each, over the switch."""

@@ -1,0 +1,68 @@
+"""All routes, each with the scope it asks for."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from softswitch.settings import static_root
+from softswitch.web import admin, rustpbx, static
+from softswitch.web.auth import Gate, Handler, allow
+from softswitch.web.errors import add_headers, answer_errors
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route."""
+
+    method: str
+    path: str
+    handler: Handler
+    scope: str
+    """``call``, ``admin`` or ``rooms``; empty: everybody."""
+
+
+ROUTES = (
+    Route("GET", "/", static.index, ""),
+    Route("GET", "/healthz", admin.alive, ""),
+    Route("GET", "/readyz", admin.ready, ""),
+    Route("GET", "/metrics", admin.metrics, "admin"),
+    Route("POST", "/admin/drain", admin.drain, "admin"),
+    Route("GET", "/call", rustpbx.websocket_call, "call"),
+    Route("GET", "/call/", rustpbx.websocket_call, "call"),
+    Route("GET", "/call/websocket", rustpbx.websocket_call, "call"),
+    Route("GET", "/call/webrtc", rustpbx.webrtc_call, "call"),
+    Route("GET", "/call/webrtc/", rustpbx.webrtc_call, "call"),
+    Route("GET", "/call/lists", rustpbx.list_calls, "admin"),
+    Route("GET", "/list", rustpbx.list_calls, "admin"),
+    Route("POST", "/call/kill/{id}", rustpbx.kill_call, "admin"),
+    Route("POST", "/kill/{id}", rustpbx.kill_call, "admin"),
+    Route("GET", "/call/{id}", rustpbx.get_call, "admin"),
+    Route("GET", "/iceservers", rustpbx.ice_servers, "call"),
+    Route("GET", "/events/{id}", rustpbx.follow_events, "admin"),
+    Route("POST", "/command/{id}", rustpbx.post_command, "admin"),
+    Route("GET", "/calls", admin.list_records, "admin"),
+    Route("GET", "/calls/{id}", admin.get_record, "admin"),
+    Route("GET", "/recordings", admin.list_recordings, "admin"),
+    Route("GET", "/recordings/{name}", admin.get_recording, "admin"),
+    Route("DELETE", "/recordings/{name}", admin.delete_recording, "admin"),
+    Route("GET", "/dumps", admin.list_dumps, "admin"),
+    Route("GET", "/dumps/{id}", admin.get_dump, "admin"),
+    Route("DELETE", "/dumps/{id}", admin.delete_dump, "admin"),
+)
+"""Every route but the page's own files; a test calls each of them with every kind of credential."""
+
+
+def make_application(gate: Gate, *, max_body: int) -> web.Application:
+    """Return the application with all routes; the composition root fills in its keys.
+
+    Args:
+        gate: Knows who may do what.
+        max_body: Bytes of the largest request body.
+    """
+    app = web.Application(middlewares=[answer_errors], client_max_size=max_body)
+    app.on_response_prepare.append(add_headers)
+    app.on_response_prepare.append(static.revalidate)
+    for route in ROUTES:
+        app.router.add_route(route.method, route.path, allow(gate, route.scope, route.handler))
+    app.router.add_static("/static/", static_root(), follow_symlinks=False)
+    return app

@@ -1,0 +1,80 @@
+"""One client's WebSocket as a subscriber of its call."""
+
+import asyncio
+from collections.abc import Callable
+
+from aiohttp import WSCloseCode, web
+
+from softswitch.call.events import Event
+from softswitch.endpoints.frames import FrameWriter
+
+
+class CallSocket:
+    """Sends events and audio of one call over one WebSocket; never blocks, never raises."""
+
+    def __init__(
+        self,
+        ws: web.WebSocketResponse,
+        transport: asyncio.Transport,
+        limit: int,
+        render: Callable[[Event, int], str],
+        on_slow: Callable[[], None],
+    ) -> None:
+        """Take an upgraded connection.
+
+        Args:
+            ws: It.
+            transport: What it writes to.
+            limit: Bytes that may wait for the reader before the socket is closed.
+            render: The dialect.
+            on_slow: Called when that happens.
+        """
+        self._ws = ws
+        self._render = render
+        self._closing: asyncio.Task[object] | None = None
+        self._on_slow = on_slow
+        self._writer = FrameWriter(transport, limit, self._slow)
+        self.indexed = False
+        """Whether audio goes out through :meth:`audio` alone, with the number of its side (``option.subscribe``)."""
+        self.wrap: Callable[[bytes], str] | None = None
+        """Turns the leg's audio into a JSON event (``option.binaryEvents``)."""
+
+    @property
+    def dropped(self) -> int:
+        """Return how many audio messages were dropped because the reader was behind."""
+        return self._writer.dropped
+
+    def event(self, event: Event, seq: int) -> None:
+        """Send an event."""
+        self._writer.text(self._render(event, seq))
+
+    def text(self, message: str) -> None:
+        """Send a message that is no event of the call."""
+        self._writer.text(message)
+
+    def send_audio(self, data: bytes) -> None:
+        """Send the audio of the leg itself."""
+        if self.wrap is not None:
+            self._writer.text(self.wrap(data))
+        elif not self.indexed:
+            self._writer.binary(data)
+
+    def audio(self, side: int, pcm: bytes) -> None:
+        """Send shared audio with the number of its side."""
+        self._writer.binary(bytes((side,)) + pcm)
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the socket; idempotent."""
+        if self._closing is None:
+            self._writer.stop()
+            message = reason.encode()[:120].decode(errors="ignore").encode()
+            self._closing = asyncio.get_running_loop().create_task(self._ws.close(code=code, message=message))
+
+    async def closed(self) -> None:
+        """Wait until a close that was begun is through."""
+        if self._closing is not None:
+            await self._closing
+
+    def _slow(self) -> None:
+        self._on_slow()
+        self.close(WSCloseCode.TRY_AGAIN_LATER, "the client reads too slowly")
