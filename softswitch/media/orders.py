@@ -1,0 +1,200 @@
+"""What each message to the engine does."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from softswitch.media import messages as m
+from softswitch.media.parts import Parts
+from softswitch.media.ports import FeedPort, Port, RtpPort
+from softswitch.media.transports import discard
+
+logger = logging.getLogger(__name__)
+
+
+class Orders:
+    """Carries messages out, and closes ports."""
+
+    def __init__(self, parts: Parts) -> None:
+        """Work on `parts`."""
+        self._parts = parts
+        self._reports: list[m.Report] = []
+        playback, registry = parts.playback, parts.registry
+        self._orders: dict[type[m.Message], Callable[[Any, float], None]] = {
+            m.AddRtpPort: self._add_rtp_port,
+            m.UpdateRtp: lambda order, now: parts.plane.update(self._rtp(order.port).slot, order.rtp, now),
+            m.ConnectPlain: self._connect_plain,
+            m.ConnectSecure: self._connect_secure,
+            m.AddFeedPort: self._add_feed_port,
+            m.RemovePort: lambda order, now: self.close(registry.get(order.port), now),
+            m.JoinMix: self._join_mix,
+            m.SetMuted: self._set_muted,
+            m.SetHeld: self._set_held,
+            m.SetVad: self._set_vad,
+            m.SetDenoise: lambda order, _now: parts.denoising.switch(registry.get(order.port).id, order.on),
+            m.SetInbandDtmf: self._set_inband_dtmf,
+            m.SendDigits: self._send_digits,
+            m.AddTrack: playback.add,
+            m.FeedTrack: playback.feed,
+            m.PlaceMark: playback.mark,
+            m.EndTrack: playback.end,
+            m.DropTrack: playback.drop,
+            m.ClearTrack: playback.clear,
+            m.SetTrack: playback.set,
+            m.AddTap: self._add_tap,
+            m.RemoveTap: lambda order, _now: parts.taps.remove(order.tap),
+            m.StartRecorder: self._start_recorder,
+            m.StopRecorder: lambda order, _now: parts.recorders.stop(order.recorder),
+        }
+
+    def obey(self, message: m.Message, now: float) -> None:
+        """Carry one message out. One that cannot be is counted and logged, and changes nothing."""
+        try:
+            self._orders[type(message)](message, now)
+        except KeyError:
+            # What it speaks of ended while the message was on its way.
+            self._parts.counters["unknown_ids"] += 1
+            if isinstance(message, m.ConnectPlain | m.ConnectSecure):
+                discard(message.fd)
+        except Exception as error:  # noqa: BLE001 - the next message may be another call's
+            self._refuse(message, error, now)
+
+    def take_reports(self) -> list[m.Report]:
+        """Return what came of messages and closings since the last call."""
+        reports, self._reports = self._reports, []
+        return reports
+
+    def fail(self, port: Port, error: Exception, now: float) -> None:
+        """Close a port that failed by itself."""
+        self._parts.counters["port_failures"] += 1
+        logger.error("port failed", extra={"port": port.id}, exc_info=error)
+        self._reports.append(m.PortFailed(port.id, now, f"{type(error).__name__}: {error}"))
+        self.close(port, now)
+
+    def close(self, port: Port, now: float) -> None:
+        """Close a port with everything that hangs on it, and report its statistics."""
+        parts = self._parts
+        self._reports += parts.activity.switch_off(port, now)
+        parts.tone_listener.switch(port, on=False)
+        parts.tone_sender.forget(port.id)
+        parts.denoising.switch(port.id, on=False)
+        parts.taps.remove_port(port.id)
+        parts.recorders.stop_port(port.id)
+        match port:
+            case RtpPort():
+                statistics = self._close_rtp(port)
+            case FeedPort():
+                statistics = self._close_feed(port)
+        parts.registry.remove(port)
+        self._reports.append(m.PortClosed(port.id, now, statistics))
+
+    def _refuse(self, message: m.Message, error: Exception, now: float) -> None:
+        self._parts.counters["refused_messages"] += 1
+        logger.warning(
+            "message refused",
+            extra={"order": type(message).__name__, "error": f"{type(error).__name__}: {error}"},
+        )
+        if isinstance(message, m.StartRecorder):
+            self._reports.append(m.RecorderClosed(message.recorder, now, message.path, 0, 0, str(error)))
+        elif isinstance(message, m.AddRtpPort | m.ConnectPlain | m.ConnectSecure | m.UpdateRtp):
+            # Without its media a port is no use to anybody: say so instead of staying silent for ever.
+            self._fail_by_id(message.port, error, now)
+
+    def _fail_by_id(self, port: int, error: Exception, now: float) -> None:
+        try:
+            found = self._parts.registry.get(port)
+        except KeyError:
+            self._reports.append(m.PortFailed(port, now, f"{type(error).__name__}: {error}"))
+        else:
+            self.fail(found, error, now)
+
+    def _add_rtp_port(self, order: m.AddRtpPort, now: float) -> None:
+        parts = self._parts
+        port = parts.registry.add_rtp(order)
+        parts.counters["ports_opened"] += 1
+        parts.transports.open(port.id, port.slot, parts.doors.inboxes[port.id])
+        parts.plane.open(port.slot, port.id, order.rtp, now)
+
+    def _connect_plain(self, order: m.ConnectPlain, _now: float) -> None:
+        port = self._rtp(order.port)
+        self._parts.transports.connect_plain(port.slot, order)
+        self._connected(port)
+
+    def _connect_secure(self, order: m.ConnectSecure, _now: float) -> None:
+        port = self._rtp(order.port)
+        self._parts.transports.connect_secure(port.slot, order)
+        self._connected(port)
+
+    def _connected(self, port: RtpPort) -> None:
+        port.speaks = port.listens = True
+        self._parts.registry.changed()
+
+    def _add_feed_port(self, order: m.AddFeedPort, _now: float) -> None:
+        port = self._parts.registry.add_feed(order)
+        self._parts.counters["ports_opened"] += 1
+        self._parts.feeds.open(port.format, port.slot)
+
+    def _join_mix(self, order: m.JoinMix, _now: float) -> None:
+        self._parts.registry.get(order.port).mix = order.mix
+        self._parts.registry.changed()
+
+    def _set_muted(self, order: m.SetMuted, _now: float) -> None:
+        self._parts.registry.get(order.port).muted = order.muted
+        self._parts.registry.changed()
+
+    def _set_held(self, order: m.SetHeld, _now: float) -> None:
+        port = self._parts.registry.get(order.port)
+        if isinstance(port, RtpPort):
+            self._parts.plane.set_held(port.slot, order.held)
+
+    def _set_vad(self, order: m.SetVad, now: float) -> None:
+        port = self._parts.registry.get(order.port)
+        self._reports += self._parts.activity.switch_off(port, now)
+        if order.kind:
+            self._parts.activity.switch_on(port, order)
+        self._parts.registry.changed()
+
+    def _set_inband_dtmf(self, order: m.SetInbandDtmf, _now: float) -> None:
+        self._parts.tone_listener.switch(self._parts.registry.get(order.port), order.on)
+        self._parts.registry.changed()
+
+    def _send_digits(self, order: m.SendDigits, _now: float) -> None:
+        port = self._parts.registry.get(order.port)
+        if isinstance(port, RtpPort) and self._parts.plane.send_digits(
+            port.slot, order.digits, order.duration_ms, order.gap_ms
+        ):
+            return
+        self._parts.tone_sender.send(port.id, order)
+
+    def _add_tap(self, order: m.AddTap, _now: float) -> None:
+        self._parts.registry.get(order.port)
+        self._parts.taps.add(order)
+
+    def _start_recorder(self, order: m.StartRecorder, _now: float) -> None:
+        if order.port not in self._parts.registry:
+            raise ValueError(f"port: there is no port {order.port} to record")
+        self._parts.recorders.start(order)
+
+    def _close_rtp(self, port: RtpPort) -> dict[str, float]:
+        refused = self._parts.transports.close(port.slot)
+        statistics = dict(self._parts.plane.close(port.slot))
+        for name, count in refused.items():
+            statistics[name] = statistics.get(name, 0.0) + count
+        return statistics
+
+    def _close_feed(self, port: FeedPort) -> dict[str, float]:
+        self._parts.feeds.close(port.format, port.slot)
+        fifo, frame = port.fifo, port.format.frame_bytes
+        return {
+            "received_ms": fifo.received * 20 / frame,
+            "sent_ms": port.sent_frames * 20.0,
+            "dropped_ms": fifo.dropped * 20 / frame,
+            "underruns": float(fifo.underruns),
+            "mended_ms": float(fifo.mended_ms),
+        }
+
+    def _rtp(self, port: int) -> RtpPort:
+        found = self._parts.registry.get(port)
+        if not isinstance(found, RtpPort):
+            raise TypeError(f"port: {port} carries no RTP")
+        return found

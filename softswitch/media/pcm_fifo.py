@@ -1,0 +1,168 @@
+"""The audio of a track: in at its rate, out at the bus's, in pieces of any size, exact to the sample."""
+
+from collections import deque
+
+import numpy as np
+
+from softswitch.audio.pcm import BUS_RATE, Pcm, fade, from_bytes
+from softswitch.media.convert import Converters, Stretch
+
+_LUMP_S = 0.4
+"""Audio is resampled so much at a time, when it is needed: long audio must not make a long tick."""
+
+_EMPTY = np.zeros(0, np.float32)
+
+
+class _Run:
+    """Audio of one rate without a break: its end on the bus follows from the samples fed."""
+
+    __slots__ = ("_left", "_stretch", "_waiting", "base", "fed", "made", "rate")
+
+    def __init__(self, rate: int, base: int, stretch: Stretch) -> None:
+        self.rate, self.base = rate, base
+        self.fed = self.made = 0
+        """Samples, before and behind the conversion."""
+        self._left = 0
+        self._stretch = stretch
+        self._waiting: deque[memoryview] = deque()
+
+    @property
+    def end(self) -> int:
+        """Position on the bus behind the last sample fed."""
+        return self.base - (-self.fed * BUS_RATE // self.rate)
+
+    @property
+    def is_spent(self) -> bool:
+        return self.base + self.made == self.end
+
+    def feed(self, pcm: bytes) -> None:
+        self._waiting.append(memoryview(pcm))
+        self._left += len(pcm) // 2
+        self.fed += len(pcm) // 2
+
+    def convert(self) -> Pcm:
+        """Return the next lump on the bus; the last one is made as if silence followed."""
+        unit = self._stretch.unit
+        lump = min(self._left, max(int(_LUMP_S * self.rate) // unit, 1) * unit)
+        if lump < unit or self._left < 2 * unit:
+            rest = self._stretch.finish(self._pop(self._left))[: self.end - self.base - self.made]
+            self.made += len(rest)
+            return rest
+        pcm = self._stretch.process(self._pop(lump // unit * unit))
+        self.made += len(pcm)
+        return pcm
+
+    def _pop(self, samples: int) -> Pcm:
+        pieces, need = [], 2 * samples
+        while need:
+            piece = self._waiting.popleft()
+            if len(piece) > need:
+                self._waiting.appendleft(piece[need:])
+                piece = piece[:need]
+            pieces.append(piece)
+            need -= len(piece)
+        self._left -= samples
+        return from_bytes(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+
+class PcmFifo:
+    """A FIFO from PCM16 bytes to samples of the bus.
+
+    Positions count samples of the bus from the first one ever fed. Conversion is put off until the audio is
+    taken, and its filter starts anew where the audio had run out.
+    """
+
+    def __init__(self, converters: Converters) -> None:
+        """Make an empty FIFO; `converters` are shared with others of the same thread."""
+        self._converters = converters
+        self.taken = 0
+        """Position behind the last sample handed out."""
+        self._ready: deque[Pcm] = deque()
+        self._ready_end = 0
+        self._runs: deque[_Run] = deque()
+        self._end = 0
+        self._odd = b""
+
+    @property
+    def end(self) -> int:
+        """Position behind the last sample there is."""
+        return self._end
+
+    @property
+    def waiting(self) -> int:
+        """Samples of the bus that can still be taken."""
+        return self._end - self.taken
+
+    def feed(self, data: bytes, rate: int, room: int) -> int:
+        """Append PCM16 and return the samples of the bus that were refused.
+
+        Args:
+            data: little endian; an odd last byte is carried to the next call.
+            rate: Hz.
+            room: samples of the bus there is room for.
+        """
+        if self._odd:
+            data, self._odd = self._odd + data, b""
+        if len(data) % 2:
+            self._odd, data = data[-1:], data[:-1]
+        samples = len(data) // 2
+        fitting = min(samples, max(room, 0) * rate // BUS_RATE)
+        if fitting:
+            self._append(data if fitting == samples else data[: 2 * fitting], rate)
+        return (samples - fitting) * BUS_RATE // rate
+
+    def take(self, samples: int) -> Pcm:
+        """Return up to `samples` of the bus, fewer only where no more is left."""
+        samples = min(samples, self._end - self.taken)
+        if samples <= 0:
+            return _EMPTY
+        while self._ready_end - self.taken < samples:
+            self._convert()
+        self.taken += samples
+        first = self._ready[0]
+        if len(first) > samples:
+            self._ready[0] = first[samples:]
+            return first[:samples]
+        pieces: list[Pcm] = []
+        while samples:
+            piece = self._ready.popleft()
+            if len(piece) > samples:
+                self._ready.appendleft(piece[samples:])
+                piece = piece[:samples]
+            pieces.append(piece)
+            samples -= len(piece)
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+    def fade_out(self, samples: int) -> None:
+        """Keep the next `samples`, dying away, and throw away everything behind them."""
+        start = self.taken
+        tail = self.take(samples).copy()
+        self.taken = start
+        tail *= fade(len(tail), rising=False)
+        self._ready.clear()
+        self._runs.clear()
+        self._odd = b""
+        if len(tail):
+            self._ready.append(tail)
+        self._end = self._ready_end = start + len(tail)
+
+    def end_at(self, position: int) -> None:
+        """Throw away what lies behind `position`."""
+        self._end = min(self._end, max(position, self.taken))
+
+    def _append(self, data: bytes, rate: int) -> None:
+        run = self._runs[-1] if self._runs else None
+        if run is None or run.rate != rate:
+            run = _Run(rate, self._end, self._converters.begin(rate))
+            self._runs.append(run)
+        run.feed(data)
+        self._end = run.end
+
+    def _convert(self) -> None:
+        run = self._runs[0]
+        pcm = run.convert()
+        if run.is_spent:
+            self._runs.popleft()
+        if len(pcm):
+            self._ready.append(pcm)
+            self._ready_end += len(pcm)

@@ -1,0 +1,123 @@
+"""Ports: the places of legs in the engine, and the rows they get in each tick's arrays."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+
+import numpy as np
+
+from softswitch.audio.pcm import Indices
+from softswitch.media.feed_fifo import FeedFifo
+from softswitch.media.mixes import Mixing
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Port:
+    """What every port has."""
+
+    id: int
+    slot: int
+    """Its row in the arrays that outlive a tick."""
+    own_mix: int
+    """The mix of its own call, whose tracks it always hears."""
+    mix: int
+    """The mix it converses in: its own, unless it was bridged or joined a room."""
+    speaks: bool
+    """Others can hear it."""
+    listens: bool
+    """It can hear."""
+    muted: bool = False
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class RtpPort(Port):
+    """A port whose audio travels as RTP; it neither speaks nor listens before it is connected."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FeedFormat:
+    """How the audio of a feed port is coded, both ways."""
+
+    codec: str
+    sample_rate: int
+
+    @property
+    def unit(self) -> int:
+        """Bytes of a sample (of two in G.722)."""
+        return 2 if self.codec == "pcm" else 1
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of 20 ms."""
+        return 160 if self.codec != "pcm" else self.sample_rate // 25
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class FeedPort(Port):
+    """A port whose audio comes and goes through the WebSocket of an application."""
+
+    format: FeedFormat
+    fifo: FeedFifo
+    sent_frames: int = 0
+    tail: int = 0
+    """Frames still to be sent after the last sound, so that no filter keeps the end of it."""
+    silent_ticks: int = 1 << 30
+    """Ticks since its last audio."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRows:
+    """The rows of all feed ports of one format, which lie side by side."""
+
+    format: FeedFormat
+    first: int
+    ports: tuple[FeedPort, ...]
+    slots: Indices
+
+    @property
+    def rows(self) -> slice:
+        """Return where they lie."""
+        return slice(self.first, self.first + len(self.ports))
+
+
+class Layout:
+    """Which port has which row in a tick: connected RTP ports first, feed ports by format, then the rest.
+
+    So the stages work on slices, and nothing is gathered or scattered where all ports of a kind take part.
+    """
+
+    def __init__(self, ports: Iterable[Port] = ()) -> None:
+        """Lay the ports out."""
+        everyone = sorted(ports, key=attrgetter("slot"))
+        rtp = [port for port in everyone if isinstance(port, RtpPort)]
+        feeds = [port for port in everyone if isinstance(port, FeedPort)]
+        ready = [port for port in rtp if port.listens]
+        feeds.sort(key=attrgetter("format"))
+        self.ports: tuple[Port, ...] = (*ready, *feeds, *(port for port in rtp if not port.listens))
+        """By row."""
+        self.slots: Indices = np.array([port.slot for port in self.ports], np.intp)
+        """By row."""
+        self.row_of = {port.id: row for row, port in enumerate(self.ports)}
+        """Row by port id."""
+        self.rtp_rows = len(ready)
+        """Rows 0 up to here are connected RTP ports."""
+        self.feeds = tuple(_feed_rows(feeds, len(ready)))
+        self.muted = np.array([row for row, port in enumerate(self.ports) if port.muted], np.intp)
+        """Rows to be silenced."""
+        self.mixing = Mixing(self.ports)
+
+    def __len__(self) -> int:
+        return len(self.ports)
+
+    @property
+    def rtp_slots(self) -> Indices:
+        """Return the slots of the connected RTP ports, by row."""
+        return self.slots[: self.rtp_rows]
+
+
+def _feed_rows(feeds: list[FeedPort], first: int) -> Iterable[FeedRows]:
+    for form, group in groupby(feeds, key=attrgetter("format")):
+        ports = tuple(group)
+        yield FeedRows(form, first, ports, np.array([port.slot for port in ports], np.intp))
+        first += len(ports)

@@ -1,0 +1,108 @@
+"""The thread that ticks: it keeps time, and sleeps while there is nothing to carry."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from softswitch.media.clock import Clock, Histogram
+from softswitch.media.messages import Output
+
+logger = logging.getLogger(__name__)
+
+
+class TickThread:
+    """Calls `tick` every 20 ms while it is busy, and not at all while it is idle."""
+
+    def __init__(
+        self, tick: Callable[[float], Output], is_idle: Callable[[], bool], counters: dict[str, int]
+    ) -> None:
+        """Make the thread; it runs after :meth:`start`.
+
+        Args:
+            tick: given the monotonic time in seconds; an exception from it is logged and counted.
+            is_idle: asked before every tick whether none is needed until :meth:`wake`.
+            counters: gets ticks, late_ticks, jumped_ticks, tick_errors and emit_errors.
+        """
+        self.seconds = Histogram()
+        """How long ticks took."""
+        self._tick, self._is_idle, self._counters = tick, is_idle, counters
+        self._clock = Clock()
+        self._emit: Callable[[Output], None] | None = None
+        self._wakened = threading.Condition()
+        self._asleep = False
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    def start(self, emit: Callable[[Output], None]) -> None:
+        """Begin to tick; `emit` is called from the thread for every output that has something in it.
+
+        Raises:
+            RuntimeError: it runs already.
+        """
+        if self._thread is not None:
+            raise RuntimeError("the engine runs already")
+        self._emit, self._stopping = emit, False
+        self._thread = threading.Thread(target=self._run, name="media-tick", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread after the tick it is in, and wait for it."""
+        if self._thread is None:
+            return
+        with self._wakened:
+            self._stopping = True
+            self._wakened.notify()
+        self._thread.join()
+        self._thread = None
+
+    def wake(self) -> None:
+        """Let a sleeping thread look again whether it is idle; cheap where it does not sleep."""
+        if self._asleep:
+            with self._wakened:
+                self._wakened.notify()
+
+    def _run(self) -> None:
+        self._clock.restart(time.monotonic())
+        while not self._stopping:
+            self._sleep_while_idle()
+            delay = self._clock.wait_s(time.monotonic())
+            if delay > 0:
+                time.sleep(delay)
+            now = time.monotonic()
+            self._clock.begin(now)
+            self._count()
+            self._once(now)
+            self.seconds.observe(time.monotonic() - now)
+
+    def _sleep_while_idle(self) -> None:
+        if not self._is_idle():
+            return
+        with self._wakened:
+            # Said before the last look: whoever posts after that look finds us asleep and notifies.
+            self._asleep = True
+            while self._is_idle() and not self._stopping:
+                self._wakened.wait()
+            self._asleep = False
+        self._clock.restart(time.monotonic())
+
+    def _once(self, now: float) -> None:
+        try:
+            output = self._tick(now)
+        except Exception:
+            # The engine answers for each port's failure itself; this is the last net under all calls at once.
+            self._counters["tick_errors"] += 1
+            logger.exception("tick failed")
+            return
+        if self._emit is None or not (output.reports or output.frames or output.datagrams):
+            return
+        try:
+            self._emit(output)
+        except Exception:
+            self._counters["emit_errors"] += 1
+            logger.exception("output of a tick was not taken")
+
+    def _count(self) -> None:
+        self._counters["ticks"] = self._clock.ticks
+        self._counters["late_ticks"] = self._clock.late
+        self._counters["jumped_ticks"] = self._clock.jumped

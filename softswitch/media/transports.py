@@ -1,0 +1,251 @@
+"""How the packets of RTP ports come and go: by sockets or delivered, with SRTP or without."""
+
+import logging
+import os
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from pylibsrtp import Error as SrtpError
+
+from softswitch.audio.pcm import Bytes, Indices
+from softswitch.media.messages import ConnectPlain, ConnectSecure
+from softswitch.media.secure import SrtpPair
+from softswitch.media.sockets import MediaSocket, Poller
+
+logger = logging.getLogger(__name__)
+
+INBOX_DATAGRAMS = 64
+"""Delivered datagrams that wait for the tick, per port: a second of audio, with room for RTCP."""
+
+_STRIDE = 1536
+"""Bytes of a row."""
+
+_LONGEST = 1500
+"""No packet of a telephone is longer; a datagram that is, is refused."""
+
+_FIRST_ROWS, _MOST_ROWS = 256, 16384
+
+Inbox = deque[bytes]
+
+
+def new_inbox() -> Inbox:
+    """Return a queue for delivered datagrams; the oldest goes when it is full."""
+    return deque(maxlen=INBOX_DATAGRAMS)
+
+
+@dataclass(slots=True, eq=False)
+class Link:
+    """The way between a port and its far end."""
+
+    port: int
+    slot: int
+    inbox: Inbox
+    keys: SrtpPair | None = None
+    socket: MediaSocket | None = None
+    is_polled: bool = False
+    counts: dict[str, int] = field(default_factory=dict)
+    """What was refused, by the name of its counter."""
+
+
+class Transports:
+    """The links of all RTP ports, and the rows their datagrams are read into."""
+
+    def __init__(self, counters: dict[str, int]) -> None:
+        """Begin without links; `counters` gets what is refused and what cannot be sent."""
+        self._counters = counters
+        self._links: dict[int, Link] = {}
+        self._delivering: list[Link] = []
+        self._by_socket: dict[MediaSocket, Link] = {}
+        self._poller = Poller()
+        self._make_rows(_FIRST_ROWS)
+
+    def open(self, port: int, slot: int, inbox: Inbox) -> None:
+        """Make a link that leads nowhere yet; what is delivered waits in `inbox`."""
+        self._links[slot] = Link(port, slot, inbox)
+
+    def connect_plain(self, slot: int, order: ConnectPlain) -> None:
+        """Give a link its socket, and its SRTP keys where there are some.
+
+        Raises:
+            ValueError, PeerError, OSError: a key, the address or the descriptor is wrong; the descriptor is
+            closed.
+        """
+        keys = None
+        try:
+            if order.receive_key or order.send_key:
+                keys = SrtpPair(order.receive_key, order.send_key, order.profile)
+        except ValueError:
+            discard(order.fd)
+            raise
+        media_socket = MediaSocket(order.fd, order.remote_host, order.remote_port) if order.fd >= 0 else None
+        link = self._links[slot]
+        self._disconnect(link)
+        link.keys, link.socket = keys, media_socket
+        if media_socket is None:
+            self._delivering.append(link)
+            return
+        self._poller.add(media_socket)
+        self._by_socket[media_socket] = link
+        link.is_polled = True
+
+    def connect_secure(self, slot: int, order: ConnectSecure) -> None:
+        """Key a link whose datagrams are delivered.
+
+        Raises:
+            ValueError, PeerError, OSError: as for :meth:`connect_plain`.
+        """
+        try:
+            keys = SrtpPair(order.receive_key, order.send_key, order.profile)
+        except ValueError:
+            discard(order.fd)
+            raise
+        media_socket = MediaSocket(order.fd, order.remote_host, order.remote_port) if order.fd >= 0 else None
+        link = self._links[slot]
+        self._disconnect(link)
+        link.keys, link.socket = keys, media_socket
+        self._delivering.append(link)
+
+    def close(self, slot: int) -> dict[str, int]:
+        """Close a link and return what it refused, by counter."""
+        link = self._links.pop(slot)
+        self._disconnect(link)
+        link.inbox.clear()
+        return link.counts
+
+    def receive(self, now: float) -> tuple[Bytes, Indices, Indices]:
+        """Return the plain packets that have come since the last call.
+
+        Returns:
+            Rows ``(n, 1536)`` that are overwritten by the next call, their lengths and their slots.
+        """
+        count = 0
+        for media_socket in self._poller.ready():
+            if count >= len(self._rows) and not self._more_rows():
+                break
+            count += self._read(media_socket, count, now)
+        for link in self._delivering:
+            inbox = link.inbox
+            while inbox:
+                if count >= len(self._rows) and not self._more_rows():
+                    break
+                count += self._place(link, inbox.popleft(), count)
+        return self._rows[:count], self._lengths[:count], self._slots[:count]
+
+    def send(self, rows: Bytes, lengths: Indices, slots: Indices, datagrams: list[tuple[int, bytes]]) -> None:
+        """Send packets, protected where the link is keyed.
+
+        Args:
+            rows: ``(n, stride)`` packets.
+            lengths: bytes of each.
+            slots: of the ports that send them.
+            datagrams: gets what has no socket to leave by.
+        """
+        data, stride = rows.tobytes(), rows.shape[1]
+        start = 0
+        for slot, length in zip(slots.tolist(), lengths.tolist(), strict=True):
+            link = self._links.get(slot)
+            if link is not None:
+                self._send(link, data[start : start + length], datagrams)
+            start += stride
+
+    def stop(self) -> None:
+        """Close everything."""
+        for slot in list(self._links):
+            self.close(slot)
+        self._poller.close()
+
+    def _send(self, link: Link, packet: bytes, datagrams: list[tuple[int, bytes]]) -> None:
+        if link.keys is not None:
+            try:
+                packet = link.keys.protect(packet)
+            except SrtpError:
+                self._refuse(link, "srtp_errors")
+                return
+        if link.socket is None:
+            datagrams.append((link.port, packet))
+        elif not link.socket.send(packet):
+            self._refuse(link, "send_errors")
+
+    def _read(self, media_socket: MediaSocket, row: int, now: float) -> int:
+        link = self._by_socket[media_socket]
+        try:
+            length, sender = media_socket.socket.recvfrom_into(self._views[row])
+        except OSError:
+            # Such as the ICMP answer to what was sent: it tells of the far end, and media_silent will say so.
+            self._refuse(link, "receive_errors")
+            return 0
+        if not media_socket.source.accept((sender[0], sender[1]), now):
+            self._refuse(link, "rejected_sources")
+            return 0
+        if link.keys is not None:
+            return self._place(link, bytes(self._views[row][:length]), row)
+        if not self._is_sane(link, length):
+            return 0
+        self._lengths[row], self._slots[row] = length, link.slot
+        return 1
+
+    def _place(self, link: Link, datagram: bytes, row: int) -> int:
+        if link.keys is not None:
+            plain = link.keys.unprotect(datagram)
+            if isinstance(plain, str):
+                self._refuse(link, plain)
+                return 0
+            datagram = plain
+        length = len(datagram)
+        if not self._is_sane(link, length):
+            return 0
+        self._views[row][:length] = datagram
+        self._lengths[row], self._slots[row] = length, link.slot
+        return 1
+
+    def _is_sane(self, link: Link, length: int) -> bool:
+        if 0 < length <= _LONGEST:
+            return True
+        self._refuse(link, "odd_datagrams")
+        return False
+
+    def _refuse(self, link: Link, counter: str) -> None:
+        self._counters[counter] += 1
+        link.counts[counter] = link.counts.get(counter, 0) + 1
+
+    def _disconnect(self, link: Link) -> None:
+        if link in self._delivering:
+            self._delivering.remove(link)
+        if link.socket is None:
+            return
+        if link.is_polled:
+            self._poller.remove(link.socket)
+            del self._by_socket[link.socket]
+            link.is_polled = False
+        link.socket.close()
+        link.socket = None
+
+    def _more_rows(self) -> bool:
+        if len(self._rows) >= _MOST_ROWS:
+            return False
+        rows, lengths, slots = self._rows, self._lengths, self._slots
+        self._make_rows(2 * len(rows))
+        self._rows[: len(rows)], self._lengths[: len(rows)], self._slots[: len(rows)] = rows, lengths, slots
+        return True
+
+    def _make_rows(self, count: int) -> None:
+        self._rows: Bytes = np.zeros((count, _STRIDE), np.uint8)
+        self._lengths: Indices = np.zeros(count, np.intp)
+        self._slots: Indices = np.zeros(count, np.intp)
+        self._views = list(_views(self._rows))
+
+
+def discard(fd: int) -> None:
+    """Close a descriptor that was handed over for nothing."""
+    if fd >= 0:
+        try:
+            os.close(fd)
+        except OSError as error:
+            logger.warning("descriptor not closed", extra={"error": str(error)})
+
+
+def _views(rows: Bytes) -> Iterator[memoryview]:
+    for row in rows:
+        yield memoryview(row)
