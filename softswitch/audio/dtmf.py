@@ -134,14 +134,14 @@ class DtmfDetector:
         waves = np.matmul(hops.reshape(-1, self._hop), self._waves).reshape(rows, hops.shape[1], -1)
         energies = np.einsum("nhs,nhs->nh", hops, hops)
         half = waves.shape[2] // 2
+        now = waves[:, :, :half] + 1j * waves[:, :, half:]
+        before = np.concatenate((self._before[slots][:, None], now[:, :-1]), axis=1)
+        both = np.concatenate((self._energy[slots][:, None], energies[:, :-1]), axis=1) + energies
+        self._before[slots], self._energy[slots] = now[:, -1], energies[:, -1]
+        keys = self._keys(before.reshape(-1, half), (now * self._turn).reshape(-1, half), both.reshape(-1))
         pressed, ended = np.zeros(rows, np.uint8), np.zeros(rows, np.int32)
-        before, energy = self._before[slots], self._energy[slots]
-        for hop in range(hops.shape[1]):
-            now = waves[:, hop, :half] + 1j * waves[:, hop, half:]
-            keys = self._keys(before, now * self._turn, energy + energies[:, hop])
-            self._count(keys, slots, pressed, ended)
-            before, energy = now, energies[:, hop]
-        self._before[slots], self._energy[slots] = before, energy
+        for column in keys.reshape(rows, -1).T:
+            self._count(column, slots, pressed, ended)
         return pressed, ended
 
     def _keys(

@@ -9,12 +9,15 @@ from numpy.typing import NDArray
 from softswitch.audio.fir import phases
 from softswitch.audio.pcm import Indices, Pcm
 
-_TILE = 24
-"""About how many samples, of the lower rate, one row of the matrix product spans.
+_WIDEST = 32
+"""Samples of the lower rate one row of the matrix product spans at most.
 
-A wider tile wastes products with zeros, a narrower one repeats more of the history; measured, the optimum is
-flat around 20.
+A wider tile wastes products with zeros, a narrower one repeats more of the history; between 8 and 32 it
+hardly matters.
 """
+
+_LANES = 16
+"""Outputs of a tile are a multiple of this where they can be: float32 lanes of the widest registers."""
 
 
 class Resampler:
@@ -98,13 +101,12 @@ class Resampler:
         return self._windows[: rows * width].reshape(rows, width)
 
     def _tile(self, samples: int) -> int:
-        """Return the widest tile up to about `_TILE` lower-rate samples that divides `samples`."""
+        """Return the best tile that divides `samples`: one that fills the lanes, else the widest."""
         units = samples // self._down
-        widest = max(_TILE // min(self._up, self._down), 1)
-        for count in range(min(widest, units), 1, -1):
-            if units % count == 0:
-                return count * self._down
-        return self._down
+        widest = max(_WIDEST // min(self._up, self._down), 1)
+        fitting = [count for count in range(1, min(widest, units) + 1) if units % count == 0] or [1]
+        filling = [count for count in fitting if count * self._up % _LANES == 0]
+        return (filling or fitting)[-1] * self._down
 
     def _matrix(self, tile: int) -> Pcm:
         """Return the filter written out for all outputs of one tile, ``(past + tile, outputs)``."""
