@@ -1,0 +1,258 @@
+"""All RTP ports of an engine as rows: datagrams in, bus frames out, and back."""
+
+import numpy as np
+
+from softswitch.audio.pcm import Bytes, Indices, Pcm
+from softswitch.media.messages import (
+    DigitReceived,
+    DigitsSent,
+    MediaResumed,
+    MediaSilent,
+    Report,
+    RtpParameters,
+)
+from softswitch.media.rtp_formats import CODECS, Formats, codings, event_clocks, kinds_by_type
+from softswitch.media.rtp_receive import RtpReceiver
+from softswitch.media.rtp_send import Packets, RtpEncoder
+from softswitch.rtp.packet import UNITS, UNITS_PER_MS
+from softswitch.rtp.session import Sessions
+from softswitch.rtp.telephone_event import DIGITS
+
+SILENT_S = 3.0
+"""Seconds without RTP and RTCP after which a port that is not held counts as silent."""
+
+_LEAST_LOSS_PERCENT = 5
+_MOST_LOSS_PERCENT = 30
+"""What an encoder is told to arm itself against: some always, since the first losses come unannounced."""
+
+
+class RtpPlane:
+    """The RTP side of the engine; one object for all ports, called by the tick alone."""
+
+    def __init__(self, slots: int = 0) -> None:
+        """Make a plane with `slots` rows to begin with."""
+        self._formats = Formats()
+        self._sessions = Sessions(codings())
+        self._receiver = RtpReceiver(self._formats, self._sessions)
+        self._encoder = RtpEncoder(self._formats, self._sessions.senders)
+        self._ports: dict[int, int] = {}
+        self._open: Indices = np.zeros(0, np.intp)
+        self._held = np.zeros(0, np.bool_)
+        self._started = np.zeros(0, np.bool_)
+        self._silent_since = np.zeros(0)
+        self._lost_earlier = 0
+        self._reports: list[Report] = []
+        self.grow(slots)
+
+    def grow(self, slots: int) -> None:
+        """Make room for slots 0 to `slots` - 1."""
+        more = slots - len(self._held)
+        if more <= 0:
+            return
+        for part in (self._formats, self._sessions, self._receiver, self._encoder):
+            part.grow(slots)
+        self._held = np.pad(self._held, (0, more))
+        self._started = np.pad(self._started, (0, more))
+        self._silent_since = np.pad(self._silent_since, (0, more))
+
+    def open(self, slot: int, port: int, parameters: RtpParameters, now: float) -> None:
+        """Give a port its row.
+
+        Args:
+            slot: a free row.
+            port: the id that reports name.
+            parameters: what was negotiated.
+            now: monotonic seconds.
+
+        Raises:
+            ValueError: the format that is to be sent is no audio we know; nothing was opened.
+        """
+        self._formats.open(slot)
+        self._encoder.set_format(slot, parameters)
+        self._receiver.open(slot)
+        self._sessions.open(
+            slot,
+            ssrc=parameters.ssrc,
+            sequence=parameters.sequence,
+            timestamp=parameters.timestamp,
+            cname=parameters.cname,
+            now=now,
+        )
+        self._set_formats(slot, parameters)
+        self._held[slot] = self._started[slot] = False
+        self._silent_since[slot] = np.inf
+        self._ports[slot] = port
+        self._open = np.array(sorted(self._ports), np.intp)
+
+    def update(self, slot: int, parameters: RtpParameters, now: float) -> None:
+        """Go over to what was negotiated anew; numbers, buffers and counts go on.
+
+        Raises:
+            ValueError: the format that is to be sent is no audio we know; nothing was changed.
+        """
+        del now
+        self._set_formats(slot, parameters)
+
+    def close(self, slot: int) -> dict[str, float]:
+        """Free a row and return its statistics."""
+        final = self.statistics(slot)
+        self._lost_earlier += int(final["packets_lost"])
+        del self._ports[slot]
+        self._open = np.array(sorted(self._ports), np.intp)
+        self._sessions.close(slot)
+        self._encoder.close(slot)
+        self._formats.close(slot)
+        return final
+
+    def receive(self, rows: Bytes, lengths: Indices, slots: Indices, now: float) -> None:
+        """Take plain RTP and RTCP, mixed; several rows of one slot in order of arrival.
+
+        Args:
+            rows: ``(n, octets)``, at least 12 octets wide.
+            lengths: octets of each that count, ``(n,)``.
+            slots: of open ports, ``(n,)``.
+            now: monotonic seconds.
+        """
+        if len(slots):
+            self._sessions.receive(rows, lengths, slots, now)
+            self._take_feedback()
+
+    def pull(self, slots: Indices, out: Pcm, now: float) -> None:
+        """Write one frame of the bus per slot: decoded, made up for, stretched, resampled.
+
+        Args:
+            slots: of open ports, each at most once, ``(n,)``.
+            out: ``(n, 480)`` float32 in PCM16 units, C-contiguous; silence where nothing is known.
+            now: monotonic seconds.
+        """
+        self._receiver.pull(slots, out, int(now * UNITS))
+
+    def push(self, pcm: Pcm, slots: Indices, now: float) -> Packets:
+        """Take one frame of the bus per slot and return the packets that are due after it.
+
+        Args:
+            pcm: ``(n, 480)`` float32 in PCM16 units.
+            slots: of open ports, each at most once, ``(n,)``.
+            now: monotonic seconds.
+
+        Returns:
+            Datagrams ``(m, octets)``, octets of each, their slots; in order of sending.
+        """
+        packets = self._encoder.push(pcm, slots)
+        for slot, digits in self._encoder.take_dialled():
+            self._reports.append(DigitsSent(self._ports[slot], now, digits))
+        return packets
+
+    def control(self, now: float) -> Packets:
+        """Return the RTCP that is due, as :meth:`push` does, and see who has fallen silent; once per tick."""
+        self._sessions.poll(now)
+        for slot, press in self._sessions.take_presses():
+            if press.digit in DIGITS and slot in self._ports:
+                report = DigitReceived(self._ports[slot], now, press.digit, press.duration_ms, "rfc4733")
+                self._reports.append(report)
+        self._watch(now)
+        return self._sessions.reporter.due(now, self._jitter_stamps)
+
+    def goodbye(self, slot: int) -> None:
+        """Have the next :meth:`control` say that the port leaves."""
+        self._sessions.reporter.goodbye(slot)
+
+    def send_digits(self, slot: int, digits: str, duration_ms: int, gap_ms: int) -> bool:
+        """Send digits as telephone events, behind those that wait; False where none were negotiated.
+
+        Raises:
+            ValueError: a character is no digit, or too many wait.
+        """
+        return self._encoder.dial(slot, digits, duration_ms, gap_ms)
+
+    def set_held(self, slot: int, held: bool) -> None:
+        """Say whether a port is on hold: no media is not a fault then."""
+        self._held[slot] = held
+
+    def take_reports(self) -> list[Report]:
+        """Return what has happened since the last call."""
+        reports, self._reports = self._reports, []
+        return reports
+
+    def statistics(self, slot: int) -> dict[str, float]:
+        """Return the figures of one port so far."""
+        sessions = self._sessions
+        sent = sessions.senders.sent(slot)
+        heard = float(sessions.heard[slot])
+        return {
+            "packets_received": float(sessions.packets[slot]),
+            "packets_sent": float(sent.packets),
+            "octets_sent": float(sent.octets),
+            "packets_lost": float(sessions.sources.lost(slot)),
+            "packets_late": float(sessions.jitter.late[slot]),
+            "packets_rejected": float(sessions.refused[slot]),
+            "concealed_ms": float(self._receiver.concealed[slot]) / UNITS_PER_MS,
+            "jitter_ms": sessions.jitter.timeline.jitter(slot) / UNITS_PER_MS,
+            "delay_ms": self._receiver.delay(slot, int(heard * UNITS)) / UNITS_PER_MS if heard >= 0 else 0.0,
+            "round_trip_ms": 1000.0 * sessions.reporter.round_trip(slot),
+            "far_loss_percent": 100.0 * sessions.reporter.far_loss(slot),
+        }
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Return what all ports together have counted since the start."""
+        sessions, jitter = self._sessions, self._sessions.jitter
+        lost = sum(sessions.sources.lost(slot) for slot in self._ports)
+        return {
+            "received": sessions.received,
+            "received_octets": sessions.received_octets,
+            "sent": self._encoder.sent_total,
+            "lost": self._lost_earlier + lost,
+            "late": jitter.late_total,
+            "duplicate": jitter.duplicate_total,
+            "overflown": jitter.overflown_total,
+            "rejected": sessions.rejected,
+            "malformed": sessions.malformed,
+            "unknown_type": sessions.unknown,
+            "undecodable": self._formats.faults(),
+            "concealed": self._receiver.concealed_total,
+            "recovered": self._receiver.recovered_total,
+            "stretched": self._receiver.stretched_total,
+        }
+
+    def _set_formats(self, slot: int, parameters: RtpParameters) -> None:
+        self._encoder.set_format(slot, parameters)
+        self._sessions.set_formats(slot, kinds_by_type(parameters.receive), event_clocks(parameters.receive))
+
+    def _jitter_stamps(self, slot: int) -> int:
+        return self._sessions.jitter_stamps(slot, CODECS[max(self._receiver.kind(slot), 0)].clock_rate)
+
+    def _take_feedback(self) -> None:
+        """Arm the encoders against the loss that far ends report."""
+        for feedback in self._sessions.reporter.take_feedback():
+            if feedback.slot in self._ports:
+                percent = round(100 * feedback.loss)
+                armed = min(max(percent, _LEAST_LOSS_PERCENT), _MOST_LOSS_PERCENT)
+                self._formats.bank(self._encoder.kind(feedback.slot)).tune(feedback.slot, loss_percent=armed)
+
+    def _watch(self, now: float) -> None:
+        """Report ports whose media stop, begin or begin again."""
+        slots = self._open
+        if len(slots) == 0:
+            return
+        sessions = self._sessions
+        heard = sessions.heard[slots]
+        begun = (heard >= 0) & ~self._started[slots]
+        # A port on hold is as if something were heard all the time, so that the count begins afresh after it.
+        sessions.reported[slots[self._held[slots]]] = now
+        alive = np.maximum(heard, sessions.reported[slots])
+        since = self._silent_since[slots]
+        fallen = (now - alive >= SILENT_S) & (since == np.inf)
+        risen = (since != np.inf) & (heard > since)
+        if not (begun.any() or fallen.any() or risen.any()):
+            return
+        for slot in slots[fallen].tolist():
+            last = max(float(sessions.heard[slot]), float(sessions.reported[slot]))
+            self._silent_since[slot] = last
+            self._reports.append(MediaSilent(self._ports[slot], now, now - last))
+        for slot in slots[begun | risen].tolist():
+            silent = float(self._silent_since[slot])
+            seconds = 0.0 if not self._started[slot] else now - silent
+            self._started[slot] = True
+            self._silent_since[slot] = np.inf
+            self._reports.append(MediaResumed(self._ports[slot], now, seconds))

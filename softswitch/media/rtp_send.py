@@ -1,0 +1,266 @@
+"""From the bus to packets: resampled, encoded and packetised at any ptime, with keys pressed in between."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from softswitch.audio.level import header_level
+from softswitch.audio.pcm import TICK_MS, Bytes, Indices, Pcm
+from softswitch.media.messages import RtpParameters
+from softswitch.media.rtp_formats import CODECS, Formats, kind_of
+from softswitch.rtp.packet import HEADER, LEVEL_EXTENSION, Ints
+from softswitch.rtp.sending import Senders
+from softswitch.rtp.telephone_event import EventSender
+
+_EXTRA = HEADER + LEVEL_EXTENSION
+_OPUS_MS = (10, 20, 40, 60)
+"""Durations that one Opus frame can have and a call can want."""
+
+_SHORTEST_MS, _LONGEST_MS = 10, 60
+
+MOST_DIGITS = 128
+"""Digits that may wait to be sent."""
+
+Packets = tuple[Bytes, Indices, Indices]
+"""Datagrams ``(n, octets)``, octets of each, and their slots."""
+
+
+@dataclass(slots=True, eq=False)
+class _Dialling:
+    """Keys that are being pressed for a far end."""
+
+    events: EventSender
+    payload_type: int
+    stretch: int
+    """Steps of the audio's clock in one of the events' clock."""
+
+
+@dataclass(slots=True, eq=False)
+class _Pending:
+    """Audio of a packet that is longer than 20 ms, or no multiple of it."""
+
+    octets: bytearray = field(default_factory=bytearray)
+    pcm: list[Pcm] = field(default_factory=list)
+
+
+class RtpEncoder:
+    """Builds the packets that are due after each frame."""
+
+    def __init__(self, formats: Formats, senders: Senders) -> None:
+        """Encode with `formats` what `senders` number."""
+        self._formats, self._senders = formats, senders
+        self._kind = np.zeros(0, np.int64)
+        self._ptime = np.zeros(0, np.int64)
+        self._event_formats: dict[int, tuple[int, int]] = {}
+        self._dialling: dict[int, _Dialling] = {}
+        self._pending: dict[int, _Pending] = {}
+        self._dialled: list[tuple[int, str]] = []
+        self.sent_total = 0
+
+    def grow(self, slots: int) -> None:
+        """Make room for slots 0 to `slots` - 1."""
+        more = max(slots - len(self._kind), 0)
+        self._kind = np.pad(self._kind, (0, more))
+        self._ptime = np.pad(self._ptime, (0, more), constant_values=TICK_MS)
+
+    def set_format(self, slot: int, parameters: RtpParameters) -> None:
+        """Send as negotiated from now on.
+
+        Raises:
+            ValueError: the format that is to be sent is no audio we know.
+        """
+        kind = kind_of(parameters.send.name)
+        if kind is None:
+            raise ValueError(f"send: there is no codec named {parameters.send.name!r}")
+        codec = CODECS[kind]
+        ptime = min(max(parameters.ptime_ms, _SHORTEST_MS), _LONGEST_MS) // 10 * 10
+        if codec.name == "opus":
+            ptime = max(ms for ms in _OPUS_MS if ms <= ptime)
+            self._formats.bank(kind).tune(slot, bitrate=parameters.bitrate)
+        self._kind[slot], self._ptime[slot] = kind, ptime
+        self._pending.pop(slot, None)
+        step = codec.timestamp_step(TICK_MS)
+        self._senders.set_format(slot, parameters.send.payload_type, step, parameters.level_extension)
+        if parameters.send_events is None:
+            self._event_formats.pop(slot, None)
+        else:
+            events = parameters.send_events
+            self._event_formats[slot] = events.payload_type, events.clock_rate
+
+    def close(self, slot: int) -> None:
+        """Forget what `slot` was sending."""
+        for table in (self._event_formats, self._dialling, self._pending):
+            table.pop(slot, None)
+
+    def kind(self, slot: int) -> int:
+        """Return the kind that `slot` sends."""
+        return int(self._kind[slot])
+
+    def dial(self, slot: int, digits: str, duration_ms: int, gap_ms: int) -> bool:
+        """Queue digits; False where no telephone events were negotiated.
+
+        Raises:
+            ValueError: a character is no digit, or too many wait.
+        """
+        if slot not in self._event_formats:
+            return False
+        payload_type, clock = self._event_formats[slot]
+        dialling = self._dialling.get(slot)
+        if dialling is None:
+            audio_clock = CODECS[self.kind(slot)].clock_rate
+            dialling = _Dialling(EventSender(clock), payload_type, max(audio_clock // clock, 1))
+        if dialling.events.waiting + len(digits) > MOST_DIGITS:
+            raise ValueError(f"digits: more than {MOST_DIGITS} would wait")
+        dialling.events.queue(digits, duration_ms, gap_ms)
+        self._dialling[slot] = dialling
+        return True
+
+    def take_dialled(self) -> list[tuple[int, str]]:
+        """Return the slots whose digits have gone out since the last call, with those digits."""
+        dialled, self._dialled = self._dialled, []
+        return dialled
+
+    def push(self, pcm: Pcm, slots: Indices) -> Packets:
+        """Take 20 ms of each slot and return the packets that are due.
+
+        Args:
+            pcm: ``(n, 480)``.
+            slots: each at most once, ``(n,)``.
+        """
+        parts: list[Packets] = []
+        if self._dialling:
+            keys, rows = self._press(slots)
+            parts += keys
+            if len(rows) < len(slots):
+                pcm, slots = pcm[rows], slots[rows]
+        if len(slots):
+            parts += self._encode(pcm, slots)
+        packets = _together(parts)
+        self.sent_total += len(packets[2])
+        return packets
+
+    def _encode(self, pcm: Pcm, slots: Indices) -> list[Packets]:
+        ways = self._kind[slots] * 1000 + self._ptime[slots]
+        first = int(ways[0])
+        if (ways == first).all():
+            return self._encode_alike(pcm, slots, *divmod(first, 1000))
+        parts: list[Packets] = []
+        for way in np.unique(ways).tolist():
+            rows = np.flatnonzero(ways == way)
+            parts += self._encode_alike(pcm[rows], slots[rows], *divmod(way, 1000))
+        return parts
+
+    def _encode_alike(self, pcm: Pcm, slots: Indices, kind: int, ptime: int) -> list[Packets]:
+        """Encode rows of one kind and ptime."""
+        levels = header_level(pcm).astype(np.int64) if self._senders.extended(slots) else None
+        sound = self._formats.from_bus(kind, pcm, slots)
+        bank, codec = self._formats.bank(kind), CODECS[kind]
+        if ptime == TICK_MS:
+            payloads, lengths = bank.encode(sound, slots)
+            return [self._build(payloads, lengths, slots, codec.timestamp_step(TICK_MS), levels)]
+        if codec.name == "opus":
+            return self._encode_opus(sound, slots, kind, ptime, levels)
+        # These codecs are streams of octets, eight in a millisecond: packets are cut from it anywhere.
+        payloads, _ = bank.encode(sound, slots)
+        if ptime == TICK_MS // 2:
+            half = payloads.shape[1] // 2
+            lengths = np.full(len(slots), half, np.intp)
+            pieces = (payloads[:, :half], payloads[:, half:])
+            return [self._build(piece, lengths, slots, half, levels) for piece in pieces]
+        return self._cut(payloads, slots, ptime, levels)
+
+    def _encode_opus(
+        self, sound: Pcm, slots: Indices, kind: int, ptime: int, levels: Ints | None
+    ) -> list[Packets]:
+        bank, step = self._formats.bank(kind), CODECS[kind].timestamp_step(ptime)
+        samples = CODECS[kind].samples(ptime)
+        if ptime < TICK_MS:
+            halves = (bank.encode(piece, slots) for piece in (sound[:, :samples], sound[:, samples:]))
+            return [self._build(payloads, lengths, slots, step, levels) for payloads, lengths in halves]
+        full: list[int] = []
+        lines: list[Pcm] = []
+        for row, slot in enumerate(slots.tolist()):
+            pending = self._pending.setdefault(slot, _Pending())
+            pending.pcm.append(sound[row].copy())
+            if len(pending.pcm) * TICK_MS >= ptime:
+                full.append(row)
+                lines.append(np.concatenate(pending.pcm))
+                pending.pcm.clear()
+        if not full:
+            return []
+        payloads, lengths = bank.encode(np.stack(lines), slots[full])
+        return [self._build(payloads, lengths, slots[full], step, None if levels is None else levels[full])]
+
+    def _cut(self, payloads: Bytes, slots: Indices, ptime: int, levels: Ints | None) -> list[Packets]:
+        """Cut packets of `ptime` from streams of octets."""
+        octets = 8 * ptime
+        full: list[int] = []
+        pieces: list[bytes] = []
+        for row, slot in enumerate(slots.tolist()):
+            line = self._pending.setdefault(slot, _Pending()).octets
+            line += payloads[row].tobytes()
+            if len(line) >= octets:
+                full.append(row)
+                pieces.append(bytes(line[:octets]))
+                del line[:octets]
+        if not full:
+            return []
+        cut = np.frombuffer(b"".join(pieces), np.uint8).reshape(len(full), octets)
+        lengths = np.full(len(full), octets, np.intp)
+        return [self._build(cut, lengths, slots[full], octets, None if levels is None else levels[full])]
+
+    def _build(
+        self, payloads: Bytes, lengths: Indices, slots: Indices, step: int, levels: Ints | None
+    ) -> Packets:
+        extra = HEADER if levels is None else _EXTRA
+        out = np.empty((len(slots), payloads.shape[1] + extra), np.uint8)
+        return out, self._senders.build(out, payloads, lengths, slots, step, levels), slots
+
+    def _press(self, slots: Indices) -> tuple[list[Packets], Indices]:
+        """Let keys go on being pressed; return their packets, and the rows that send audio."""
+        parts: list[Packets] = []
+        spoken = np.ones(len(slots), np.bool_)
+        for row, slot in enumerate(slots.tolist()):
+            dialling = self._dialling.get(slot)
+            if dialling is None:
+                continue
+            packets, instead, text = dialling.events.step()
+            for packet in packets:
+                data = self._senders.build_event(
+                    slot,
+                    dialling.payload_type,
+                    packet.payload,
+                    marker=packet.marker,
+                    behind=packet.behind * dialling.stretch,
+                )
+                parts.append(_one(data, slot))
+            if instead:
+                spoken[row] = False
+                self._senders.skip(slots[row : row + 1], CODECS[self.kind(slot)].timestamp_step(TICK_MS))
+            if text:
+                self._dialled.append((slot, text))
+            if not dialling.events.busy:
+                del self._dialling[slot]
+        return parts, np.flatnonzero(spoken)
+
+
+def _one(data: bytes, slot: int) -> Packets:
+    row = np.frombuffer(data, np.uint8).reshape(1, -1)
+    return row, np.array([len(data)], np.intp), np.array([slot], np.intp)
+
+
+def _together(parts: list[Packets]) -> Packets:
+    """Return the packets of all parts in order, as rows of one array."""
+    if len(parts) == 1:
+        return parts[0]
+    width = max((rows.shape[1] for rows, _, _ in parts), default=0)
+    total = sum(len(rows) for rows, _, _ in parts)
+    out = np.zeros((total, width), np.uint8)
+    at = 0
+    for rows, _, _ in parts:
+        out[at : at + len(rows), : rows.shape[1]] = rows
+        at += len(rows)
+    empty = np.zeros(0, np.intp)
+    lengths = np.concatenate([empty, *(part[1] for part in parts)])
+    slots = np.concatenate([empty, *(part[2] for part in parts)])
+    return out, lengths, slots

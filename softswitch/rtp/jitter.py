@@ -1,0 +1,325 @@
+"""The jitter buffer: packets in as they come, one thing to do per frame out, driven by time."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from softswitch.rtp.delay import DelayMeter
+from softswitch.rtp.packet import UNITS_PER_MS, Bytes, Indices, Ints, Mask
+from softswitch.rtp.playout import (
+    DURATION,
+    FRAME,
+    KIND,
+    LENGTH,
+    MEDIA,
+    MOST_DELAY,
+    NEVER,
+    NUMBER,
+    PLAY,
+    REPAIRED,
+    SILENCE,
+    Cursor,
+)
+from softswitch.rtp.timeline import Arrivals, Timeline
+
+DEPTH = 32
+"""Packets kept for each slot: 320 ms of the shortest."""
+
+LARGEST_PAYLOAD = 1472
+"""Octets of the largest payload that is kept: more does not come in one datagram."""
+
+_FIRST_DELAY = 40 * UNITS_PER_MS
+"""Delay of the first packet, until it is known what the network does."""
+
+_REVIEW = 8
+"""Ticks from one look at a slot's delay to the next; the slots take turns."""
+
+_NARROW = 256
+_NOTE = 5
+
+# Columns of a slot.
+_NEXT, _CURSOR, _START, _RUN, _LOW, _HIGH, _LASTING = range(7)
+_FIELDS = 7
+
+
+@dataclass(slots=True)
+class Due:
+    """What each slot is to do next."""
+
+    action: Ints
+    """SILENCE, PLAY, CONCEAL or RECOVER of :mod:`softswitch.rtp.playout`."""
+    duration: Ints
+    """Units of audio that this makes; for PLAY what the payload should hold."""
+    place: Ints
+    """Where the payload of PLAY and RECOVER lies, for :meth:`JitterBuffer.payloads`."""
+    length: Ints
+    """Octets of that payload."""
+    kind: Ints
+    """The packet's kind, as it was put in."""
+    run: Ints
+    """For CONCEAL and RECOVER: units made up before, since the last packet that was played."""
+    plain: bool
+    """Whether every slot simply plays the next packet."""
+
+
+class JitterBuffer:
+    """The packets of each slot in a ring, and a cursor in media time that time itself moves.
+
+    A hole is made up for when its time has come, neither earlier nor later, so that losses never add delay.
+    Where everything comes late it is played late, and :attr:`excess` tells how much delay is then too much.
+    """
+
+    def __init__(self, slots: int = 0) -> None:
+        """Make a buffer with `slots` rows to begin with."""
+        self.timeline = Timeline()
+        self.meter = DelayMeter()
+        self.excess = np.zeros(0, np.int64)
+        """Delay to be stretched out of each slot (negative: into it), units; the caller counts it down."""
+        self.quiet_until = np.zeros(0, np.int64)
+        """Number of the last packet that was no audio (a key, comfort noise): up to it, holes are silence."""
+        self.late = np.zeros(0, np.int64)
+        """Packets of each slot that came after their time."""
+        self.late_total = self.duplicate_total = self.overflown_total = 0
+        self._state = np.zeros((0, _FIELDS), np.int64)
+        self._notes = np.zeros((0, _NOTE), np.int64)
+        self._ring = np.zeros((0, _NARROW), np.uint8)
+        self._ticks = 0
+        self.grow(slots)
+
+    def grow(self, slots: int) -> None:
+        """Make room for slots 0 to `slots` - 1."""
+        more = slots - len(self._state)
+        if more <= 0:
+            return
+        self.timeline.grow(slots)
+        self.meter.grow(slots)
+        self.excess = np.pad(self.excess, (0, more))
+        self.quiet_until = np.pad(self.quiet_until, (0, more))
+        self.late = np.pad(self.late, (0, more))
+        self._state = np.pad(self._state, ((0, more), (0, 0)))
+        self._notes = np.pad(self._notes, ((0, more * DEPTH), (0, 0)))
+        self._widen(self._ring.shape[1], slots)
+        for slot in range(slots - more, slots):
+            self.open(slot)
+
+    def open(self, slot: int) -> None:
+        """Begin anew in `slot`."""
+        self.timeline.open(slot)
+        self.meter.open(slot)
+        self.excess[slot] = self.late[slot] = 0
+        self.quiet_until[slot] = NEVER
+        self._state[slot] = 0
+        self._state[slot, [_CURSOR, _START, _LOW]] = NEVER
+        self._notes[slot * DEPTH : (slot + 1) * DEPTH, NUMBER] = NEVER
+
+    def put(self, packets: Arrivals, arrival: int) -> None:
+        """Put packets in.
+
+        Args:
+            packets: what came.
+            arrival: units of the monotonic clock.
+        """
+        placed = self.timeline.place(packets, arrival)
+        self.meter.add(packets.slots, placed.transit, arrival)
+        if placed.fresh is not None:
+            self._begin(packets.slots[placed.fresh], packets.extended[placed.fresh], arrival)
+        place = packets.slots * DEPTH + (packets.extended & (DEPTH - 1))
+        number, media = self._notes[place, NUMBER], placed.media
+        next_ = self._state[packets.slots, _NEXT]
+        taken = (packets.extended >= next_) & (number != packets.extended)
+        if not taken.all():
+            taken = self._refuse(packets, number, taken, arrival)
+            packets, place, media = packets.chosen(taken), place[taken], media[taken]
+            number, next_ = number[taken], next_[taken]
+        if len(place) == 0:
+            return
+        self.overflown_total += int(np.count_nonzero(number >= next_))
+        note = np.empty((len(place), _NOTE), np.int64)
+        note[:, NUMBER], note[:, MEDIA], note[:, DURATION] = packets.extended, media, packets.durations
+        note[:, LENGTH], note[:, KIND] = packets.lengths, packets.kinds
+        self._notes[place] = note
+        self._store(place, packets)
+
+    def payloads(self, places: Ints, width: int) -> Bytes:
+        """Return the payloads at `places`, ``(n, width)``; what lies behind their length is of no meaning."""
+        if width * 2 > self._ring.shape[1]:
+            return self._ring.take(places, axis=0)[:, :width]
+        return self._ring[:, :width].take(places, axis=0)
+
+    def pop(self, slots: Indices, held: Ints | None, now: int) -> Due:
+        """Say what each slot does next, and move on by that.
+
+        Args:
+            slots: each at most once, ``(n,)``.
+            held: units of audio popped before and not yet heard, ``(n,)``; None for none.
+            now: units of the monotonic clock.
+        """
+        state = self._state.take(slots, axis=0)
+        place = slots * DEPTH + (state[:, _NEXT] & (DEPTH - 1))
+        note = self._notes.take(place, axis=0)
+        due = Due(
+            action=np.full(len(slots), PLAY, np.int64),
+            duration=note[:, DURATION],
+            place=place,
+            length=note[:, LENGTH],
+            kind=note[:, KIND],
+            run=state[:, _RUN],
+            plain=True,
+        )
+        plain = (note[:, NUMBER] == state[:, _NEXT]) & (note[:, MEDIA] == state[:, _CURSOR])
+        if plain.all():
+            state[:, _NEXT] += 1
+            state[:, _CURSOR] += due.duration
+            state[:, _LASTING] = due.duration
+            if state[:, _RUN].any():
+                state[:, _RUN] = 0
+            self._state[slots] = state
+            return due
+        due.plain = False
+        due.run = due.run.copy()
+        self._advance(state, note, np.flatnonzero(plain))
+        self._settle(slots, state, due, np.flatnonzero(~plain), now if held is None else now + held)
+        self._state[slots] = state
+        return due
+
+    def review(self, slots: Indices, held: Ints | None, now: int) -> None:
+        """Look at the delay of some of the slots, in turn; to be called once per tick.
+
+        Args:
+            slots: those that are open, ``(n,)``.
+            held: units of audio popped before and not yet heard, ``(n,)``; None for none.
+            now: units of the monotonic clock.
+        """
+        self._ticks += 1
+        turn = (slots + self._ticks) % _REVIEW == 0
+        turn &= self._state[slots, _CURSOR] != NEVER
+        if not turn.any():
+            return
+        seen = slots[turn]
+        low, high, base, said = self.meter.bounds(seen, now)
+        if not said.all():
+            seen, low, high, base = seen[said], low[said], high[said], base[said]
+            turn[turn] = said
+        delay = now - self._state[seen, _CURSOR] + (0 if held is None else held[turn])
+        self._state[seen, _LOW], self._state[seen, _HIGH] = low, high
+        self.timeline.set_base(seen, base)
+        excess = np.where(delay > high, delay - high, np.where(delay < low, delay - low, 0))
+        self.excess[seen] = excess
+        for row in np.flatnonzero(excess > MOST_DELAY).tolist():
+            self._leap(int(seen[row]), now)
+
+    def delay(self, slot: int, held: int, now: int) -> int:
+        """Return by how much what is heard now lags what arrives at best, units; 0 while nothing is heard."""
+        state = self._state[slot]
+        if state[_CURSOR] == NEVER:
+            return 0
+        _, _, base, said = self.meter.bounds(np.array([slot]), now)
+        return int(now - state[_CURSOR] + held - base[0]) if said[0] else 0
+
+    def _begin(self, slots: Indices, extended: Ints, arrival: int) -> None:
+        self._state[slots, _NEXT] = extended
+        self._state[slots, _START] = arrival + _FIRST_DELAY
+        self._state[slots, _CURSOR] = NEVER
+
+    def _refuse(self, packets: Arrivals, number: Ints, taken: Mask, arrival: int) -> Mask:
+        """Count what comes twice or too late; before the first frame is heard nothing is too late."""
+        slots, extended = packets.slots, packets.extended
+        again = number == extended
+        self.duplicate_total += int(np.count_nonzero(again))
+        next_ = self._state[slots, _NEXT]
+        early: Mask = (extended < next_) & ~again & (extended > next_ - DEPTH // 2)
+        early &= self._state[slots, _CURSOR] == NEVER
+        if early.any():
+            self._state[slots[early], _NEXT] = extended[early]
+            soon = np.minimum(self._state[slots[early], _START], arrival + FRAME)
+            self._state[slots[early], _START] = soon
+        kept: Mask = taken | early
+        late = ~(kept | again)
+        self.late[slots[late]] += 1
+        self.late_total += int(np.count_nonzero(late))
+        return kept
+
+    def _store(self, place: Ints, packets: Arrivals) -> None:
+        rows, offsets, lengths = packets.rows, packets.offsets, packets.lengths
+        longest = int(lengths.max())
+        if longest > self._ring.shape[1]:
+            width = self._ring.shape[1]
+            while width < longest:
+                width *= 2
+            self._widen(min(width, LARGEST_PAYLOAD), len(self._state))
+        first = int(offsets[0])
+        if (offsets == first).all():
+            width = min(longest, rows.shape[1] - first)
+            self._ring[place, :width] = rows[:, first : first + width]
+            return
+        for offset in np.unique(offsets).tolist():
+            chosen = np.flatnonzero(offsets == offset)
+            width = min(int(lengths[chosen].max()), rows.shape[1] - offset)
+            self._ring[place[chosen], :width] = rows[chosen, offset : offset + width]
+
+    def _widen(self, width: int, slots: int) -> None:
+        ring = np.zeros((slots * DEPTH, width), np.uint8)
+        ring[: len(self._ring), : self._ring.shape[1]] = self._ring
+        self._ring = ring
+
+    @staticmethod
+    def _advance(state: Ints, note: Ints, rows: Indices) -> None:
+        state[rows, _NEXT] += 1
+        state[rows, _CURSOR] += note[rows, DURATION]
+        state[rows, _LASTING] = note[rows, DURATION]
+        state[rows, _RUN] = 0
+
+    def _settle(self, slots: Indices, state: Ints, due: Due, rows: Indices, now: Ints | int) -> None:
+        """Decide about the rows whose next packet is not simply there and due."""
+        moments = np.broadcast_to(now, (len(slots),))
+        # Before the first packet is due there is nothing to decide, and many legs may be in that state.
+        start = state[rows, _START]
+        asleep = (state[rows, _CURSOR] == NEVER) & ((start == NEVER) | (moments[rows] < start))
+        due.action[rows], due.duration[rows] = SILENCE, FRAME
+        newest = self.timeline.newest(slots)
+        rows = rows[~asleep]
+        rows = rows[~self._rest(slots, state, rows, newest, moments)]
+        for row in rows.tolist():
+            slot = int(slots[row])
+            next_, media, _, run, low, high, lasting = state[row].tolist()
+            cursor = Cursor(next_, media, run, low, high, lasting, int(newest[row]))
+            notes = self._notes[slot * DEPTH : (slot + 1) * DEPTH]
+            action, duration, index = cursor.decide(
+                notes, int(moments[row]), quiet=bool(self.quiet_until[slot] >= next_)
+            )
+            due.action[row], due.duration[row] = action, duration
+            if index >= 0:
+                due.place[row] = slot * DEPTH + index
+                due.length[row], due.kind[row] = notes[index, LENGTH], notes[index, KIND]
+            self._keep(slot, state[row], cursor)
+
+    def _rest(self, slots: Indices, state: Ints, rows: Indices, newest: Ints, moments: Ints) -> Mask:
+        """Let rows go on being silent that have long had nothing: those on hold may be many.
+
+        The same as :meth:`Cursor.decide` would do, for all of them at once; returns which of `rows` they are.
+        """
+        seen = state[rows]
+        quiet = self.quiet_until[slots[rows]] >= seen[:, _NEXT]
+        resting: Mask = (newest[rows] < seen[:, _NEXT]) & ((seen[:, _RUN] >= REPAIRED) | quiet)
+        resting &= (seen[:, _LOW] != NEVER) & (seen[:, _CURSOR] != NEVER)
+        rows, seen = rows[resting], seen[resting]
+        heard = moments[rows] + FRAME
+        delay = np.clip(heard - seen[:, _CURSOR] - FRAME, seen[:, _LOW], seen[:, _HIGH])
+        state[rows, _CURSOR] = heard - delay
+        state[rows, _RUN] += FRAME
+        return resting
+
+    def _keep(self, slot: int, state: Ints, cursor: Cursor) -> None:
+        self.late[slot] += cursor.dropped
+        self.late_total += cursor.dropped
+        state[_NEXT], state[_CURSOR], state[_RUN] = cursor.next, cursor.media, cursor.run
+        state[_LASTING] = cursor.lasting
+
+    def _leap(self, slot: int, now: int) -> None:
+        """Give up what waits where stretching would take seconds to bring the delay back."""
+        state = self._state[slot]
+        next_, media, _, run, low, high, lasting = state.tolist()
+        cursor = Cursor(next_, media, run, low, high, lasting, int(self.timeline.newest(np.array([slot]))[0]))
+        cursor.leap(self._notes[slot * DEPTH : (slot + 1) * DEPTH], now)
+        self._keep(slot, state, cursor)
+        self.excess[slot] = 0

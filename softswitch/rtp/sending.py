@@ -1,0 +1,167 @@
+"""The sending half: sequence numbers, timestamps and headers of every slot."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from softswitch.rtp.packet import (
+    HEADER,
+    LEVEL_EXTENSION,
+    Bytes,
+    Indices,
+    Ints,
+    write_headers,
+    write_levels,
+)
+
+_SSRC, _SEQUENCE, _STAMP, _PACKETS, _OCTETS, _TYPE, _STEP, _LEVEL, _MARK, _REPORTED = range(10)
+_FIELDS = 10
+_MARKER = 128
+_VOICED = 50
+"""Sound louder than this many dB below overload is announced as speech."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a sender report says."""
+
+    packets: int
+    octets: int
+    timestamp: int
+    """Of the packet that would be sent now."""
+
+
+class Senders:
+    """What each slot sends: one stream, numbered without a gap."""
+
+    def __init__(self, slots: int = 0) -> None:
+        """Make a table with `slots` rows to begin with."""
+        self._state = np.zeros((0, _FIELDS), np.int64)
+        self.grow(slots)
+
+    def grow(self, slots: int) -> None:
+        """Make room for slots 0 to `slots` - 1."""
+        self._state = np.pad(self._state, ((0, max(slots - len(self._state), 0)), (0, 0)))
+
+    def open(self, slot: int, ssrc: int, sequence: int, timestamp: int) -> None:
+        """Begin a stream; its first packet carries the marker.
+
+        Args:
+            slot: row.
+            ssrc: 32 bit, random.
+            sequence: of the first packet, 16 bit, random.
+            timestamp: of the first packet, 32 bit, random.
+        """
+        self._state[slot] = 0
+        self._state[slot, [_SSRC, _SEQUENCE, _STAMP, _MARK]] = ssrc, sequence, timestamp, _MARKER
+
+    def set_format(self, slot: int, payload_type: int, step: int, level_id: int = 0) -> None:
+        """Set what is sent from now on.
+
+        Args:
+            slot: row.
+            payload_type: 0-127.
+            step: timestamp steps in 20 ms.
+            level_id: id of the audio level extension (RFC 6464), 1-14; 0 sends none.
+        """
+        self._state[slot, [_TYPE, _STEP, _LEVEL]] = payload_type, step, level_id
+
+    def ssrc(self, slot: int) -> int:
+        """Return the slot's own SSRC."""
+        return int(self._state[slot, _SSRC])
+
+    def sent(self, slot: int) -> Sent:
+        """Return the totals of the slot."""
+        state = self._state[slot]
+        return Sent(int(state[_PACKETS]), int(state[_OCTETS]), int(state[_STAMP]) & 0xFFFFFFFF)
+
+    def active(self, slot: int) -> bool:
+        """Tell whether anything was sent since this was last asked (RFC 3550 §6.4)."""
+        state = self._state[slot]
+        active = state[_PACKETS] != state[_REPORTED]
+        state[_REPORTED] = state[_PACKETS]
+        return bool(active)
+
+    def extended(self, slots: Indices) -> bool:
+        """Tell whether any of `slots` sends a header extension."""
+        return bool(self._state[slots, _LEVEL].any())
+
+    def build(
+        self,
+        out: Bytes,
+        payloads: Bytes,
+        lengths: Indices,
+        slots: Indices,
+        steps: Ints | int,
+        levels: Ints | None = None,
+    ) -> Indices:
+        """Write one packet per slot and move on.
+
+        Args:
+            out: ``(n, octets)``, wide enough for 20 octets more than the payloads.
+            payloads: ``(n, octets)``.
+            lengths: octets of each that count.
+            slots: each at most once, ``(n,)``.
+            steps: timestamp steps that each payload lasts.
+            levels: -dBov of each frame, ``(n,)``, for slots with the extension; None where there are none.
+
+        Returns:
+            Octets of each datagram, ``(n,)``.
+        """
+        state = self._state.take(slots, axis=0)
+        with_level = None if levels is None else state[:, _LEVEL] > 0
+        write_headers(
+            out,
+            second=state[:, _TYPE] | state[:, _MARK],
+            sequence=state[:, _SEQUENCE],
+            timestamp=state[:, _STAMP],
+            ssrc=state[:, _SSRC],
+            extended=with_level,
+        )
+        state[:, _SEQUENCE] += 1
+        state[:, _STAMP] += steps
+        state[:, _PACKETS] += 1
+        state[:, _OCTETS] += lengths
+        state[:, _MARK] = 0
+        self._state[slots] = state
+        width = payloads.shape[1]
+        if levels is None or with_level is None or not with_level.any():
+            out[:, HEADER : HEADER + width] = payloads
+            return lengths + HEADER
+        write_levels(out, state[:, _LEVEL], levels, levels < _VOICED)
+        offset = HEADER + LEVEL_EXTENSION
+        out[:, offset : offset + width] = payloads
+        bare = np.flatnonzero(~with_level)
+        out[bare, HEADER : HEADER + width] = payloads[bare]
+        return lengths + np.where(with_level, offset, HEADER)
+
+    def build_event(
+        self, slot: int, payload_type: int, payload: bytes, *, marker: bool, behind: int
+    ) -> bytes:
+        """Return a packet that shares the stream's numbers but not its time.
+
+        Args:
+            slot: row.
+            payload_type: of the telephone events.
+            payload: theirs.
+            marker: set on the first packet of a press.
+            behind: timestamp steps between the press's beginning and now.
+        """
+        state = self._state[slot]
+        row = np.zeros((1, HEADER), np.uint8)
+        write_headers(
+            row,
+            second=payload_type | (_MARKER if marker else 0),
+            sequence=state[_SEQUENCE : _SEQUENCE + 1],
+            timestamp=state[_STAMP : _STAMP + 1] - behind,
+            ssrc=state[_SSRC : _SSRC + 1],
+        )
+        state[_SEQUENCE] += 1
+        state[_PACKETS] += 1
+        state[_OCTETS] += len(payload)
+        return row.tobytes() + payload
+
+    def skip(self, slots: Indices, steps: Ints | int) -> None:
+        """Let time pass without a packet; the next one begins a talk spurt."""
+        self._state[slots, _STAMP] += steps
+        self._state[slots, _MARK] = _MARKER

@@ -1,0 +1,299 @@
+"""All RTP sessions of a media plane: datagrams in, frames to be done out, packets and reports back."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from softswitch.rtp.jitter import LARGEST_PAYLOAD, JitterBuffer
+from softswitch.rtp.packet import (
+    UNITS,
+    UNITS_PER_MS,
+    Bytes,
+    Headers,
+    Indices,
+    Ints,
+    Mask,
+    is_rtcp,
+    parse,
+)
+from softswitch.rtp.reports import Reporter
+from softswitch.rtp.sending import Senders
+from softswitch.rtp.statistics import Sources
+from softswitch.rtp.telephone_event import EventReceiver, Press
+from softswitch.rtp.timeline import Arrivals
+
+UNKNOWN, EVENT, PAUSE = -1, -2, -3
+"""Kinds of payload that are no audio: not negotiated; telephone events; comfort noise."""
+
+COMFORT_NOISE = (13, 19)
+"""Payload types of comfort noise, old and new; accepted without being negotiated (RFC 3389 §4)."""
+
+_TYPES = 128
+_LONGEST = 120 * UNITS_PER_MS
+_LOUDEST_NOISE = 30
+"""Comfort noise louder than this many dB below overload is no comfort."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """What must be known of an audio format to put its packets in time."""
+
+    clock_rate: int
+    """Of its timestamps, Hz; a divisor of 48000."""
+    units_per_octet: int = 0
+    """Units of media time in an octet of payload; 0 where it takes a look to tell."""
+    durations: Callable[[Bytes, Indices], Ints] | None = None
+    """Units of payloads by their first two octets ``(n, 2)`` and their lengths; 0 for one that is broken."""
+
+
+class Sessions:
+    """Sessions as rows of arrays: one per slot."""
+
+    def __init__(self, codings: Sequence[Coding], slots: int = 0) -> None:
+        """Make sessions for the audio formats `codings`, whose indices are the kinds of packets."""
+        self._codings = tuple(codings)
+        self._steps = np.array([UNITS // coding.clock_rate for coding in codings], np.int64)
+        self._per_octet = np.array([coding.units_per_octet for coding in codings], np.int64)
+        self.sources, self.senders, self.jitter = Sources(), Senders(), JitterBuffer()
+        self.reporter = Reporter(self.senders, self.sources)
+        self.received = self.received_octets = self.malformed = self.rejected = self.unknown = 0
+        self.heard = np.zeros(0)
+        """When each slot last had an RTP packet, monotonic seconds."""
+        self.reported = np.zeros(0)
+        """When each slot last had an RTCP packet, or was opened."""
+        self.packets = np.zeros(0, np.int64)
+        """Packets accepted from each slot's source."""
+        self.refused = np.zeros(0, np.int64)
+        """Packets of each slot from strangers, of unknown formats, or broken."""
+        self.noise = np.zeros(0, np.float32)
+        """Amplitude of the comfort noise each sender asks for."""
+        self._kinds = np.zeros(0, np.int64)
+        self._events: dict[int, EventReceiver] = {}
+        self._clocks: dict[int, dict[int, int]] = {}
+        self._pressed: set[int] = set()
+        """Slots with a key down."""
+        self._presses: list[tuple[int, Press]] = []
+        self._mark = np.zeros(0, np.intp)
+        self.grow(slots)
+
+    def grow(self, slots: int) -> None:
+        """Make room for slots 0 to `slots` - 1."""
+        more = slots - len(self.heard)
+        if more <= 0:
+            return
+        for part in (self.sources, self.senders, self.jitter, self.reporter):
+            part.grow(slots)
+        self.heard, self.reported = np.pad(self.heard, (0, more)), np.pad(self.reported, (0, more))
+        self.packets, self.refused = np.pad(self.packets, (0, more)), np.pad(self.refused, (0, more))
+        self.noise, self._mark = np.pad(self.noise, (0, more)), np.pad(self._mark, (0, more))
+        self._kinds = np.pad(self._kinds, (0, more * _TYPES), constant_values=UNKNOWN)
+
+    def open(self, slot: int, *, ssrc: int, sequence: int, timestamp: int, cname: str, now: float) -> None:
+        """Begin a session.
+
+        Args:
+            slot: row.
+            ssrc: own, 32 bit, random.
+            sequence: first, 16 bit, random.
+            timestamp: first, 32 bit, random.
+            cname: own canonical name for RTCP.
+            now: monotonic seconds.
+        """
+        self.sources.open(slot)
+        self.jitter.open(slot)
+        self.senders.open(slot, ssrc, sequence, timestamp)
+        self.reporter.open(slot, cname, now)
+        self.heard[slot] = -1.0
+        self.reported[slot] = now
+        self.packets[slot] = self.refused[slot] = 0
+        self.noise[slot] = 0.0
+
+    def set_formats(self, slot: int, kinds: Mapping[int, int], event_clocks: Mapping[int, int]) -> None:
+        """Say what may arrive.
+
+        Args:
+            slot: row.
+            kinds: index of the coding by payload type.
+            event_clocks: clock rate of telephone events by payload type.
+        """
+        table = self._kinds[slot * _TYPES : (slot + 1) * _TYPES]
+        table[:] = UNKNOWN
+        table[list(COMFORT_NOISE)] = PAUSE
+        for payload_type, kind in kinds.items():
+            table[payload_type] = kind
+        for payload_type in event_clocks:
+            table[payload_type] = EVENT
+        self._clocks[slot] = dict(event_clocks)
+        self._events.pop(slot, None)
+
+    def close(self, slot: int) -> None:
+        """End a session."""
+        self.reporter.close(slot)
+        self._events.pop(slot, None)
+        self._clocks.pop(slot, None)
+        self._kinds[slot * _TYPES : (slot + 1) * _TYPES] = UNKNOWN
+
+    def receive(self, rows: Bytes, lengths: Indices, slots: Indices, now: float) -> None:
+        """Take datagrams, RTP and RTCP mixed; nothing is raised, whatever they hold.
+
+        Args:
+            rows: ``(n, octets)``, at least 12 octets wide.
+            lengths: octets of each that count.
+            slots: whose each is; a slot may come several times, in order of arrival.
+            now: monotonic seconds.
+        """
+        control = is_rtcp(rows)
+        if control.any():
+            for row in np.flatnonzero(control).tolist():
+                self._receive_control(int(slots[row]), rows[row, : int(lengths[row])].tobytes(), now)
+            media = np.flatnonzero(~control)
+            rows, lengths, slots = rows[media], lengths[media], slots[media]
+        if len(slots) == 0:
+            return
+        headers = parse(rows, lengths)
+        arrival = int(now * UNITS)
+        for chosen in self._rounds(slots):
+            if chosen is None:
+                self._receive_media(rows, headers, slots, arrival, now)
+            else:
+                some = headers.chosen(chosen)
+                self._receive_media(rows[chosen], some, slots[chosen], arrival, now)
+
+    def poll(self, now: float) -> None:
+        """Let time pass for keys that are down; to be called once per tick."""
+        for slot in sorted(self._pressed):
+            receiver = self._events.get(slot)
+            if receiver is not None:
+                self._presses.extend((slot, press) for press in receiver.poll(now))
+            if receiver is None or not receiver.open:
+                self._pressed.discard(slot)
+
+    def take_presses(self) -> list[tuple[int, Press]]:
+        """Return the keys that were pressed since the last call, with their slots."""
+        presses, self._presses = self._presses, []
+        return presses
+
+    def jitter_stamps(self, slot: int, clock_rate: int) -> int:
+        """Return the slot's interarrival jitter in steps of a clock (RFC 3550 §6.4.1)."""
+        return self.jitter.timeline.jitter(slot) * clock_rate // UNITS
+
+    def _rounds(self, slots: Indices) -> Iterator[Indices | None]:
+        """Yield the rows in parts that have each slot at most once, in order; None for all of them."""
+        order = np.arange(len(slots))
+        self._mark[slots] = order
+        if (self._mark[slots] == order).all():
+            yield None
+            return
+        by_slot = np.argsort(slots, kind="stable")
+        ordered = slots[by_slot]
+        first = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+        rank = order - np.repeat(first, np.diff(np.append(first, len(slots))))
+        turns = np.empty_like(rank)
+        turns[by_slot] = rank
+        for turn in range(int(rank.max()) + 1):
+            yield np.flatnonzero(turns == turn)
+
+    def _receive_control(self, slot: int, data: bytes, now: float) -> None:
+        if self.reporter.receive(slot, data, now):
+            self.reported[slot] = now
+        else:
+            self.malformed += 1
+            self.refused[slot] += 1
+
+    def _receive_media(self, rows: Bytes, headers: Headers, slots: Indices, arrival: int, now: float) -> None:
+        """Take datagrams of RTP, each slot at most once."""
+        kinds = self._kinds[slots * _TYPES + headers.payload_type]
+        good = (headers.length >= 0) & (kinds != UNKNOWN)
+        if not good.all():
+            self._count_refused(headers, slots, good)
+            chosen = np.flatnonzero(good)
+            rows, slots, kinds, headers = rows[chosen], slots[chosen], kinds[chosen], headers.chosen(chosen)
+        if len(slots) == 0:
+            return
+        extended, admitted = self.sources.admit(slots, headers.ssrc, headers.sequence, arrival)
+        if admitted is not None:
+            self.refused[slots[~admitted]] += 1
+            chosen = np.flatnonzero(admitted)
+            self.rejected += len(slots) - len(chosen)
+            rows, slots, kinds, headers = rows[chosen], slots[chosen], kinds[chosen], headers.chosen(chosen)
+            extended = extended[chosen]
+        self.heard[slots] = now
+        self.packets[slots] += 1
+        self.received += len(slots)
+        self.received_octets += int(headers.length.sum())
+        audio = kinds >= 0
+        if not audio.all():
+            for row in np.flatnonzero(~audio).tolist():
+                offset = int(headers.offset[row])
+                payload = rows[row, offset : offset + int(headers.length[row])].tobytes()
+                self._receive_other(int(slots[row]), int(kinds[row]), headers, row, payload, now)
+                self.jitter.quiet_until[slots[row]] = extended[row]
+            chosen = np.flatnonzero(audio)
+            rows, slots, kinds, headers = rows[chosen], slots[chosen], kinds[chosen], headers.chosen(chosen)
+            extended = extended[chosen]
+        if len(slots):
+            self._place(rows, headers, slots, kinds, extended, arrival)
+
+    def _count_refused(self, headers: Headers, slots: Indices, good: Mask) -> None:
+        broken = int(np.count_nonzero(headers.length < 0))
+        self.malformed += broken
+        self.unknown += int(np.count_nonzero(~good)) - broken
+        self.refused[slots[~good]] += 1
+
+    def _receive_other(
+        self, slot: int, kind: int, headers: Headers, row: int, payload: bytes, now: float
+    ) -> None:
+        """Take a packet that is no audio."""
+        if kind == PAUSE:
+            level = max(payload[0] & 127, _LOUDEST_NOISE) if payload else 127
+            self.noise[slot] = 32768.0 * 10 ** (-level / 20)
+            return
+        self.noise[slot] = 0.0
+        receiver = self._events.get(slot)
+        if receiver is None:
+            clock = self._clocks[slot][int(headers.payload_type[row])]
+            receiver = self._events[slot] = EventReceiver(clock)
+        presses = receiver.receive(payload, int(headers.timestamp[row]), now)
+        self._presses.extend((slot, press) for press in presses)
+        if receiver.open:
+            self._pressed.add(slot)
+
+    def _place(
+        self, rows: Bytes, headers: Headers, slots: Indices, kinds: Ints, extended: Ints, arrival: int
+    ) -> None:
+        """Put packets of audio into the jitter buffer."""
+        per_octet = self._per_octet[kinds]
+        durations = headers.length * per_octet
+        if not per_octet.all():
+            self._look_up(rows, headers, kinds, durations)
+        packets = Arrivals(
+            slots,
+            extended,
+            headers.timestamp,
+            self._steps[kinds],
+            durations,
+            kinds,
+            rows,
+            headers.offset,
+            headers.length,
+        )
+        good = (durations > 0) & (durations <= _LONGEST) & (headers.length <= LARGEST_PAYLOAD)
+        if not good.all():
+            # Empty, longer than 120 ms or broken: such a packet is as good as lost.
+            self.malformed += len(good) - int(np.count_nonzero(good))
+            self.refused[slots[~good]] += 1
+            packets = packets.chosen(good)
+        if len(packets.slots):
+            self.jitter.put(packets, arrival)
+
+    def _look_up(self, rows: Bytes, headers: Headers, kinds: Ints, durations: Ints) -> None:
+        """Find the durations of packets that tell them in their first octets."""
+        for kind, coding in enumerate(self._codings):
+            if coding.durations is None:
+                continue
+            chosen = np.flatnonzero((kinds == kind) & (headers.length > 0))
+            if len(chosen):
+                offset = np.minimum(headers.offset[chosen], rows.shape[1] - 2)
+                heads = np.stack((rows[chosen, offset], rows[chosen, offset + 1]), axis=1)
+                durations[chosen] = coding.durations(heads, headers.length[chosen])

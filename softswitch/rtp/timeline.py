@@ -1,0 +1,188 @@
+"""Media time: where on one even line each packet's audio belongs, whatever its timestamps claim."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from softswitch.rtp.packet import UNITS, UNITS_PER_MS, Bytes, Indices, Ints, Mask
+
+_GAP = 60 * UNITS_PER_MS
+"""A pause between two packets in sequence is believed from this length on.
+
+Shorter ones are what a wrong clock looks like: some telephones count G.722 at 16 kHz.
+"""
+
+_WILD = UNITS
+"""A packet this far from where its like arrive is no late one: time itself has jumped."""
+
+_LONGEST = 120 * UNITS_PER_MS
+"""No packet holds more audio."""
+
+(_EXTENDED, _STAMP, _MEDIA, _DURATION, _ARRIVAL, _BASE, _BEGUN, _TRANSIT, _JITTER) = range(9)
+_FIELDS = 9
+_JITTER_SHIFT = 4
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """Audio packets that came at one moment, each slot at most once; all arrays ``(n,)``."""
+
+    slots: Indices
+    extended: Ints
+    """Extended sequence numbers."""
+    stamps: Ints
+    """RTP timestamps, 32 bit."""
+    steps: Ints
+    """Units of media time in one step of each timestamp."""
+    durations: Ints
+    """Units that each payload holds."""
+    kinds: Ints
+    """Of no meaning here; handed back when the packet is due."""
+    rows: Bytes
+    """The datagrams, ``(n, octets)``."""
+    offsets: Ints
+    """Where their payloads begin."""
+    lengths: Ints
+    """Octets of the payloads."""
+
+    def chosen(self, rows: Mask | Indices) -> "Arrivals":
+        """Return some of the packets."""
+        return Arrivals(
+            self.slots[rows],
+            self.extended[rows],
+            self.stamps[rows],
+            self.steps[rows],
+            self.durations[rows],
+            self.kinds[rows],
+            self.rows[rows],
+            self.offsets[rows],
+            self.lengths[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where packets lie in media time."""
+
+    media: Ints
+    """Of each one's first sample, units."""
+    transit: Ints
+    """Arrival less media time, units: its differences are the differences of the network's delay."""
+    newest: Ints
+    """Highest extended sequence number of each slot before these packets."""
+    fresh: Mask | None
+    """Packets that are the first of their slot; None for none."""
+
+
+class Timeline:
+    """The media time of each slot's packets.
+
+    A packet's place follows from its predecessor's and the durations in between; timestamps are asked only
+    where packets are missing or time has passed, and believed only when the arrival agrees. So frozen, random
+    and jumping timestamps play by sequence.
+    """
+
+    def __init__(self, slots: int = 0) -> None:
+        """Make a table with `slots` rows to begin with."""
+        self._state = np.zeros((0, _FIELDS), np.int64)
+        self.grow(slots)
+
+    def grow(self, slots: int) -> None:
+        """Make room for slots 0 to `slots` - 1."""
+        self._state = np.pad(self._state, ((0, max(slots - len(self._state), 0)), (0, 0)))
+
+    def open(self, slot: int) -> None:
+        """Begin anew in `slot`."""
+        self._state[slot] = 0
+
+    def set_base(self, slots: Indices, base: Ints) -> None:
+        """Tell the smallest transit seen lately, units, ``(n,)``."""
+        self._state[slots, _BASE] = base
+
+    def jitter(self, slot: int) -> int:
+        """Return the interarrival jitter in units (RFC 3550 §6.4.1)."""
+        return int(self._state[slot, _JITTER]) >> _JITTER_SHIFT
+
+    def newest(self, slots: Indices) -> Ints:
+        """Return the highest extended sequence number of each slot, ``(n,)``."""
+        newest: Ints = self._state[slots, _EXTENDED]
+        return newest
+
+    def place(self, packets: Arrivals, arrival: int) -> Placed:
+        """Place packets in media time.
+
+        Args:
+            packets: what came.
+            arrival: units of the monotonic clock.
+        """
+        slots, extended, stamps = packets.slots, packets.extended, packets.stamps
+        state = self._state.take(slots, axis=0)
+        fresh: Mask | None = None
+        if not state[:, _BEGUN].all():
+            fresh = state[:, _BEGUN] == 0
+            self._begin(state, fresh, extended, stamps, arrival)
+        ahead = extended - state[:, _EXTENDED]
+        ordered = ahead * state[:, _DURATION]
+        stamped = (((stamps - state[:, _STAMP] + 0x80000000) & 0xFFFFFFFF) - 0x80000000) * packets.steps
+        media = state[:, _MEDIA] + ordered
+        odd = stamped != ordered
+        if odd.any():
+            rows = np.flatnonzero(odd)
+            media[rows] += self._correction(state[rows], ahead[rows], ordered[rows], stamped[rows], arrival)
+        transit = arrival - media
+        wild = (np.abs(transit - state[:, _BASE]) > _WILD) & (ahead > 0)
+        if wild.any():
+            # Whole milliseconds keep holes divisible into samples of every rate.
+            media[wild] = (arrival - state[wild, _BASE]) // UNITS_PER_MS * UNITS_PER_MS
+            transit[wild] = arrival - media[wild]
+        placed = Placed(media, transit, state[:, _EXTENDED].copy(), fresh)
+        self._advance(state, ahead > 0, packets, placed, arrival)
+        self._state[slots] = state
+        return placed
+
+    @staticmethod
+    def _begin(state: Ints, fresh: Mask, extended: Ints, stamps: Ints, arrival: int) -> None:
+        # As if a packet of no duration had come just before: the general rule then puts the first at
+        # its arrival.
+        state[fresh, _EXTENDED] = extended[fresh] - 1
+        state[fresh, _STAMP] = stamps[fresh]
+        state[fresh, _MEDIA] = arrival
+        state[fresh, _DURATION] = 0
+        state[fresh, _ARRIVAL] = arrival
+        state[fresh, _BEGUN] = 1
+
+    @staticmethod
+    def _correction(state: Ints, ahead: Ints, ordered: Ints, stamped: Ints, arrival: int) -> Ints:
+        """Return what to add to the place by order of packets whose timestamp says something else."""
+        elapsed = arrival - state[:, _ARRIVAL]
+        credible = np.where(
+            ahead > 0,
+            # A pause after the last packet, or packets of another length among those missing.
+            ((ahead > 1) | (stamped >= ordered + _GAP))
+            & (stamped > 0)
+            & (np.abs(elapsed - stamped) <= np.abs(elapsed - ordered)),
+            # Late ones are placed before the newest by their stamp, if that is possible at all.
+            (stamped < 0) & (stamped >= ahead * _LONGEST),
+        )
+        return np.where(credible, stamped - ordered, 0)
+
+    @staticmethod
+    def _advance(state: Ints, newer: Mask, packets: Arrivals, placed: Placed, arrival: int) -> None:
+        drift = np.abs(placed.transit - state[:, _TRANSIT])
+        # RFC 3550 §A.8 in whole numbers; a jump of time is no jitter.
+        jitter = state[:, _JITTER]
+        jitter += np.where(drift < _WILD, drift - ((jitter + 8) >> _JITTER_SHIFT), 0)
+        state[:, _TRANSIT] = placed.transit
+        if newer.all():
+            state[:, _EXTENDED], state[:, _STAMP] = packets.extended, packets.stamps
+            state[:, _MEDIA], state[:, _DURATION], state[:, _ARRIVAL] = (
+                placed.media,
+                packets.durations,
+                arrival,
+            )
+            return
+        np.copyto(state[:, _EXTENDED], packets.extended, where=newer)
+        np.copyto(state[:, _STAMP], packets.stamps, where=newer)
+        np.copyto(state[:, _MEDIA], placed.media, where=newer)
+        np.copyto(state[:, _DURATION], packets.durations, where=newer)
+        state[newer, _ARRIVAL] = arrival
