@@ -1,6 +1,7 @@
 """An engine that only remembers, and aiortc as the far end."""
 
 import asyncio
+import contextlib
 import fractions
 import os
 import socket
@@ -9,7 +10,8 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import numpy as np
-from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
 
 from softswitch.call.needs import LegRequest
@@ -102,8 +104,6 @@ class Far:
         self.pc.on("track", self._read)
         self.pc.addTrack(track or ToneTrack())
         if prefer:
-            from aiortc import RTCRtpSender
-
             codecs = RTCRtpSender.getCapabilities("audio").codecs
             chosen = [codec for codec in codecs if codec.mimeType.lower() == f"audio/{prefer.lower()}"]
             self.pc.getTransceivers()[0].setCodecPreferences(chosen)
@@ -121,8 +121,9 @@ class Far:
 
     def _read(self, track: MediaStreamTrack) -> None:
         async def read() -> None:
-            while True:
-                self.received.append(await track.recv())  # type: ignore[arg-type]
+            with contextlib.suppress(MediaStreamError):
+                while True:
+                    self.received.append(await track.recv())  # type: ignore[arg-type]
 
         self._reader = asyncio.get_running_loop().create_task(read())
 
@@ -151,9 +152,9 @@ class Bench:
 
     async def answered(self, offer: str, *, codec: str = "", port: int = 1) -> tuple[WebRtcLeg, LegAnswered]:
         leg = self.leg(offer, codec=codec, port=port)
+        count = len(self.of(LegAnswered))
         leg.answer()
-        report = await self.report(LegAnswered)
-        return leg, report
+        return leg, await self.report(LegAnswered, count + 1)
 
     async def report(self, kind: type[Kind], count: int = 1) -> Kind:
         """Wait for the `count`-th report of a kind."""
@@ -161,6 +162,10 @@ class Bench:
             lambda: sum(isinstance(item, kind) for item in self.reports) >= count or self._failed(kind)
         )
         return [item for item in self.reports if isinstance(item, kind)][count - 1]
+
+    async def heard(self, count: int) -> None:
+        """Wait until more than `count` packets of the far end were decrypted."""
+        await until(lambda: len(self.engine.plain) > count)
 
     def of(self, kind: type[Kind]) -> list[Kind]:
         return [item for item in self.reports if isinstance(item, kind)]
