@@ -35,7 +35,7 @@ def test_serve_says_what_to_do_when_the_port_is_taken(served, monkeypatch, capsy
     def taken(settings: Settings, notify: object) -> None:
         raise OSError(errno.EADDRINUSE, "Address already in use")
 
-    monkeypatch.setattr("softswitch.app.run", taken)
+    monkeypatch.setattr(sys.modules["softswitch.app"], "run", taken)
     assert cli.main(["serve"]) == 2
     assert "cannot listen on 127.0.0.1:8080" in capsys.readouterr().err
 
@@ -44,6 +44,6 @@ def test_serve_hides_no_other_fault(served, monkeypatch):
     def broken(settings: Settings, notify: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr("softswitch.app.run", broken)
+    monkeypatch.setattr(sys.modules["softswitch.app"], "run", broken)
     with pytest.raises(OSError, match="Input/output"):
         cli.main(["serve"])
