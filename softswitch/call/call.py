@@ -534,7 +534,7 @@ class Call:
         self.playbacks.close()
         self._parties.close(reason)
         if was_up and self.answered is not None:
-            duration = int((self.ended - self.answered) * 1000)
+            duration = round((self.ended - self.answered) * 1000)
             self._outbox.emit(
                 events.TrackEnd(timestamp=self._outbox.epoch_ms(), track_id=self.id, duration=duration)
             )

@@ -31,7 +31,7 @@ class Outbox:
 
     def epoch_ms(self, monotonic: float | None = None) -> int:
         """Return epoch milliseconds of a monotonic time (of now where none is given)."""
-        return int(((self.now if monotonic is None else monotonic) + self._offset) * 1000)
+        return round(((self.now if monotonic is None else monotonic) + self._offset) * 1000)
 
     def take_events(self) -> list[Event]:
         """Return the events since the last time."""

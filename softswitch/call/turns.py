@@ -165,7 +165,7 @@ class Turns:
             if sum(word not in self._barge_in.fillers for word in heard) >= self._barge_in.min_words:
                 self._interrupt()
         elif self.speaking_since is not None:
-            if self._outbox.now - self._suspect_since >= self._barge_in.min_speech_ms / 1000:
+            if self._outbox.now >= self._suspect_since + self._barge_in.min_speech_ms / 1000:
                 self._interrupt()
 
     def _interrupt(self) -> None:
@@ -210,8 +210,8 @@ class Turns:
                 timestamp=self._outbox.epoch_ms(),
                 track_id=self._outbox.session,
                 start_time=self._outbox.epoch_ms(since),
-                duration=max(0, int((self._outbox.now - since) * 1000)),
+                duration=max(0, round((self._outbox.now - since) * 1000)),
                 speech_start=self._outbox.epoch_ms(speech[0]) if speech else None,
-                speech_duration=int((speech[1] - speech[0]) * 1000) if speech else None,
+                speech_duration=round((speech[1] - speech[0]) * 1000) if speech else None,
             )
         )

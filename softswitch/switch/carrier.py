@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 from softswitch.call import effects as fx
 from softswitch.call import reports as r
+from softswitch.call.call import Call
 from softswitch.call.commands import CommandRejected
 from softswitch.call.effects import Effect
 from softswitch.call.needs import Endpoint, EndpointFactory, LegRequest
@@ -16,11 +17,9 @@ from softswitch.errors import SoftswitchError
 from softswitch.media import messages as m
 from softswitch.store.store import Recording
 from softswitch.switch.listening import Transcriber
+from softswitch.switch.resources import Resources
 from softswitch.switch.sources import LOW_MS, TrackSource
 from softswitch.switch.streams import MediaPass
-
-if TYPE_CHECKING:
-    from softswitch.switch.conversation import Conversation
 
 logger = logging.getLogger(__name__)
 
@@ -28,10 +27,36 @@ RELEASE_S = 5.0
 """How long closing endpoints and recordings may take before they are left to themselves."""
 
 
+class Owner(Protocol):
+    """The conversation that a carrier works for."""
+
+    resources: Resources
+    call: Call
+
+    @property
+    def id(self) -> str:
+        """Return the session id."""
+
+    def report(self, report: r.Report) -> None:
+        """Take a report; never raises."""
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run something as part of the call."""
+
+    def share_audio(self, side: int, pcm: bytes) -> None:
+        """Give subscribers the audio of one side."""
+
+    def join_call(self, other: str) -> str | None:
+        """Join with another call; return what is wrong, or None."""
+
+    def part_call(self, other: str) -> None:
+        """Part from another call."""
+
+
 class Carrier:
     """The hands of one conversation."""
 
-    def __init__(self, conversation: "Conversation", party: EndpointFactory) -> None:
+    def __init__(self, conversation: Owner, party: EndpointFactory) -> None:
         """Hold nothing yet; ``party`` makes the endpoint of the client's own leg."""
         self._conversation = conversation
         self._resources = conversation.resources
