@@ -42,15 +42,23 @@ wireTheme(byId("theme"));
 wireTabs(byId("inspector"));
 
 const wanted = location.hash;
-let shownView = "";
+let shownView = "view-talk";
 const showView = wireTabs(byId("views"), (view) => {
   shownView = view;
-  history.replaceState(null, "", view === "view-talk" ? location.pathname + location.search : `#${view.slice(5)}`);
+  const hash = view === "view-talk" ? "" : `#${view.slice(5)}`;
+  if (!hash || !location.hash.startsWith(hash)) history.replaceState(null, "", location.pathname + location.search + hash);
   calls.visible(view === "view-calls");
   recordings.visible(view === "view-recordings");
 });
-addEventListener("hashchange", () => showView(`view-${location.hash.slice(1) || "talk"}`));
-if (wanted) showView(`view-${wanted.slice(1)}`);
+
+/** An address may name a view, and one recording in it: `#recordings/<name>`. */
+function follow(hash) {
+  const [view, name] = hash.slice(1).split("/");
+  showView(`view-${view || "talk"}`);
+  if (name) recordings.open({ name: decodeURIComponent(name) });
+}
+addEventListener("hashchange", () => follow(location.hash));
+if (wanted) follow(wanted);
 wireAccess(() => showView(shownView));
 byId("call").disabled = !checkContext();
 

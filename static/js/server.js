@@ -66,10 +66,10 @@ async function explain(response) {
   if (response.status === 403) return "This API key may not do that.";
   const text = (await response.text()).trim();
   try {
-    const answer = JSON.parse(text);
-    if (answer && typeof answer.error === "string") return answer.error;
+    const { message } = JSON.parse(text).error;
+    if (message) return message;
   } catch {
-    // Not JSON: the plain text below serves as well.
+    // Not the switch's own form (a proxy's, say): the plain text serves as well.
   }
   return text && text.length < 200 ? text : `The switch answered ${response.status} ${response.statusText}.`;
 }

@@ -211,7 +211,7 @@ class FakeSwitch:
             and not request.path.startswith(("/static", "/favicon"))
             and request.path != "/"
         ):
-            return web.json_response({"error": "unauthorized"}, status=401)
+            return json_answer({"error": {"code": 401, "message": "no key"}}, 401)
         response: web.StreamResponse = await handler(request)
         return response
 

@@ -51,7 +51,15 @@ async def test_other_views_and_the_dialog_are_accessible(
 ) -> None:
     fake.recordings["one.wav"] = b"RIFF"
     fake.past.append(
-        {"id": "x", "caller": "a", "callee": "b", "createdAt": "2030-01-02T03:04:05Z", "durationMs": 61000}
+        {
+            "id": "x",
+            "type": "webrtc",
+            "caller": "a",
+            "callee": "b",
+            "createdAt": "2030-01-02T03:04:05Z",
+            "durationMs": 61000,
+            "recording": "one.wav",
+        }
     )
     async with open_page(browser, url, color_scheme=scheme) as page:
         await call_from(page, "WebSocket")

@@ -242,6 +242,27 @@ async def test_calls_view_lists_a_call_and_ends_it_after_asking(browser: Browser
         await expect(page.locator("#live-empty")).to_be_visible()
 
 
+async def test_finished_call_leads_to_its_recording(browser: Browser, fake: FakeSwitch, url: str) -> None:
+    fake.recordings["x.wav"] = stereo_wav()
+    fake.past.append(
+        {
+            "id": "x",
+            "type": "webrtc",
+            "caller": "ann",
+            "callee": "bob",
+            "createdAt": "2030-01-02T03:04:05Z",
+            "durationMs": 61000,
+            "reason": "callee",
+            "recording": "x.wav",
+        }
+    )
+    async with open_page(browser, f"{url}#calls") as page:
+        await expect(page.locator("#past li")).to_contain_text("01:01")
+        await page.get_by_role("link", name="Listen").click()
+        await expect(page.locator("#recordings li")).to_contain_text("ann → bob")
+        await until(page, "document.getElementById('player-audio').currentTime > 0.2")
+
+
 async def test_recording_is_played_and_deleted(
     browser: Browser, fake: FakeSwitch, url: str, tmp_path: Path
 ) -> None:

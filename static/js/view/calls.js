@@ -1,7 +1,7 @@
 /** The calls that are up, each with a button that ends it, and those that have been. */
 
 import { confirmButton } from "./confirm.js";
-import { build, byId } from "./dom.js";
+import { build, byId, icon } from "./dom.js";
 import { clock, moment } from "./format.js";
 import { showNotice } from "./notice.js";
 
@@ -43,8 +43,7 @@ export class Calls {
 
   liveRow(call) {
     const { id, call_type: kind, created_at: since, option = {}, state } = call;
-    const caller = call.caller ?? option.caller;
-    const callee = call.callee ?? option.callee;
+    const { caller = option.caller, callee = option.callee } = call;
     const mine = this.session.active && id === this.session.id;
     return build(
       "li",
@@ -55,7 +54,7 @@ export class Calls {
       confirmButton({
         label: "End",
         sure: "End it?",
-        subject: `the call of ${caller ?? "unknown"}, ${id}`,
+        subject: `the call of ${caller || "unknown"}, ${id}`,
         act: () => this.kill(id),
       }),
     );
@@ -82,26 +81,19 @@ function who(caller, callee, note) {
   return build(
     "span",
     { class: "who" },
-    build("strong", {}, `${caller ?? "unknown"} → ${callee ?? "unknown"}`),
+    build("strong", {}, `${caller || "unknown"} → ${callee || "unknown"}`),
     build("small", { title: note }, note),
   );
 }
 
-/** Records are read loosely: what a field is called differs between the live list and the store. */
-function pastRow(record) {
-  const kind = record.callType ?? record.call_type ?? record.kind ?? "call";
-  const began = record.createdAt ?? record.created_at ?? record.startTime;
-  const reason = record.reason ?? record.hangupReason ?? "";
+function pastRow({ id, type, caller, callee, createdAt, durationMs, reason, recording }) {
+  const listen = { class: "button quiet", href: `#recordings/${encodeURIComponent(recording)}` };
   return build(
     "li",
     {},
-    build("span", { class: "tag" }, kind),
-    who(record.caller, record.callee, record.id),
-    build("span", { class: "fine" }, [moment(began), lasted(record), reason].filter(Boolean).join(" · ")),
+    build("span", { class: "tag" }, type),
+    who(caller, callee, id),
+    build("span", { class: "fine" }, [moment(createdAt), clock(durationMs), reason].filter(Boolean).join(" · ")),
+    recording ? build("a", listen, icon("play"), "Listen") : build("span"),
   );
-}
-
-function lasted({ durationMs, duration }) {
-  const ms = durationMs ?? duration;
-  return Number.isFinite(ms) ? clock(ms) : "";
 }

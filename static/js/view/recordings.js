@@ -20,8 +20,12 @@ export class Recordings {
 
   async load() {
     try {
-      const { recordings } = await this.server.json("recordings");
-      this.paint(recordings);
+      const [{ recordings }, { calls }] = await Promise.all([
+        this.server.json("recordings"),
+        this.server.json("calls?limit=200"),
+      ]);
+      const parties = new Map(calls.map(({ id, caller, callee }) => [id, `${caller || "unknown"} → ${callee || "unknown"}`]));
+      this.paint(recordings.map((each) => ({ ...each, title: parties.get(each.callId) ?? each.name })));
       showNotice();
     } catch (error) {
       showNotice(error.message);
@@ -35,8 +39,8 @@ export class Recordings {
   }
 
   row(recording) {
-    const { name, createdAt, durationMs, size } = recording;
-    const facts = [moment(createdAt), Number.isFinite(durationMs) && clock(durationMs), bytes(size)];
+    const { name, title, createdAt, durationMs, size } = recording;
+    const facts = [moment(createdAt), Number.isFinite(durationMs) && clock(durationMs), bytes(size), title === name ? "" : name];
     return build(
       "li",
       { data: { name } },
@@ -48,8 +52,8 @@ export class Recordings {
       build(
         "span",
         { class: "who" },
-        build("strong", {}, name),
-        build("small", {}, facts.filter(Boolean).join(" · ")),
+        build("strong", {}, title),
+        build("small", { title: name }, facts.filter(Boolean).join(" · ")),
       ),
       build(
         "a",
@@ -66,11 +70,11 @@ export class Recordings {
     );
   }
 
-  async open({ name }) {
+  async open({ name, title = name }) {
     const audio = byId("player-audio");
     this.playing = name;
     byId("player").hidden = false;
-    byId("player-title").textContent = name;
+    byId("player-title").textContent = title;
     audio.src = this.server.fileUrl(path(name)).href;
     this.markPlaying();
     const shape = this.wave.load(() => this.server.request(path(name)));

@@ -1,0 +1,101 @@
+"""The real switch as its own process, and what the tests ask of it besides the page."""
+
+import asyncio
+import contextlib
+import os
+import re
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+
+SPOKEN_RATE = 48000
+READY_S = 60.0
+
+
+def free_port() -> int:
+    """Return a TCP port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.asynccontextmanager
+async def real_switch(data: Path) -> AsyncIterator[str]:
+    """Run `python -m softswitch` with everything embedded; give its address."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        "SOFTSWITCH_HTTP_PORT": str(port),
+        "SOFTSWITCH_PATHS_DATA": str(data),
+    }
+    with (data / "switch.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "softswitch", env=environment, stdout=log, stderr=log
+        )
+    try:
+        url = f"http://127.0.0.1:{port}/"
+        await until_ready(url, process, data / "switch.log")
+        yield url
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await asyncio.wait_for(process.wait(), 20)
+
+
+async def until_ready(url: str, process: asyncio.subprocess.Process, log: Path) -> None:
+    """Wait until the switch takes calls."""
+    async with aiohttp.ClientSession() as client, asyncio.timeout(READY_S):
+        while True:
+            assert process.returncode is None, log.read_text(encoding="utf-8")[-4000:]
+            with contextlib.suppress(aiohttp.ClientError):
+                async with client.get(f"{url}readyz") as answer:
+                    if answer.status == 200:
+                        return
+            await asyncio.sleep(0.1)
+
+
+async def spoken(url: str, text: str, **tts: Any) -> np.ndarray:
+    """Return `text` in the switch's own voice as a client of `/call` receives it: PCM16 at 48 kHz."""
+    option = {"samplerate": SPOKEN_RATE, "vad": False, "tts": {"provider": "builtin", **tts}}
+    address = f"{url.replace('http', 'ws')}call?dump=false"
+    async with aiohttp.ClientSession() as client, asyncio.timeout(30), client.ws_connect(address) as ws:
+        await ws.send_json({"command": "invite", "option": option})
+        await ws.send_json({"command": "tts", "text": text, "playId": "say", "autoHangup": True})
+        pieces = [message.data async for message in ws if message.type is aiohttp.WSMsgType.BINARY]
+    return np.frombuffer(b"".join(pieces), "<i2")
+
+
+async def get_json(url: str) -> Any:
+    """Ask the switch for JSON."""
+    async with aiohttp.ClientSession(raise_for_status=True) as client, client.get(url) as answer:
+        return await answer.json()
+
+
+async def get_bytes(url: str) -> bytes:
+    """Ask the switch for a file."""
+    async with aiohttp.ClientSession(raise_for_status=True) as client, client.get(url) as answer:
+        return await answer.read()
+
+
+def word_error_rate(said: str, heard: str) -> float:
+    """Return the share of words that were left out, added or taken for others."""
+    reference, hypothesis = words(said), words(heard)
+    row = list(range(len(hypothesis) + 1))
+    for at, word in enumerate(reference, 1):
+        diagonal, row[0] = row[0], at
+        for column, other in enumerate(hypothesis, 1):
+            diagonal, row[column] = (
+                row[column],
+                min(row[column] + 1, row[column - 1] + 1, diagonal + (word != other)),
+            )
+    return row[-1] / len(reference)
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text without case and punctuation."""
+    return re.findall(r"[a-z0-9']+", text.lower())

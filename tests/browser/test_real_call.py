@@ -1,0 +1,190 @@
+"""The first call as a person makes it: the real page in Chromium, the real switch as its own process.
+
+The fake microphone plays a sentence of the switch's own voice, twice: once into the silence after the greeting,
+once over the machine.
+"""
+
+import asyncio
+import io
+import time
+import wave
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, Playwright, expect
+
+from tests.browser.conftest import MIC_RATE, launch, open_page, write_wav
+from tests.browser.listen import HEARD_DB, call_from, listen, until, until_heard
+from tests.browser.real_switch import get_bytes, get_json, real_switch, spoken, word_error_rate
+
+pytestmark = [pytest.mark.client, pytest.mark.asyncio(loop_scope="package")]
+
+GREETING = "Hello! This is your switch speaking. Please say something now."
+SENTENCE = "please tell me about the weather tomorrow"
+LONG = "This is a long story that goes on and on, so that there is time enough to speak over it. " * 3
+BEFORE_S, BETWEEN_S, AFTER_S = 9.0, 14.0, 9.0
+"""Silence of the microphone before the first sentence, between the two, and after the second."""
+VOICE_HZ = (70.0, 300.0)
+ALIGNED_MS = 40
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def switch(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """Address of one real switch for all tests of this file."""
+    async with real_switch(tmp_path_factory.mktemp("switch")) as url:
+        yield url
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def speaker(
+    playwright: Playwright, switch: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Browser]:
+    """Chromium whose microphone says the sentence."""
+    sentence = await spoken(switch, SENTENCE)
+    assert len(sentence) > MIC_RATE
+    pauses = [np.zeros(int(seconds * MIC_RATE), np.int16) for seconds in (BEFORE_S, BETWEEN_S, AFTER_S)]
+    pcm = np.concatenate([pauses[0], sentence, pauses[1], sentence, pauses[2]])
+    async with launch(playwright, write_wav(tmp_path_factory.mktemp("mic") / "mic.wav", pcm)) as running:
+        yield running
+
+
+async def events(page: Page, name: str) -> list[dict[str, Any]]:
+    """Return all events of this name that the page has received."""
+    found: list[dict[str, Any]] = await page.evaluate(
+        "name => [...document.querySelectorAll(`#log [data-direction=in][data-name=${name}] code`)]"
+        ".map(code => JSON.parse(code.textContent))",
+        name,
+    )
+    return found
+
+
+async def until_event(page: Page, name: str, *, seconds: float) -> dict[str, Any]:
+    """Wait for the first event of this name."""
+    end = time.monotonic() + seconds
+    while not (found := await events(page, name)):
+        assert time.monotonic() < end, f"no {name} within {seconds} s"
+        await asyncio.sleep(0.05)
+    return found[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["WebRTC", "WebSocket"])
+async def test_person_is_greeted_understood_interrupts_presses_keys_and_hangs_up(
+    speaker: Browser, switch: str, way: str
+) -> None:
+    async with open_page(speaker, switch) as page:
+        await page.fill("#setup [name=greeting]", GREETING)
+        await call_from(page, way)
+        call_id = await page.evaluate("softswitch.session.id")
+
+        await until_heard(page, "far", seconds=8)
+        greeting = await listen(page, "far", 2.0)
+        assert greeting.loudest > -35
+        assert VOICE_HZ[0] < greeting.pitch < VOICE_HZ[1]
+
+        final = await until_event(page, "asrFinal", seconds=25)
+        assert word_error_rate(SENTENCE, final["text"]) <= 0.2, final["text"]
+        await expect(page.locator("#transcript .near:not(.delta) .words").first).to_have_text(final["text"])
+        assert len(await events(page, "asrDelta")) > 0
+
+        await page.fill("#speak-text", LONG)
+        await page.keyboard.press("Enter")
+        await until_heard(page, "far", seconds=5)
+        await until_heard(page, "near", seconds=25, above=-40)
+        interruption = await until_event(page, "interruption", seconds=4)
+        await until(page, f"({SILENT})()", seconds=2)
+        assert interruption["position"] > 0
+        await expect(page.locator("#transcript .cut")).to_have_count(1)
+
+        for key in "159#":
+            await page.click(f'#keys [data-digit="{key}"]')
+        await until(page, "document.querySelectorAll('#transcript .key').length === 4")
+        digits = await events(page, "dtmf")
+        assert "".join(event["digit"] for event in digits) == "159#"
+        assert {event["method"] for event in digits} == {"rfc4733" if way == "WebRTC" else "inband"}
+
+        await page.click("#hangup")
+        await expect(page.locator("#connection")).to_have_text("Disconnected")
+        assert (await events(page, "hangup"))[0]["reason"] == "user_requested"
+
+    (recording,) = [each for each in await recordings(switch) if each["callId"] == call_id]
+    left, right, rate = read_stereo(await get_bytes(f"{switch}recordings/{recording['name']}"))
+    assert abs(len(left) / rate * 1000 - recording["durationMs"]) < 1000
+    assert_sides(left, right, rate)
+
+
+SILENT = f"""() => {{
+  const samples = new Float32Array(2048);
+  softswitch.session.sound.far.getFloatTimeDomainData(samples);
+  return 10 * Math.log10(samples.reduce((sum, value) => sum + value * value, 0) / 2048 + 1e-12) < {HEARD_DB};
+}}"""
+
+
+@pytest.mark.slow
+async def test_recording_has_both_sides_in_step(speaker: Browser, switch: str) -> None:
+    """With an echo at the far end both channels hold the same sound: their distance is the recorder's own."""
+    async with open_page(speaker, switch) as page:
+        await page.fill("#setup [name=greeting]", "")
+        await page.click("#setup details:last-of-type summary")
+        await page.fill("#setup [name=callee]", "echo")
+        await page.uncheck("#setup [name=bargeIn]")
+        await call_from(page, "WebSocket")
+        call_id = await page.evaluate("softswitch.session.id")
+        await until_heard(page, "far", seconds=20)
+        await asyncio.sleep(3)
+        await page.click("#hangup")
+        await expect(page.locator("#connection")).to_have_text("Disconnected")
+    (recording,) = [each for each in await recordings(switch) if each["callId"] == call_id]
+    left, right, rate = read_stereo(await get_bytes(f"{switch}recordings/{recording['name']}"))
+    assert abs(lag_ms(left, right, rate)) <= ALIGNED_MS
+
+
+async def recordings(switch: str) -> list[dict[str, Any]]:
+    """Return the recordings; the last one may still be closing."""
+    await asyncio.sleep(1)
+    found: list[dict[str, Any]] = (await get_json(f"{switch}recordings"))["recordings"]
+    return found
+
+
+def read_stereo(data: bytes) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return the left and right channel and the sample rate."""
+    with wave.open(io.BytesIO(data)) as file:
+        assert file.getnchannels() == 2
+        pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2).astype(np.float64)
+        return pcm[:, 0], pcm[:, 1], file.getframerate()
+
+
+def activity(pcm: np.ndarray, rate: int) -> np.ndarray:
+    """Return for each 20 ms whether there was sound."""
+    frame = rate // 50
+    blocks = pcm[: len(pcm) // frame * frame].reshape(-1, frame)
+    return np.asarray(np.sqrt(np.mean(blocks**2, axis=1)) > 300)
+
+
+def assert_sides(left: np.ndarray, right: np.ndarray, rate: int) -> None:
+    """The machine greets first on the right alone; the caller answers on the left alone."""
+    near, far = activity(left, rate), activity(right, rate)
+    assert far.any()
+    assert near.any()
+    greeting, sentence = int(np.argmax(far)), int(np.argmax(near))
+    assert greeting < sentence
+    assert not near[greeting : greeting + 75].any()
+    assert not far[sentence : sentence + 50].any()
+
+
+def lag_ms(left: np.ndarray, right: np.ndarray, rate: int) -> float:
+    """Return by how much the right channel is later than the left."""
+    size = 1 << (2 * len(left) - 1).bit_length()
+    product = np.fft.rfft(right, size) * np.conj(np.fft.rfft(left, size))
+    correlation = np.fft.irfft(product, size)
+    at = int(np.argmax(correlation))
+    return 1000 * (at if at < size // 2 else at - size) / rate
+
+
+def test_word_error_rate_counts_words_left_out_added_and_changed() -> None:
+    assert word_error_rate("one two three four", "One, two three FOUR!") == 0
+    assert word_error_rate("one two three four", "one two tree four five") == 0.5
+    assert word_error_rate("one two", "") == 1
