@@ -83,7 +83,7 @@ class Auth(Section, frozen=True):
 
 
 class Sip(Section, frozen=True):
-    """SIP signalling."""
+    """SIP signalling; used once telephones come."""
 
     host: str = "127.0.0.1"
     """Address to listen on."""
@@ -95,7 +95,7 @@ class Rtp(Section, frozen=True):
     """Sockets of media."""
 
     host: str = "127.0.0.1"
-    """Address that media sockets are bound to."""
+    """Address that media sockets of telephones are bound to; WebRTC uses [ice] host_addresses."""
     port_min: Port = 20000
     """First UDP port for media."""
     port_max: Port = 31999
@@ -179,7 +179,7 @@ class Paths(Section, frozen=True):
 
 
 class Webhook(Section, frozen=True):
-    """Who is told of incoming calls."""
+    """Who is told of incoming calls of telephones."""
 
     url: str = ""
     """URL that gets a POST for each incoming call. It is trusted: private addresses are allowed."""
