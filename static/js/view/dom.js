@@ -42,15 +42,14 @@ export function followEnd(element, change) {
   if (atEnd) element.scrollTop = element.scrollHeight;
 }
 
-/** Copy text and say so on the button that asked for it. */
+/** Copy text and say so, for a moment, on the button that asked for it. */
 export async function copyFrom(button, text) {
-  const label = button.textContent;
-  try {
-    await navigator.clipboard.writeText(text);
-    button.textContent = "Copied";
-  } catch {
-    button.textContent = "Not allowed";
-  }
+  const label = (button.dataset.label ??= button.textContent);
+  const copied = await navigator.clipboard.writeText(text).then(
+    () => true,
+    () => false,
+  );
+  button.textContent = copied ? "Copied" : "Not allowed";
   setTimeout(() => (button.textContent = label), 1200);
 }
 
