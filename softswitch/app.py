@@ -1,7 +1,6 @@
 """The composition root: builds the house from the settings and runs it."""
 
 import asyncio
-import contextlib
 import gc
 import logging
 import signal
@@ -14,6 +13,7 @@ from aiohttp import web
 
 from softswitch import __version__
 from softswitch.egress.http import Door
+from softswitch.errors import SettingsError
 from softswitch.endpoints.audio_source import decode
 from softswitch.endpoints.local import local_dialers
 from softswitch.endpoints.webrtc import WebRtcEndpoints
@@ -154,18 +154,24 @@ def run(settings: Settings, notify: Notify = lambda *states: None) -> None:
     """Serve until told to end; the first SIGTERM lets running calls finish, the second does not."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     settings.check_bind()
-    if uvloop := _uvloop():
-        uvloop.run(_serve(settings, notify))
-    else:
-        asyncio.run(_serve(settings, notify))
+    with asyncio.Runner(loop_factory=_loop_factory(settings.http.loop)) as runner:
+        runner.run(_serve(settings, notify))
 
 
-def _uvloop() -> object:
-    with contextlib.suppress(ImportError):
+def _loop_factory(wish: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes the event loop: uvloop where it is wanted and there, else the standard one."""
+    if wish == "asyncio":
+        return None
+    try:
         import uvloop  # noqa: PLC0415  (an extra)
-
-        return uvloop
-    return None
+    except ImportError as error:
+        if wish == "uvloop":
+            raise SettingsError(
+                "uvloop is not installed: pip install softswitch[uvloop]", section="http", key="loop"
+            ) from error
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 async def _serve(settings: Settings, notify: Notify) -> None:

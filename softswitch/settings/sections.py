@@ -46,6 +46,8 @@ class Http(Section, frozen=True):
     """File with the certificate chain (PEM). With tls_key it turns HTTP into HTTPS."""
     tls_key: str = ""
     """File with the private key (PEM)."""
+    loop: Literal["auto", "uvloop", "asyncio"] = "auto"
+    """Event loop. auto: uvloop where the extra [uvloop] is installed."""
 
     def __post_init__(self) -> None:
         """Refuse half a TLS configuration."""
