@@ -155,6 +155,7 @@ class Engine:
                 self.counters["step_errors"] += 1
                 logger.exception("step of the tick failed", extra={"step": step.__name__})
         self._close_failed(now)
+        self._orders.close_leaving(now)
         output.reports += self._parts.recorders.take_reports(now)
         output.reports += self._orders.take_reports()
         return output
@@ -263,10 +264,9 @@ class Engine:
         self._failed.setdefault(port.id, (port, error))
 
     def _close_failed(self, now: float) -> None:
-        if self._failed:
-            for port, error in self._failed.values():
-                self._orders.fail(port, error, now)
-            self._failed.clear()
+        for port, error in self._failed.values():
+            self._orders.fail(port, error, now)
+        self._failed.clear()
 
     def _wake(self) -> None:
         self._thread.wake()

@@ -109,8 +109,8 @@ class FeedFifo:
         if self.correction > 0 and self.level >= 2 * self._frame:
             self._cut(self._frame)
         self._postponed = self.correction < 0
-        self._base = -1
-        self.correction = 0
+        self._creep -= self.correction * self._frame
+        self._low, self._window, self.correction = 1 << 62, 0, 0
         self.mended_ms += TICK_MS
 
     @property
@@ -140,7 +140,7 @@ class FeedFifo:
             self._base, self._creep, self.correction = low, 0, 0
         elif self._creep > _SLACK_MS * self._ms:
             self.correction = 1
-        elif self._creep < 0 and low < self._frame // 2:
+        elif self._creep < 0 and low < self._frame + self._frame // 2:
             self.correction = -1
 
     def _cut(self, size: int) -> bytes:

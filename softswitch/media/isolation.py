@@ -15,14 +15,19 @@ def by_halves(
             raised; what those lose by that is a frame.
         failed: told each row that fails by itself, and how.
     """
-    if first >= last:
+    if first >= last or (error := _try(first, last, step)) is None:
         return
+    if last - first == 1:
+        failed(first, error)
+        return
+    middle = (first + last) // 2
+    by_halves(first, middle, step, failed)
+    by_halves(middle, last, step, failed)
+
+
+def _try(first: int, last: int, step: Callable[[int, int], None]) -> Exception | None:
     try:
         step(first, last)
     except Exception as error:  # noqa: BLE001 - whatever it is, it must end one call and not all of them
-        if last - first == 1:
-            failed(first, error)
-            return
-        middle = (first + last) // 2
-        by_halves(first, middle, step, failed)
-        by_halves(middle, last, step, failed)
+        return error
+    return None

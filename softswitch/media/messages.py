@@ -76,7 +76,8 @@ class ConnectPlain(Message, frozen=True):
 
     port: int
     fd: int
-    """A non-blocking datagram socket; the engine owns it from here and closes it."""
+    """A datagram socket; the engine owns it from here and closes it. -1: there is none, plain datagrams come
+    by :meth:`Engine.deliver` and leave in ``Output.datagrams``."""
     remote_host: str
     remote_port: int
     receive_key: bytes = b""

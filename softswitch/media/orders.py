@@ -19,6 +19,7 @@ class Orders:
         """Work on `parts`."""
         self._parts = parts
         self._reports: list[m.Report] = []
+        self._leaving: list[RtpPort] = []
         playback, registry = parts.playback, parts.registry
         self._orders: dict[type[m.Message], Callable[[Any, float], None]] = {
             m.AddRtpPort: self._add_rtp_port,
@@ -26,7 +27,7 @@ class Orders:
             m.ConnectPlain: self._connect_plain,
             m.ConnectSecure: self._connect_secure,
             m.AddFeedPort: self._add_feed_port,
-            m.RemovePort: lambda order, now: self.close(registry.get(order.port), now),
+            m.RemovePort: self._remove_port,
             m.JoinMix: self._join_mix,
             m.SetMuted: self._set_muted,
             m.SetHeld: self._set_held,
@@ -64,8 +65,15 @@ class Orders:
         reports, self._reports = self._reports, []
         return reports
 
+    def close_leaving(self, now: float) -> None:
+        """Close the RTP ports that have said goodbye in this tick."""
+        for port in self._leaving:
+            self.close(port, now)
+        self._leaving.clear()
+
     def fail(self, port: Port, error: Exception, now: float) -> None:
         """Close a port that failed by itself."""
+        self._leaving = [leaving for leaving in self._leaving if leaving is not port]
         self._parts.counters["port_failures"] += 1
         logger.error("port failed", extra={"port": port.id}, exc_info=error)
         self._reports.append(m.PortFailed(port.id, now, f"{type(error).__name__}: {error}"))
@@ -96,24 +104,22 @@ class Orders:
         )
         if isinstance(message, m.StartRecorder):
             self._reports.append(m.RecorderClosed(message.recorder, now, message.path, 0, 0, str(error)))
-        elif isinstance(message, m.AddRtpPort | m.ConnectPlain | m.ConnectSecure | m.UpdateRtp):
+        elif isinstance(message, m.ConnectPlain | m.ConnectSecure):
             # Without its media a port is no use to anybody: say so instead of staying silent for ever.
-            self._fail_by_id(message.port, error, now)
-
-    def _fail_by_id(self, port: int, error: Exception, now: float) -> None:
-        try:
-            found = self._parts.registry.get(port)
-        except KeyError:
-            self._reports.append(m.PortFailed(port, now, f"{type(error).__name__}: {error}"))
-        else:
-            self.fail(found, error, now)
+            self.fail(self._parts.registry.get(message.port), error, now)
+        elif isinstance(message, m.AddRtpPort) and message.port not in self._parts.registry:
+            self._reports.append(m.PortFailed(message.port, now, f"{type(error).__name__}: {error}"))
 
     def _add_rtp_port(self, order: m.AddRtpPort, now: float) -> None:
         parts = self._parts
         port = parts.registry.add_rtp(order)
-        parts.counters["ports_opened"] += 1
+        try:
+            parts.plane.open(port.slot, port.id, order.rtp, now)
+        except ValueError:
+            parts.registry.remove(port)
+            raise
         parts.transports.open(port.id, port.slot, parts.doors.inboxes[port.id])
-        parts.plane.open(port.slot, port.id, order.rtp, now)
+        parts.counters["ports_opened"] += 1
 
     def _connect_plain(self, order: m.ConnectPlain, _now: float) -> None:
         port = self._rtp(order.port)
@@ -124,6 +130,17 @@ class Orders:
         port = self._rtp(order.port)
         self._parts.transports.connect_secure(port.slot, order)
         self._connected(port)
+
+    def _remove_port(self, order: m.RemovePort, now: float) -> None:
+        port = self._parts.registry.get(order.port)
+        if not isinstance(port, RtpPort):
+            self.close(port, now)
+        elif port not in self._leaving:
+            # Its last packet is an RTCP BYE, which this tick still sends.
+            port.speaks = port.listens = False
+            self._parts.registry.changed()
+            self._parts.plane.goodbye(port.slot)
+            self._leaving.append(port)
 
     def _connected(self, port: RtpPort) -> None:
         port.speaks = port.listens = True

@@ -142,6 +142,8 @@ class RecordingWriter:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="media-recorder", daemon=True)
                 self._thread.start()
+        # The file is made at once: what is wrong with it is told at once.
+        self._nudge.set()
 
     def nudge(self) -> None:
         """Make a pass now: a recording is closing."""

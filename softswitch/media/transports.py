@@ -44,6 +44,7 @@ class Link:
     inbox: Inbox
     keys: SrtpPair | None = None
     socket: MediaSocket | None = None
+    is_connected: bool = False
     is_polled: bool = False
     counts: dict[str, int] = field(default_factory=dict)
     """What was refused, by the name of its counter."""
@@ -83,6 +84,7 @@ class Transports:
         link = self._links[slot]
         self._disconnect(link)
         link.keys, link.socket = keys, media_socket
+        link.is_connected = True
         if media_socket is None:
             self._delivering.append(link)
             return
@@ -105,6 +107,7 @@ class Transports:
         link = self._links[slot]
         self._disconnect(link)
         link.keys, link.socket = keys, media_socket
+        link.is_connected = True
         self._delivering.append(link)
 
     def close(self, slot: int) -> dict[str, int]:
@@ -146,7 +149,7 @@ class Transports:
         start = 0
         for slot, length in zip(slots.tolist(), lengths.tolist(), strict=True):
             link = self._links.get(slot)
-            if link is not None:
+            if link is not None and link.is_connected:
                 self._send(link, data[start : start + length], datagrams)
             start += stride
 
@@ -171,7 +174,7 @@ class Transports:
     def _read(self, media_socket: MediaSocket, row: int, now: float) -> int:
         link = self._by_socket[media_socket]
         try:
-            length, sender = media_socket.socket.recvfrom_into(self._views[row])
+            length, sender = media_socket.udp.recvfrom_into(self._views[row])
         except OSError:
             # Such as the ICMP answer to what was sent: it tells of the far end, and media_silent will say so.
             self._refuse(link, "receive_errors")

@@ -1,0 +1,248 @@
+"""Datagrams through sockets and by delivery, plain and encrypted."""
+
+import os
+import socket
+import time
+
+import numpy as np
+import pytest
+
+from softswitch.media import messages as m
+from softswitch.media.secure import SrtpPair
+from softswitch.media.sockets import Source
+from softswitch.media.transports import INBOX_DATAGRAMS
+from tests.media.fake_plane import packet, sound
+from tests.media.rig import Rig, steady
+
+KEY, OTHER_KEY = bytes(range(30)), bytes(range(50, 80))
+PROFILE = "AES128_CM_SHA1_80"
+
+
+@pytest.fixture
+def rig():
+    rig = Rig()
+    yield rig
+    rig.engine.stop()
+
+
+@pytest.fixture
+def far():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far:
+        far.bind(("127.0.0.1", 0))
+        far.settimeout(5)
+        yield far
+
+
+def near_socket() -> tuple[int, tuple[str, int]]:
+    """Return a bound socket to hand over, and its address."""
+    near = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    near.bind(("127.0.0.1", 0))
+    address = near.getsockname()
+    return near.detach(), address
+
+
+def connect(rig, far, **keys):
+    """Open an RTP port with a socket of its own; return its id, descriptor and address."""
+    port = rig.rtp_port(connected=False)
+    fd, address = near_socket()
+    rig.post(m.ConnectPlain(port, fd, *far.getsockname(), **keys))
+    rig.tick()
+    return port, fd, address
+
+
+def is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+def tick_until(rig, condition) -> None:
+    """Tick until the kernel has carried what was sent."""
+    deadline = time.monotonic() + 5
+    while not condition() and time.monotonic() < deadline:
+        rig.tick()
+        time.sleep(0.001)
+    assert condition()
+
+
+def test_socket_is_drained_and_sent_on(rig, far):
+    ear = rig.feed_port(speaks=False)
+    _port, _, address = connect(rig, far)
+    far.sendto(packet(steady(123.0)), address)
+    tick_until(rig, lambda: rig.heard(ear).any())
+    assert (rig.heard(ear) != 0).sum() == 480
+    rig.track(pcm=steady(77.0, 480))
+    rig.tick()
+    sounds = [sound(far.recv(2000)) for _ in range(2)]
+    while not any(frame.any() for frame in sounds):
+        sounds.append(sound(far.recv(2000)))
+    assert (sounds[-1] == 77.0).all()
+
+
+def test_encrypted_socket_carries_nothing_plain(rig, far):
+    ear = rig.feed_port(speaks=False)
+    port, _, address = connect(rig, far, receive_key=KEY, send_key=OTHER_KEY, profile=PROFILE)
+    peer = SrtpPair(OTHER_KEY, KEY, PROFILE)
+    far.sendto(packet(steady(123.0)), address)
+    far.sendto(peer.protect(packet(steady(55.0))), address)
+    tick_until(rig, lambda: rig.heard(ear).any())
+    assert set(rig.heard(ear)) == {0.0, 55.0}
+    assert rig.engine.counters["srtp_errors"] == 1
+    assert peer.unprotect(far.recv(2000)) == packet(steady(0.0))
+    rig.post(m.RemovePort(port))
+    [closed] = [report for report in rig.tick() if isinstance(report, m.PortClosed)]
+    assert closed.statistics["srtp_errors"] == 1
+
+
+def test_delivered_datagrams_are_unprotected_and_answers_handed_out(rig):
+    port, ear = rig.rtp_port(connected=False), rig.feed_port(speaks=False)
+    peer = SrtpPair(OTHER_KEY, KEY, PROFILE)
+    rig.engine.deliver(port, peer.protect(packet(steady(9.0))))
+    rig.tick()
+    assert not rig.heard(ear).any()
+    rig.post(m.ConnectSecure(port, KEY, OTHER_KEY, PROFILE))
+    rig.tick()
+    assert (rig.heard(ear)[-480:] == 9.0).all()
+    assert peer.unprotect(rig.datagrams[port][0]) == packet(steady(0.0))
+
+
+def test_secure_port_sends_on_the_socket_it_was_given(rig, far):
+    port = rig.rtp_port(connected=False)
+    fd, _ = near_socket()
+    rig.post(m.ConnectSecure(port, KEY, OTHER_KEY, PROFILE, fd, *far.getsockname()))
+    rig.tick()
+    assert SrtpPair(OTHER_KEY, KEY, PROFILE).unprotect(far.recv(2000)) == packet(steady(0.0))
+    assert port not in rig.datagrams
+    rig.post(m.RemovePort(port))
+    rig.tick()
+    assert not is_open(fd)
+
+
+def test_new_keys_replace_the_old_socket(rig, far):
+    port, old, _ = connect(rig, far)
+    fd, _ = near_socket()
+    rig.post(m.ConnectSecure(port, KEY, OTHER_KEY, PROFILE, fd, *far.getsockname()))
+    rig.tick()
+    assert not is_open(old)
+    assert is_open(fd)
+
+
+def test_replay_and_forgery_are_dropped_and_counted(rig):
+    port, ear = rig.rtp_port(connected=False), rig.feed_port(speaks=False)
+    rig.post(m.ConnectSecure(port, KEY, OTHER_KEY, PROFILE))
+    peer = SrtpPair(OTHER_KEY, KEY, PROFILE)
+    cipher = peer.protect(packet(steady(9.0)))
+    rig.engine.deliver(port, cipher)
+    rig.tick()
+    rig.forget()
+    for datagram in (cipher, cipher[:-1] + b"?", b"", b"\x80", bytes(20)):
+        rig.engine.deliver(port, datagram)
+    rig.tick()
+    assert not rig.heard(ear).any()
+    counters = rig.engine.counters
+    assert (counters["srtp_replays"], counters["srtp_errors"]) == (3, 2)
+
+
+def test_inbox_drops_its_oldest_and_counts(rig):
+    port, ear = rig.rtp_port(connected=False), rig.feed_port(speaks=False)
+    for level in range(INBOX_DATAGRAMS + 10):
+        rig.engine.deliver(port, packet(steady(float(level))))
+    assert rig.engine.counters["dropped_datagrams"] == 10
+    rig.post(m.ConnectPlain(port, -1, "127.0.0.1", 9))
+    rig.tick()
+    assert (rig.heard(ear) == INBOX_DATAGRAMS + 9).all()
+
+
+def test_datagram_for_nobody_is_counted(rig):
+    rig.engine.deliver(99, b"x")
+    assert rig.engine.counters["stray_datagrams"] == 1
+
+
+def test_stranger_is_not_heard_and_flood_is_bounded(rig, far):
+    ear = rig.feed_port(speaks=False)
+    _port, _, address = connect(rig, far)
+    far.sendto(packet(steady(5.0)), address)
+    tick_until(rig, lambda: rig.heard(ear).any())
+    rig.tick(200)
+    rig.forget()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        stranger.bind(("127.0.0.2", 0))
+        for _ in range(60):
+            stranger.sendto(packet(steady(9000.0)), address)
+        tick_until(rig, lambda: rig.engine.counters["rejected_sources"] == 60)
+    assert not rig.heard(ear).any()
+
+
+def test_odd_lengths_are_refused(rig, far):
+    _port, _, address = connect(rig, far)
+    far.sendto(b"", address)
+    far.sendto(bytes(1501), address)
+    tick_until(rig, lambda: rig.engine.counters["odd_datagrams"] == 2)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"remote_host": "example.org"}, {"remote_port": 0}, {"profile": "NULL", "send_key": KEY}, {"send_key": b"1"}],
+)
+def test_impossible_connection_fails_the_port_and_closes_its_descriptor(rig, change):
+    port = rig.rtp_port(connected=False)
+    fd, _ = near_socket()
+    options = {"remote_host": "127.0.0.1", "remote_port": 9, "receive_key": KEY, "profile": PROFILE} | change
+    if "send_key" not in change and "remote" not in str(change):
+        options["send_key"] = KEY
+    options.setdefault("send_key", KEY)
+    rig.post(m.ConnectPlain(port, fd, **options))
+    failed, closed = rig.tick()
+    assert isinstance(failed, m.PortFailed)
+    assert isinstance(closed, m.PortClosed)
+    assert not is_open(fd)
+
+
+def test_connection_of_a_port_that_is_gone_closes_its_descriptor(rig):
+    fd, _ = near_socket()
+    rig.post(m.ConnectPlain(99, fd, "127.0.0.1", 9))
+    rig.tick()
+    assert not is_open(fd)
+
+
+def test_stop_closes_every_socket(far):
+    rig = Rig()
+    _, fd, _ = connect(rig, far)
+    rig.engine.stop()
+    assert not is_open(fd)
+
+
+def test_unconnected_port_sends_nothing(rig):
+    rig.rtp_port(connected=False)
+    rig.plane.control = lambda now: (np.zeros((1, 16), np.uint8), np.array([16]), np.array([0]))
+    rig.tick(3)
+    assert not rig.datagrams
+
+
+SDP, SAME_HOST, OTHER = ("10.0.0.1", 4000), ("10.0.0.1", 5000), ("10.9.9.9", 4000)
+
+
+def test_source_learns_the_best_within_three_seconds():
+    source = Source(SDP)
+    assert source.target == SDP
+    assert source.accept(OTHER, 0.0)
+    assert source.target == OTHER
+    assert source.accept(SAME_HOST, 1.0)
+    assert not source.accept(OTHER, 1.1)
+    assert source.accept(SDP, 2.0)
+    assert not source.accept(SAME_HOST, 2.1)
+    assert source.target == SDP
+    assert source.rejected == 2
+
+
+def test_source_is_strict_afterwards_and_follows_only_the_same_host():
+    source = Source(SDP)
+    assert source.accept(OTHER, 0.0)
+    assert source.accept(OTHER, 3.5)
+    assert not source.accept(SDP, 3.6)
+    moved = (OTHER[0], 6000)
+    assert not source.accept(moved, 3.7)
+    assert source.accept(moved, 4.5)
+    assert source.target == moved
