@@ -18,7 +18,7 @@ class FrameWriter:
     """Writes text and binary messages of one connection."""
 
     def __init__(
-        self, transport: asyncio.Transport, limit: int, on_slow: Callable[[], None], audio_limit: int = 65536
+        self, transport: asyncio.WriteTransport, limit: int, on_slow: Callable[[], None], audio_limit: int = 65536
     ) -> None:
         """Take the transport of a connection that was upgraded without compression.
 

@@ -68,6 +68,8 @@ class Conversation:
         """Network address of the client."""
         self.bridged_with: str | None = None
         """Id of the call this one is joined with."""
+        self.started = asyncio.Event()
+        """Set when the call can be given its first command."""
         self.released = asyncio.Event()
         """Set when everything the call held was given back."""
         self.seq = 0
@@ -142,6 +144,7 @@ class Conversation:
         call_id.set(self.id)
         try:
             async with asyncio.TaskGroup() as self._group:
+                self.started.set()
                 await self._finished.wait()
                 await self._release()
         except* Exception as errors:

@@ -71,7 +71,7 @@ class Switch:
 
     # --- opening ----------------------------------------------------------------------
 
-    def open(
+    async def open(
         self,
         call_id: str | None,
         kind: str,
@@ -123,6 +123,7 @@ class Switch:
         task = asyncio.get_running_loop().create_task(conversation.run(), name=f"call {call_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        await conversation.started.wait()
         return conversation
 
     def check(self, call_id: str | None, origin: Origin) -> None:

@@ -63,6 +63,10 @@ def make_application(gate: Gate, *, max_body: int) -> web.Application:
     app.on_response_prepare.append(add_headers)
     app.on_response_prepare.append(static.revalidate)
     for route in ROUTES:
-        app.router.add_route(route.method, route.path, allow(gate, route.scope, route.handler))
+        handler = allow(gate, route.scope, route.handler)
+        if route.method == "GET":
+            app.router.add_get(route.path, handler)
+        else:
+            app.router.add_route(route.method, route.path, handler)
     app.router.add_static("/static/", static_root(), follow_symlinks=False)
     return app

@@ -56,7 +56,7 @@ async def _serve(request: web.Request, kind: str) -> web.StreamResponse:
     with switch.reserved(None if returning else wish.call_id), metrics.sockets_active.track_inprogress():
         await ws.prepare(request)
         transport = request.transport
-        if isinstance(transport, asyncio.Transport):
+        if transport is not None:
             session = Session(ws, transport, switch, request.app[LINES], wish, origin)
             if returning is not None:
                 await session.resume(returning)

@@ -46,7 +46,7 @@ class Session:
     def __init__(
         self,
         ws: web.WebSocketResponse,
-        transport: asyncio.Transport,
+        transport: asyncio.WriteTransport,
         switch: Switch,
         lines: Lines,
         wish: Wish,
@@ -75,7 +75,7 @@ class Session:
             line = Line(resources, self._wish.resume_s)
             party = line.party if self._wish.kind == "websocket" else webrtc
             try:
-                conversation = self._switch.open(
+                conversation = await self._switch.open(
                     self._wish.call_id, self._wish.kind, party, self._origin, resumable=self._wish.resume_s > 0
                 )
             except SoftswitchError as error:

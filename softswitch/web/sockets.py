@@ -15,7 +15,7 @@ class CallSocket:
     def __init__(
         self,
         ws: web.WebSocketResponse,
-        transport: asyncio.Transport,
+        transport: asyncio.WriteTransport,
         limit: int,
         render: Callable[[Event, int], str],
         on_slow: Callable[[], None],
