@@ -58,9 +58,12 @@ class FakeEngine:
         """Send a packet as the tick would."""
         connected = self._connected
         assert connected is not None
-        assert self._srtp is not None
         with socket.socket(fileno=os.dup(connected.fd)) as plain:
-            plain.sendto(self._srtp.protect(packet), (connected.remote_host, connected.remote_port))
+            plain.sendto(self.protected(packet), (connected.remote_host, connected.remote_port))
+
+    def protected(self, packet: bytes) -> bytes:
+        assert self._srtp is not None
+        return self._srtp.protect(packet)
 
     def close(self) -> None:
         if self._connected is not None and self._connected.fd >= 0:

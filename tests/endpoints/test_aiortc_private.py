@@ -1,0 +1,380 @@
+"""The contracts that `softswitch.endpoints.aiortc_private` lists."""
+
+import asyncio
+import inspect
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from random import Random
+
+import pytest
+import uvloop
+from aioice import Candidate, Connection
+from aioice.ice import CandidatePair, StunProtocol, relayed_candidate, server_reflexive_candidate
+from aioice.turn import TurnTransport
+from aiortc import RTCDtlsTransport
+
+from softswitch.endpoints.aiortc_private import (
+    DtlsAssociation,
+    DtlsError,
+    IceConnection,
+    IceOptions,
+    certificate_fingerprint,
+    check_versions,
+    export_keys,
+    make_certificate,
+)
+from softswitch.endpoints.aiortc_private.dtls import DatagramPipe
+from softswitch.endpoints.ice import GatherServers, TurnAccess
+from softswitch.endpoints.source_filter import Drops
+from softswitch.media.secure import SrtpPair
+from softswitch.sdp import Fingerprint, IceCredentials, candidate_line
+from tests.endpoints.rtc import until
+
+
+class Owner:
+    """Remembers what an ICE session tells."""
+
+    def __init__(self) -> None:
+        self.media: list[bytes] = []
+        self.dtls: list[bytes] = []
+        self.nominations = 0
+        self.lost = 0
+
+    def media_received(self, datagram: bytes) -> None:
+        self.media.append(datagram)
+
+    def dtls_received(self, datagram: bytes) -> None:
+        self.dtls.append(datagram)
+
+    def pair_nominated(self, connection: Connection) -> None:
+        self.nominations += 1
+
+    def connection_lost(self, connection: Connection) -> None:
+        self.lost += 1
+
+
+def session(
+    owner: Owner, *addresses: str, controlling: bool = False, servers: GatherServers | None = None
+) -> IceConnection:
+    options = IceOptions(addresses or ("127.0.0.1",), gather_s=0.3)
+    return IceConnection(
+        owner, options, servers or GatherServers(), Drops(), Random(owner_seed()), controlling=controlling
+    )
+
+
+def owner_seed(seeds: list[int] = [0]) -> int:  # noqa: B006  (another one for each session)
+    seeds[0] += 1
+    return seeds[0]
+
+
+@asynccontextmanager
+async def joined(*addresses: str) -> AsyncIterator[tuple[IceConnection, IceConnection, Owner, Owner]]:
+    """Give two connected sessions; the first is controlled, as ours are."""
+    owners = Owner(), Owner()
+    a, b = session(owners[0], *addresses), session(owners[1], *addresses, controlling=True)
+    for item in (a, b):
+        await item.gather_candidates()
+    for item, other in ((a, b), (b, a)):
+        item.set_remote(IceCredentials(other.local_username, other.local_password), lite=False)
+        for candidate in other.local_candidates:
+            await item.add(candidate_line(candidate.to_sdp()))
+    try:
+        await asyncio.gather(a.connect(), b.connect())
+        yield a, b, *owners
+    finally:
+        await a.shut()
+        await b.shut()
+
+
+# --- signatures ---------------------------------------------------------------------
+
+
+def test_versions_are_those_that_were_read() -> None:
+    check_versions()
+
+
+def test_functions_take_what_they_are_given() -> None:
+    assert list(inspect.signature(server_reflexive_candidate).parameters) == ["protocol", "stun_server"]
+    assert list(inspect.signature(relayed_candidate).parameters) == [
+        "component",
+        "hide_related_address",
+        "protocol_factory",
+        "turn_server",
+        "turn_username",
+        "turn_password",
+        "turn_ssl",
+        "turn_transport",
+    ]
+    assert list(inspect.signature(Connection.get_component_candidates).parameters) == [
+        "self",
+        "component",
+        "addresses",
+        "timeout",
+    ]
+    assert list(inspect.signature(Connection.check_complete).parameters) == ["self", "pair"]
+    assert list(inspect.signature(Connection.data_received).parameters) == ["self", "data", "component"]
+    assert list(inspect.signature(Connection.protocol_lost).parameters) == ["self", "protocol"]
+    assert list(inspect.signature(RTCDtlsTransport._set_role).parameters) == ["self", "role"]
+
+
+def test_turn_transport_keeps_its_task_and_its_socket_under_the_names_that_are_cut() -> None:
+    transport = TurnTransport(object())  # type: ignore[arg-type]
+    assert vars(transport)["_TurnTransport__close_task"] is None
+    assert "_TurnTransport__inner_protocol" in vars(transport)
+
+
+# --- aioice ---------------------------------------------------------------------------
+
+
+async def test_session_gathers_on_our_addresses_and_ports() -> None:
+    item = IceConnection(
+        Owner(),
+        IceOptions(("127.0.0.1", "127.0.0.2", "192.0.2.99"), ports=(30400, 30800)),
+        GatherServers(),
+        Drops(),
+        Random(5),
+    )
+    await item.gather_candidates()
+    hosts = [(candidate.host, candidate.type) for candidate in item.local_candidates]
+    assert hosts == [("127.0.0.1", "host"), ("127.0.0.2", "host")]
+    assert all(30400 <= candidate.port <= 30800 for candidate in item.local_candidates)
+    priorities = [candidate.priority for candidate in item.local_candidates]
+    assert priorities == sorted(priorities, reverse=True)
+    assert len(set(priorities)) == 2
+    assert len(item._protocols) == 2
+    assert (len(item.local_username), len(item.local_password)) == (8, 24)
+    await item.shut()
+    assert item._protocols == []
+
+
+async def test_session_never_takes_a_port_that_is_in_use(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        item = IceConnection(
+            Owner(), IceOptions(("127.0.0.1",), ports=(port, port)), GatherServers(), Drops(), Random(3)
+        )
+        await item.gather_candidates()
+        assert item.local_candidates == []
+        assert "a host candidate is missing" in caplog.text
+        await item.shut()
+
+
+async def test_nomination_is_told_once_and_names_the_pair() -> None:
+    async with joined() as (a, b, owner, other):
+        assert (owner.nominations, other.nominations) == (1, 1)
+        pair = a.nominated()
+        assert pair is not None
+        assert not pair.relayed
+        assert pair.remote == ("127.0.0.1", b.local_candidates[0].port)
+        assert (owner.lost, other.lost) == (0, 0)
+
+
+async def test_another_nomination_is_told_again() -> None:
+    async with joined("127.0.0.1", "127.0.0.2") as (a, _, owner, _):
+        used = a._nominated[1]
+        assert isinstance(used, CandidatePair)
+        spare = CandidatePair(used.protocol, used.remote_candidate)
+        spare.state = CandidatePair.State.SUCCEEDED
+        spare.nominated = True
+        a.check_complete(used)
+        assert owner.nominations == 1
+        a.check_complete(spare)
+        assert owner.nominations == 2
+
+
+async def test_media_and_dtls_of_the_far_end_reach_the_owner_and_those_of_strangers_do_not() -> None:
+    async with joined() as (a, b, owner, _):
+        port = a.local_candidates[0].port
+        for datagram in (b"\x80 media", b"\x16 dtls"):
+            assert b.send_now(datagram)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            for datagram in (b"\x80 media", b"\x16 dtls", b"", b"\x7f", b"\x00\x01", bytes(2000)):
+                stranger.sendto(datagram, ("127.0.0.1", port))
+            await until(lambda: a.drops.oversized > 0)
+        await until(lambda: bool(owner.media and owner.dtls))
+        assert owner.media == [b"\x80 media"]
+        assert owner.dtls == [b"\x16 dtls"]
+        drops = a.drops
+        assert (drops.stranger, drops.empty, drops.unknown_kind, drops.stun_malformed) == (2, 1, 1, 1)
+        assert a._queue.empty()  # nothing waits in aioice, which would have no bound
+
+
+async def test_stun_that_aioice_cannot_parse_is_counted() -> None:
+    async with joined() as (a, b, _, _):
+        name = f"{a.local_username}:{b.local_username}".encode()
+        named = b"\x00\x06" + len(name).to_bytes(2, "big") + name + bytes(-len(name) % 4)
+        broken = b"\x00\x24\x00\x01\x00\x00\x00\x00"  # PRIORITY of one octet
+        for body in (named + broken, named + b"\x00\x06\x00\x02\xff\xfe\x00\x00"):
+            head = b"\x00\x01" + len(body).to_bytes(2, "big") + b"\x21\x12\xa4\x42" + bytes(12)
+            assert b.send_now(head + body)
+        await until(lambda: a.drops.stun_malformed == 2)
+        assert a.drops.stun_malformed == 2
+
+
+async def test_a_closed_session_tells_its_owner_unless_we_closed_it() -> None:
+    async with joined() as (a, b, owner, other):
+        await a.close()
+        assert owner.lost == 1
+        await b.shut()
+        assert other.lost == 0
+        await a.shut()
+        assert owner.lost == 1
+
+
+async def test_a_lost_socket_is_told_when_it_was_in_use() -> None:
+    async with joined() as (a, _, owner, _):
+        used = a._nominated[1].protocol
+        assert isinstance(used, StunProtocol)
+        used.transport.abort()
+        await until(lambda: owner.lost > 0)
+        assert owner.lost == 1
+
+
+def test_the_duplicate_of_a_socket_sends_from_the_same_port_on_both_loops() -> None:
+    async def run() -> None:
+        async with joined() as (a, _, _, other):
+            pair = a.nominated()
+            assert pair is not None
+            with socket.socket(fileno=a.duplicate_socket()) as plain:
+                assert plain.getsockname()[1] == a.local_candidates[0].port
+                assert not os.get_blocking(plain.fileno())
+                plain.sendto(b"\x80 direct", pair.remote)
+            await until(lambda: bool(other.media))
+            assert other.media == [b"\x80 direct"]
+
+    for factory in (asyncio.new_event_loop, uvloop.new_event_loop):
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(run())
+
+
+async def test_servers_that_do_not_answer_delay_gathering_by_no_more_than_its_bound(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        host, port = deaf.getsockname()
+        turn = TurnAccess(host, port, "udp", tls=False, username="u", credential="p")
+        item = session(Owner(), servers=GatherServers((host, port), turn))
+        files = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await item.gather_candidates()
+        assert 0.2 < loop.time() - began < 1.5
+        assert [candidate.type for candidate in item.local_candidates] == ["host"]
+        assert "the relay candidate is missing" in caplog.text
+        await item.shut()
+        await asyncio.sleep(0)
+        assert len(os.listdir("/proc/self/fd")) == files  # noqa: PTH208
+
+
+async def test_a_candidate_with_an_address_is_added_without_waiting() -> None:
+    item = session(Owner())
+    await item.gather_candidates()
+    work = item.add_remote_candidate(Candidate("1", 1, "udp", 1, "127.0.0.1", 5000, "host"))
+    with pytest.raises(StopIteration):
+        work.send(None)
+    assert len(item._check_list) == 1
+    await item.shut()
+
+
+async def test_shut_is_bounded_where_a_socket_never_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("softswitch.endpoints.aiortc_private.connection._CLOSE_S", 0.05)
+    item = session(Owner())
+    await item.gather_candidates()
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(item._protocols[0], "close", hang)
+    await item.shut()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert item.local_candidates
+
+
+# --- aiortc ---------------------------------------------------------------------------
+
+
+class Pipe:
+    """Two DTLS associations without a network."""
+
+    def __init__(self, **changed: object) -> None:
+        self.certificates = make_certificate(), make_certificate()
+        prints = [certificate_fingerprint(item) for item in self.certificates]
+        if changed.get("forged"):
+            prints[1] = Fingerprint("sha-256", ":".join(["00"] * 32))
+        self.closed: list[DtlsAssociation] = []
+        self.a = DtlsAssociation(self.certificates[0], "client", [prints[1]], self._to_b, self.closed.append)
+        self.b = DtlsAssociation(self.certificates[1], "server", [prints[0]], self._to_a, self.closed.append)
+
+    def _to_a(self, datagram: bytes) -> bool:
+        return self.a.feed(datagram) or True
+
+    def _to_b(self, datagram: bytes) -> bool:
+        return self.b.feed(datagram) or True
+
+
+async def test_keys_of_both_ends_fit_together() -> None:
+    pipe = Pipe()
+    mine, theirs = await asyncio.gather(pipe.a.connect(), pipe.b.connect())
+    assert mine.receive_key == theirs.send_key
+    assert mine.send_key == theirs.receive_key
+    assert mine.send_key != mine.receive_key
+    assert mine.profile == theirs.profile
+    packet = b"\x80\x00\x00\x01" + bytes(8) + b"sound"
+    sender = SrtpPair(mine.receive_key, mine.send_key, mine.profile)
+    receiver = SrtpPair(theirs.receive_key, theirs.send_key, theirs.profile)
+    assert receiver.unprotect(sender.protect(packet)) == packet
+    assert "AES" in repr(mine)
+    assert mine.send_key.hex() not in repr(mine)
+    await pipe.a.close()
+    await until(lambda: bool(pipe.closed))
+    assert pipe.closed == [pipe.b]
+    await pipe.b.close()
+
+
+async def test_keys_are_the_ones_aiortc_itself_uses() -> None:
+    pipe = Pipe()
+    await asyncio.gather(pipe.a.connect(), pipe.b.connect())
+    keys = export_keys(pipe.b._dtls)
+    packet = b"\x80\x00\x00\x01" + bytes(8) + b"sound"
+    own = SrtpPair(keys.receive_key, keys.send_key, keys.profile)
+    assert own.unprotect(pipe.a._dtls._tx_srtp.protect(packet)) == packet
+    assert pipe.a._dtls._rx_srtp.unprotect(own.protect(packet)) == packet
+    await pipe.a.close()
+    await pipe.b.close()
+
+
+async def test_a_forged_certificate_is_refused() -> None:
+    pipe = Pipe(forged=True)
+    other = asyncio.create_task(pipe.b.connect())
+    with pytest.raises(DtlsError):
+        await pipe.a.connect()
+    await other
+    await pipe.a.close()
+    await pipe.b.close()
+
+
+async def test_no_keys_come_of_an_association_that_has_not_begun() -> None:
+    pipe = Pipe()
+    with pytest.raises(DtlsError):
+        export_keys(pipe.a._dtls)
+    await pipe.a.close()
+    await pipe.b.close()
+
+
+async def test_a_pipe_is_bounded_and_fails_once_it_is_closed() -> None:
+    pipe = DatagramPipe(lambda _: False)
+    assert sum(pipe.feed(b"x") for _ in range(100)) == 64
+    with pytest.raises(ConnectionError):
+        await pipe._send(b"x")
+    pipe.close()
+    pipe.close()
+    assert not pipe.feed(b"x")
+    for _ in range(64):
+        assert await pipe._recv() == b"x"
+    with pytest.raises(ConnectionError):
+        await pipe._recv()
