@@ -31,7 +31,7 @@ def test_load_prefers_flags_to_environment_to_file(tmp_path):
     [
         ("[htpp]\nport = 1", "section [htpp] is unknown, did you mean 'http'?"),
         ("[http]\nprt = 1", "[http] prt is unknown, did you mean 'port'?"),
-        ("[http]\nzzzzzz = 1", "[http] zzzzzz is unknown, known are host, port, tls_cert, tls_key"),
+        ("[sip]\nzzzzzz = 1", "[sip] zzzzzz is unknown, known are host, port"),
         ("[[ice.server]]\nurls = []\nuser_name = 'a'", "did you mean 'username'?"),
         ("[http]\nport = '1'", "[http] port: Expected `int`, got `str`"),
         ("[http]\nport = 65536", "[http] port: Expected `int` <= 65535"),
