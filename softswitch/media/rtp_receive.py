@@ -22,6 +22,9 @@ _PASSES = 12
 _FORCED = 50 * UNITS_PER_MS
 """Excess of delay from which on sound is cut where it is heard: a second of it would be worse."""
 
+_PATIENCE = 12
+"""Frames in which a good place for a cut is looked for; noise, for one, has none."""
+
 _NO_KIND = -1
 _ENDING: Pcm = np.array([[1.0, 0.0]], np.float32)
 
@@ -35,6 +38,7 @@ class RtpReceiver:
         self._jitter = sessions.jitter
         self._store = PcmStore()
         self._kind = np.zeros(0, np.int64)
+        self._patience = np.zeros(0, np.int64)
         self.concealed = np.zeros(0, np.int64)
         """Units made up in each slot."""
         self.concealed_total = self.recovered_total = self.stretched_total = 0
@@ -50,6 +54,7 @@ class RtpReceiver:
             return
         self._store.grow(slots)
         self._kind = np.pad(self._kind, (0, more), constant_values=_NO_KIND)
+        self._patience = np.pad(self._patience, (0, more))
         self.concealed = np.pad(self.concealed, (0, more))
 
     def open(self, slot: int) -> None:
@@ -77,11 +82,11 @@ class RtpReceiver:
         if len(slots) == 0:
             return
         held = self._store.held[slots]
-        units = held * _PER_SAMPLE if held.any() else None
-        self._jitter.review(slots, units, now)
+        even = not held.any()
+        self._jitter.review(slots, None if even else held // FRAME * _FRAME_UNITS, now)
         due = None
-        if units is None and not self._jitter.excess[slots].any():
-            due = self._jitter.pop(slots, None, now)
+        if even and not self._jitter.excess[slots].any():
+            due = self._jitter.pop(slots, now)
             if due.plain and self._play_straight(due, slots, out):
                 return
         self._assemble(slots, out, now, due)
@@ -110,7 +115,7 @@ class RtpReceiver:
                 break
             short = slots[rows]
             if due is None:
-                due = self._jitter.pop(short, store.held[short] * _PER_SAMPLE, now)
+                due = self._jitter.pop(short, now)
             self._render(due, short, may_stretch=turn == 0)
             due = None
             rows = rows[store.held[short] < FRAME]
@@ -161,12 +166,14 @@ class RtpReceiver:
         sound = self._formats.to_bus(kind, pcm, slots)
         before = sound.shape[1]
         if before >= FRAME:
-            force = abs(excess) > _FORCED
+            self._patience[slot] += 1
+            force = abs(excess) > _FORCED or self._patience[slot] > _PATIENCE
             sound, counts = (accelerate if excess > 0 else expand)(sound, force=force)
             sound = sound[:, : int(counts[0])]
         gained = (before - sound.shape[1]) * _PER_SAMPLE
         if gained:
             self.stretched_total += 1
+            self._patience[slot] = 0
             left = excess - gained
             # Half a period too much is no reason to turn round.
             self._jitter.excess[slot] = left if left * excess > 0 else 0

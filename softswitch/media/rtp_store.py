@@ -50,7 +50,7 @@ class PcmStore:
         """Write the first 20 ms of each slot into ``(n, 480)`` and drop them; what is missing is silence."""
         held: Ints = self.held[slots]
         if (held == FRAME).all():
-            np.take(self._lines[:, :FRAME], slots, axis=0, out=out, mode="clip")
+            out[:] = self._lines[slots, :FRAME]
             self.held[slots] = 0
             return
         for row, (slot, count) in enumerate(zip(slots.tolist(), held.tolist(), strict=True)):

@@ -32,7 +32,7 @@ _FIRST_DELAY = 40 * UNITS_PER_MS
 """Delay of the first packet, until it is known what the network does."""
 
 _REVIEW = 8
-"""Ticks from one look at a slot's delay to the next; the slots take turns."""
+"""Ticks from one look at the delays to the next."""
 
 _NARROW = 256
 _NOTE = 5
@@ -142,16 +142,13 @@ class JitterBuffer:
 
     def payloads(self, places: Ints, width: int) -> Bytes:
         """Return the payloads at `places`, ``(n, width)``; what lies behind their length is of no meaning."""
-        if width * 2 > self._ring.shape[1]:
-            return self._ring.take(places, axis=0)[:, :width]
-        return self._ring[:, :width].take(places, axis=0)
+        return self._ring[places, :width]
 
-    def pop(self, slots: Indices, held: Ints | None, now: int) -> Due:
+    def pop(self, slots: Indices, now: int) -> Due:
         """Say what each slot does next, and move on by that.
 
         Args:
             slots: each at most once, ``(n,)``.
-            held: units of audio popped before and not yet heard, ``(n,)``; None for none.
             now: units of the monotonic clock.
         """
         state = self._state.take(slots, axis=0)
@@ -178,21 +175,25 @@ class JitterBuffer:
         due.plain = False
         due.run = due.run.copy()
         self._advance(state, note, np.flatnonzero(plain))
-        self._settle(slots, state, due, np.flatnonzero(~plain), now if held is None else now + held)
+        self._settle(slots, state, due, np.flatnonzero(~plain), now)
         self._state[slots] = state
         return due
 
     def review(self, slots: Indices, held: Ints | None, now: int) -> None:
-        """Look at the delay of some of the slots, in turn; to be called once per tick.
+        """Look at the delay of the slots; to be called once per tick.
+
+        It is done for all of them together every few ticks: most of it is the price of calling, not of slots.
 
         Args:
             slots: those that are open, ``(n,)``.
-            held: units of audio popped before and not yet heard, ``(n,)``; None for none.
+            held: units of audio popped before, ``(n,)``, whole frames of it: each puts off the next pop by
+                a tick; None for none.
             now: units of the monotonic clock.
         """
         self._ticks += 1
-        turn = (slots + self._ticks) % _REVIEW == 0
-        turn &= self._state[slots, _CURSOR] != NEVER
+        if self._ticks % _REVIEW:
+            return
+        turn = self._state[slots, _CURSOR] != NEVER
         if not turn.any():
             return
         seen = slots[turn]
@@ -269,31 +270,28 @@ class JitterBuffer:
         state[rows, _LASTING] = note[rows, DURATION]
         state[rows, _RUN] = 0
 
-    def _settle(self, slots: Indices, state: Ints, due: Due, rows: Indices, now: Ints | int) -> None:
+    def _settle(self, slots: Indices, state: Ints, due: Due, rows: Indices, now: int) -> None:
         """Decide about the rows whose next packet is not simply there and due."""
-        moments = np.broadcast_to(now, (len(slots),))
         # Before the first packet is due there is nothing to decide, and many legs may be in that state.
         start = state[rows, _START]
-        asleep = (state[rows, _CURSOR] == NEVER) & ((start == NEVER) | (moments[rows] < start))
+        asleep = (state[rows, _CURSOR] == NEVER) & ((start == NEVER) | (now < start))
         due.action[rows], due.duration[rows] = SILENCE, FRAME
         newest = self.timeline.newest(slots)
         rows = rows[~asleep]
-        rows = rows[~self._rest(slots, state, rows, newest, moments)]
+        rows = rows[~self._rest(slots, state, rows, newest, now)]
         for row in rows.tolist():
             slot = int(slots[row])
             next_, media, _, run, low, high, lasting = state[row].tolist()
             cursor = Cursor(next_, media, run, low, high, lasting, int(newest[row]))
             notes = self._notes[slot * DEPTH : (slot + 1) * DEPTH]
-            action, duration, index = cursor.decide(
-                notes, int(moments[row]), quiet=bool(self.quiet_until[slot] >= next_)
-            )
+            action, duration, index = cursor.decide(notes, now, quiet=bool(self.quiet_until[slot] >= next_))
             due.action[row], due.duration[row] = action, duration
             if index >= 0:
                 due.place[row] = slot * DEPTH + index
                 due.length[row], due.kind[row] = notes[index, LENGTH], notes[index, KIND]
             self._keep(slot, state[row], cursor)
 
-    def _rest(self, slots: Indices, state: Ints, rows: Indices, newest: Ints, moments: Ints) -> Mask:
+    def _rest(self, slots: Indices, state: Ints, rows: Indices, newest: Ints, now: int) -> Mask:
         """Let rows go on being silent that have long had nothing: those on hold may be many.
 
         The same as :meth:`Cursor.decide` would do, for all of them at once; returns which of `rows` they are.
@@ -303,7 +301,7 @@ class JitterBuffer:
         resting: Mask = (newest[rows] < seen[:, _NEXT]) & ((seen[:, _RUN] >= REPAIRED) | quiet)
         resting &= (seen[:, _LOW] != NEVER) & (seen[:, _CURSOR] != NEVER)
         rows, seen = rows[resting], seen[resting]
-        heard = moments[rows] + FRAME
+        heard = now + FRAME
         delay = np.clip(heard - seen[:, _CURSOR] - FRAME, seen[:, _LOW], seen[:, _HIGH])
         state[rows, _CURSOR] = heard - delay
         state[rows, _RUN] += FRAME

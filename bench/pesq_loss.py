@@ -1,0 +1,202 @@
+"""PESQ wide-band of speech that crossed a lossy network, through the real receive path.
+
+Two RTP planes talk: one packs spoken sentences, a pretended network loses packets by a trace, the other unpacks
+them with its jitter buffer, its concealment and its resamplers; reports travel back, so that the encoder arms
+itself as it would in a call. What is judged is the fall against the same path without loss.
+
+    python bench/pesq_loss.py [--json FILE] [--codec opus,PCMU,G722] [--seeds 4]
+"""
+
+import argparse
+import ctypes
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from softswitch.audio.pcm import BUS_RATE, FRAME, Pcm  # isort: skip (softswitch sets BLAS threads before numpy)
+
+import numpy as np
+from numpy.typing import NDArray
+from pesq import pesq
+
+from softswitch.audio.resample import StreamResampler
+from softswitch.media.messages import PayloadFormat, RtpParameters
+from softswitch.media.rtp_plane import RtpPlane
+
+TRACES = Path(__file__).resolve().parents[2] / "shared" / "cases" / "net" / "traces.json"
+SENTENCES = (
+    "Good morning, thank you for calling. How can I help you today?",
+    "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background.",
+    "Please press one to speak with sales, or stay on the line for the next free agent.",
+    "Your appointment is on Thursday the fourteenth of March at half past nine.",
+)
+LOSSES = (1, 5, 10)
+FALLS = {"opus": (0.15, 0.75, 1.05), "PCMU": (0.2, 0.95, 1.35)}
+"""The most that may be lost at 1, 5 and 10 % loss."""
+
+FORMATS = {
+    "opus": PayloadFormat("opus", 111, 48000, "useinbandfec=1"),
+    "PCMU": PayloadFormat("PCMU", 0, 8000),
+    "PCMA": PayloadFormat("PCMA", 8, 8000),
+    "G722": PayloadFormat("G722", 9, 8000),
+}
+_PESQ_RATE = 16000
+_TICK = 0.02
+_LEAD, _TAIL = 40, 40
+"""Ticks of silence around a sentence: the buffer settles, the filters run out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One line of the table."""
+
+    codec: str
+    loss_percent: int
+    pesq: float
+    fall: float
+    limit: float | None
+    """The most that `fall` may be; None where nothing is asked."""
+
+
+def speak(text: str, voice: str = "slt") -> tuple[Pcm, int]:
+    """Return a sentence spoken by flite: samples in PCM16 units, and their rate."""
+    library = ctypes.CDLL("libflite.so.1", mode=ctypes.RTLD_GLOBAL)
+    for name in ("libflite_usenglish.so.1", "libflite_cmulex.so.1"):
+        ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL)
+    library.flite_init()
+    register = getattr(ctypes.CDLL(f"libflite_cmu_us_{voice}.so.1"), f"register_cmu_us_{voice}")
+    register.restype = ctypes.c_void_p
+    library.flite_text_to_wave.restype = ctypes.POINTER(_Wave)
+    library.flite_text_to_wave.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
+    library.delete_wave.argtypes = [ctypes.POINTER(_Wave)]
+    wave = library.flite_text_to_wave(text.encode(), register(None))
+    samples = np.ctypeslib.as_array(wave.contents.samples, (wave.contents.num_samples,)).astype(np.float32)
+    rate = int(wave.contents.sample_rate)
+    library.delete_wave(wave)
+    return samples, rate
+
+
+class _Wave(ctypes.Structure):
+    """The beginning of flite's ``cst_wave``."""
+
+    _fields_ = (
+        ("type", ctypes.c_char_p),
+        ("sample_rate", ctypes.c_int),
+        ("num_samples", ctypes.c_int),
+        ("num_channels", ctypes.c_int),
+        ("samples", ctypes.POINTER(ctypes.c_short)),
+    )
+
+
+def resampled(pcm: Pcm, rate_in: int, rate_out: int) -> Pcm:
+    """Return a whole recording at another rate."""
+    resampler = StreamResampler(rate_in, rate_out)
+    return np.concatenate((resampler.process(pcm), resampler.flush()))
+
+
+def losses(percent: int, seed: int) -> NDArray[np.bool_]:
+    """Return which packets are lost: the shared trace from another place for each seed, or seeded chance."""
+    if percent == 0:
+        return np.zeros(3000, np.bool_)
+    if TRACES.exists():
+        trace = json.loads(TRACES.read_text())[f"bernoulli_{percent}"]["lost"]
+        return np.roll(np.frombuffer(trace.encode(), np.uint8) == ord("1"), -701 * seed)
+    return np.random.default_rng(1000 * percent + seed).random(3000) < percent / 100
+
+
+def carry(speech: Pcm, name: str, lost: NDArray[np.bool_], warmup_s: float = 12.0) -> tuple[Pcm, dict[str, int]]:
+    """Send speech at the bus's rate through both planes; return what comes out, and the receiver's counters.
+
+    Args:
+        speech: ``(samples,)`` at 24 kHz.
+        name: of the codec.
+        lost: packets that the network drops, from the first of the sentence on; the trace also rules the
+            warm-up before, in which only reports matter.
+        warmup_s: seconds of the same call before, so that the far end has reported its losses.
+    """
+    form = FORMATS[name]
+    near, far = RtpPlane(1), RtpPlane(1)
+    now = 1000.0
+    near.open(0, 1, RtpParameters((form,), form, ssrc=11, sequence=65000, timestamp=4294900000, cname="near"), now)
+    far.open(0, 2, RtpParameters((form,), form, ssrc=22, sequence=100, timestamp=200, cname="far"), now)
+    slot = np.zeros(1, np.intp)
+    warmup = round(warmup_s / _TICK)
+    frames = -(-len(speech) // FRAME)
+    line = np.zeros((frames + _LEAD + _TAIL) * FRAME, np.float32)
+    line[_LEAD * FRAME : _LEAD * FRAME + len(speech)] = speech
+    before = np.resize(speech, warmup * FRAME)
+    sent = np.concatenate((before, line)).reshape(-1, 1, FRAME)
+    heard = np.zeros_like(sent)
+    back = np.zeros((1, FRAME), np.float32)
+    for tick, frame in enumerate(sent):
+        drops = bool(lost[(tick - warmup) % len(lost)])
+        _deliver(near.push(frame, slot, now), far, now, drops=drops)
+        _deliver(far.push(back, slot, now), near, now)
+        _deliver(near.control(now), far, now)
+        _deliver(far.control(now), near, now)
+        far.pull(slot, heard[tick], now)
+        now += _TICK
+    return heard[warmup:].reshape(-1), far.counters
+
+
+def _deliver(packets: tuple[NDArray[np.uint8], NDArray[np.intp], NDArray[np.intp]], to: RtpPlane, now: float, *, drops: bool = False) -> None:
+    rows, lengths, slots = packets
+    if drops or len(slots) == 0:
+        return
+    padded = np.zeros((len(rows), 1536), np.uint8)
+    padded[:, : rows.shape[1]] = rows
+    to.receive(padded, lengths, slots, now)
+
+
+def judge(speech: Pcm, heard: Pcm) -> float:
+    """Return the wide-band PESQ of what was heard against what was said, both at 24 kHz."""
+    reference = np.zeros_like(heard)
+    reference[_LEAD * FRAME : _LEAD * FRAME + len(speech)] = speech
+    pair = [resampled(pcm, BUS_RATE, _PESQ_RATE) / 32768.0 for pcm in (reference, heard)]
+    return float(pesq(_PESQ_RATE, pair[0], pair[1], "wb"))
+
+
+def measure(codecs: Sequence[str], seeds: int) -> Iterator[Score]:
+    """Yield the mean score of each codec and loss over all sentences and seeds."""
+    spoken = []
+    for index, text in enumerate(SENTENCES):
+        samples, rate = speak(text, ("slt", "rms", "awb")[index % 3])
+        spoken.append(resampled(samples, rate, BUS_RATE))
+    for codec in codecs:
+        clean = float(np.mean([judge(speech, carry(speech, codec, losses(0, 0))[0]) for speech in spoken]))
+        yield Score(codec, 0, clean, 0.0, None)
+        for index, percent in enumerate(LOSSES):
+            scores = [
+                judge(speech, carry(speech, codec, losses(percent, seed))[0])
+                for speech, seed in product(spoken, range(seeds))
+            ]
+            limits = FALLS.get(codec)
+            mean = float(np.mean(scores))
+            yield Score(codec, percent, mean, clean - mean, limits[index] if limits else None)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table; return 1 where a fall is more than it may be."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--json", type=Path, help="write the figures there as well")
+    parser.add_argument("--codec", default="opus,PCMU,G722", help="comma-separated")
+    parser.add_argument("--seeds", type=int, default=4, help="places in the trace for each sentence")
+    options = parser.parse_args(arguments)
+    scores = []
+    sys.stdout.write("| codec | loss % | PESQ-wb | fall | allowed |\n|---|---|---|---|---|\n")
+    for score in measure(options.codec.split(","), options.seeds):
+        scores.append(score)
+        allowed = "" if score.limit is None else f"{score.limit:.2f}"
+        sys.stdout.write(f"| {score.codec} | {score.loss_percent} | {score.pesq:.2f} | {score.fall:.2f} | {allowed} |\n")
+        sys.stdout.flush()
+    if options.json:
+        table = [{field: getattr(score, field) for field in Score.__slots__} for score in scores]
+        options.json.write_text(json.dumps({"pesq_wb_at_loss": table}, indent=1) + "\n")
+    return int(any(score.limit is not None and score.fall > score.limit for score in scores))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
