@@ -64,6 +64,8 @@ class Parties:
 
     def bridge(self, command: Bridge) -> None:
         """Ask to be joined with another call; raises CommandRejected."""
+        if command.other == self._outbox.session:
+            raise CommandRejected("targetSessionId: a call cannot be bridged with itself")
         if self._bridge is not None:
             raise CommandRejected(f"bridge: already bridged with {self._bridge}", 409)
         self._outbox.do(effects.JoinCalls(command.other, command.request_id))

@@ -61,7 +61,7 @@ class Conversation:
         """
         self.call = call
         self.resources = resources
-        self.created_ms = call.epoch_ms(call.created)
+        self.created_ms = call.epoch_ms(call.times.created)
         self.owner = ""
         """Name of the key or token the call was made with."""
         self.address = ""

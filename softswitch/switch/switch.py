@@ -10,7 +10,8 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from softswitch.call.call import Call, CallLimits
+from softswitch.call.call import Call
+from softswitch.call.lifetime import CallLimits
 from softswitch.call.needs import EndpointFactory
 from softswitch.call.reports import Bridged, Unbridged
 from softswitch.call.state import State
@@ -202,7 +203,7 @@ class Switch:
             state=call.state.value,
             caller=call.option.caller,
             callee=call.option.callee,
-            duration_ms=int((now - call.answered) * 1000) if call.answered is not None else 0,
+            duration_ms=int((now - call.times.answered) * 1000) if call.times.answered is not None else 0,
         )
 
     # --- ending -----------------------------------------------------------------------
@@ -241,10 +242,10 @@ class Switch:
         metrics = self.resources.metrics
         metrics.calls_active.labels(call.kind).dec()
         metrics.calls_ended.labels(call.kind, reason_label(call.reason)).inc()
-        ended = call.ended if call.ended is not None else time.monotonic()
-        if call.answered is not None:
-            metrics.call_seconds.labels(call.kind).observe(ended - call.answered)
-            metrics.answer_seconds.labels(call.kind).observe(call.answered - call.created)
+        ended = call.times.ended if call.times.ended is not None else time.monotonic()
+        if call.times.answered is not None:
+            metrics.call_seconds.labels(call.kind).observe(ended - call.times.answered)
+            metrics.answer_seconds.labels(call.kind).observe(call.times.answered - call.times.created)
         task = asyncio.get_running_loop().create_task(self._keep(conversation, ended))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -253,7 +254,7 @@ class Switch:
         """Store the record of a call once its last figures are in."""
         await conversation.released.wait()
         call = conversation.call
-        answered = call.answered
+        answered = call.times.answered
         await self.resources.store.save_call(
             CallRecord(
                 id=call.id,

@@ -3,8 +3,9 @@
 from typing import TypeVar
 
 from softswitch.call import effects, events, reports
-from softswitch.call.call import Call, CallLimits
+from softswitch.call.call import Call
 from softswitch.call.commands import CallOption, Command, Invite
+from softswitch.call.lifetime import CallLimits
 
 E = TypeVar("E", bound=events.Event)
 F = TypeVar("F", bound=effects.Effect)

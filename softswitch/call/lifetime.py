@@ -1,0 +1,69 @@
+"""When a call ends by itself: nobody answers, no media comes, nobody does anything, it has lasted too long."""
+
+import msgspec
+
+from softswitch.call.state import State
+
+
+class CallLimits(msgspec.Struct, frozen=True):
+    """Times after which a call is not kept alive."""
+
+    setup_s: float = 30.0
+    max_duration_s: float = 14400.0
+    media_start_s: float = 30.0
+    """Without any media from the start."""
+    media_s: float = 15.0
+    """Without media later on."""
+
+
+class Lifetime:
+    """The times of one call; all of them monotonic seconds."""
+
+    def __init__(self, limits: CallLimits, now: float) -> None:
+        """Start with the creation of the call."""
+        self._limits = limits
+        self.created = now
+        self.answered: float | None = None
+        self.ended: float | None = None
+        self.active = now
+        """When somebody did something last."""
+        self.setup_s: float | None = None
+        """What the invite allows for being answered."""
+        self.inactivity_s: float | None = None
+        self._hangup_at: float | None = None
+        self._media_due: float | None = None
+
+    def hang_up_in(self, seconds: float, now: float) -> None:
+        """End the call soon, once what was sent has reached the far end's ear."""
+        self._hangup_at = now + seconds
+
+    def media_silent(self, seconds: float, now: float) -> None:
+        """Note that no media has come for so long."""
+        since_start = now - (self.answered if self.answered is not None else now)
+        early = since_start < self._limits.media_start_s
+        patience = self._limits.media_start_s if early else self._limits.media_s
+        self._media_due = now + max(0.0, patience - seconds)
+
+    def media_resumed(self) -> None:
+        """Note that media comes."""
+        self._media_due = None
+
+    def ends(self, state: State, busy: bool) -> list[tuple[float, str]]:
+        """Return when the call would end, and for which reason.
+
+        Args:
+            state: Where the call stands.
+            busy: Whether the machine is speaking: then nobody is inactive.
+        """
+        ends: list[tuple[float, str]] = []
+        if self._hangup_at is not None:
+            ends.append((self._hangup_at, "autohangup"))
+        if state in (State.SETUP, State.RINGING):
+            ends.append((self.created + (self.setup_s or self._limits.setup_s), "no_answer"))
+        if self._media_due is not None:
+            ends.append((self._media_due, "media_timeout"))
+        if self.answered is not None:
+            ends.append((self.answered + self._limits.max_duration_s, "max_duration"))
+        if state is State.UP and self.inactivity_s is not None and not busy:
+            ends.append((self.active + self.inactivity_s, "inactivity"))
+        return ends
