@@ -9,6 +9,7 @@ from softswitch.audio import libopus
 from softswitch.audio.codec import OPUS, Codec
 from softswitch.audio.opus_packet import LONGEST_MS, sample_counts
 from softswitch.audio.pcm import TICK_MS, Bytes, Indices, Pcm, to_int16
+from softswitch.errors import UnavailableError
 
 BITRATE = 32000
 """Default bits per second: room for in-band FEC beside 12 kHz wide speech."""
@@ -27,7 +28,7 @@ _LONGEST_PACKET = 1275
 """Octets of the longest Opus frame (RFC 6716 section 3.4); one frame is all the encoder makes."""
 
 
-class OpusUnavailableError(Exception):
+class OpusUnavailableError(UnavailableError):
     """No libopus was found on this machine."""
 
 

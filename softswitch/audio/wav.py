@@ -11,6 +11,7 @@ import numpy as np
 
 from softswitch.audio.g711 import ALAW_DECODE, ULAW_DECODE, decode
 from softswitch.audio.pcm import Pcm
+from softswitch.errors import MalformedError
 
 HEADER_OCTETS = 44
 """Length of the header :func:`header` makes; audio begins behind it."""
@@ -35,7 +36,7 @@ class Wav:
     """``(channels, samples)`` float32 in PCM16 units."""
 
 
-class WavError(ValueError):
+class WavError(MalformedError):
     """The bytes are no WAV file that can be read here; the message says why."""
 
 

@@ -1,0 +1,94 @@
+"""A client for applications: calls over ``/call``, ``/call/webrtc`` and ``/call/sip`` from asyncio.
+
+::
+
+    async with softswitch.client.connect("ws://127.0.0.1:8080/call") as call:
+        await call.say("Hello, how can I help?")
+        heard = await call.wait(AsrFinal, timeout_s=10)
+
+It needs nothing of the switch but this package, aiohttp and msgspec.
+"""
+
+from softswitch.client.call import Call
+from softswitch.client.connect import connect
+from softswitch.client.errors import (
+    CallEndedError,
+    ClientError,
+    CommandFailedError,
+    ConnectionFailedError,
+    ConnectionLostError,
+)
+from softswitch.client.events import (
+    Ack,
+    AddHistory,
+    Answer,
+    AsrDelta,
+    AsrFinal,
+    AudioFormat,
+    Collect,
+    Custom,
+    Dtmf,
+    Eou,
+    Error,
+    Event,
+    Hangup,
+    Hold,
+    Incoming,
+    Interruption,
+    Mark,
+    Media,
+    Message,
+    Metrics,
+    Mute,
+    Reject,
+    Resumed,
+    Ringing,
+    Silence,
+    Speaking,
+    TrackEnd,
+    TrackStart,
+    TransferRequest,
+    Unknown,
+)
+from softswitch.client.state import State
+
+__all__ = [
+    "Ack",
+    "AddHistory",
+    "Answer",
+    "AsrDelta",
+    "AsrFinal",
+    "AudioFormat",
+    "Call",
+    "CallEndedError",
+    "ClientError",
+    "Collect",
+    "CommandFailedError",
+    "ConnectionFailedError",
+    "ConnectionLostError",
+    "Custom",
+    "Dtmf",
+    "Eou",
+    "Error",
+    "Event",
+    "Hangup",
+    "Hold",
+    "Incoming",
+    "Interruption",
+    "Mark",
+    "Media",
+    "Message",
+    "Metrics",
+    "Mute",
+    "Reject",
+    "Resumed",
+    "Ringing",
+    "Silence",
+    "Speaking",
+    "State",
+    "TrackEnd",
+    "TrackStart",
+    "TransferRequest",
+    "Unknown",
+    "connect",
+]
