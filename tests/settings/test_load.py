@@ -36,7 +36,7 @@ def test_load_prefers_flags_to_environment_to_file(tmp_path):
         ("[http]\nport = '1'", "[http] port: Expected `int`, got `str`"),
         ("[http]\nport = 65536", "[http] port: Expected `int` <= 65535"),
         ("[ice]\nstun = ['a', 1]", "[ice] stun[1]: Expected `str`, got `int`"),
-        ("[speech]\nvad = 'ear'", "[speech] vad: Invalid enum value 'ear'"),
+        ("[log]\nlevel = 'loud'", "[log] level: Invalid enum value 'loud'"),
         ("[[ice.server]]\nusername = 'a'", "[ice] server[0]: Object missing required field `urls`"),
         ("http = 1", "[http] is a section, not a value"),
         ("[http", "Expected ']'"),
