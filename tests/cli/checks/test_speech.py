@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
+import msgspec
 import pytest
 
 from softswitch.cli.checks import speech
@@ -94,7 +95,7 @@ def examine(
     monkeypatch: pytest.MonkeyPatch, mouth: FakeTts | None, ear: FakeAsr | None, **wishes: str
 ) -> dict[str, Finding]:
     monkeypatch.setattr(speech, "Providers", lambda _: FakeProviders(mouth, ear))
-    settings = Settings(speech=Speech(**({"tts": "fake", "asr": "fake"} | wishes)))
+    settings = Settings(speech=msgspec.convert({"tts": "fake", "asr": "fake"} | wishes, Speech))
     return {finding.what: finding for finding in speech.check(settings)}
 
 
