@@ -1,0 +1,128 @@
+"""What an event of `/call` must look like: its fields, and the rules that hold for every message."""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Event = Mapping[str, Any]
+
+_TRACK: dict[str, type] = {"trackId": str}
+
+REQUIRED: dict[str, dict[str, type]] = {
+    "incoming": _TRACK | {"caller": str, "callee": str, "sdp": str},
+    "answer": _TRACK | {"sdp": str},
+    "ringing": _TRACK | {"earlyMedia": bool},
+    "reject": _TRACK | {"code": int, "reason": str},
+    "hangup": {"reason": str, "initiator": str, "startTime": str, "hangupTime": str},
+    "speaking": _TRACK | {"startTime": int},
+    "silence": _TRACK | {"startTime": int, "duration": int},
+    "asrDelta": _TRACK | {"index": int, "startTime": int, "endTime": int, "text": str},
+    "asrFinal": _TRACK | {"index": int, "startTime": int, "endTime": int, "text": str},
+    "dtmf": _TRACK | {"digit": str},
+    "trackStart": _TRACK,
+    "trackEnd": _TRACK | {"duration": int},
+    "interruption": _TRACK | {"position": int},
+    "error": _TRACK | {"sender": str, "error": str},
+    "metrics": {"key": str, "duration": int, "data": dict},
+    "binary": _TRACK | {"data": list},
+    "mark": _TRACK | {"name": str, "status": str},
+    "collect": {"digits": str, "reason": str},
+    "hold": _TRACK | {"onHold": bool},
+    "mute": _TRACK | {"muted": bool},
+    "eou": _TRACK | {"completed": bool, "complete": bool, "text": str},
+    "media": _TRACK | {"state": str, "seconds": int},
+    "addHistory": _TRACK | {"sender": str, "speaker": str, "text": str},
+    "transferRequest": _TRACK | {"referTo": str, "referredBy": str},
+    "message": {"body": str, "contentType": str},
+    "custom": {"sender": str},
+    "ack": {"requestId": str},
+}
+"""Fields that each event has, with their types; every event has a timestamp besides."""
+
+OPTIONAL: dict[str, dict[str, type]] = {
+    "incoming": {"headers": dict},
+    "answer": {"audio": dict, "resume": str, "refer": bool},
+    "hangup": _TRACK | {"answerTime": str, "from": str, "to": str},
+    "silence": {"speechStart": int, "speechDuration": int},
+    "asrDelta": {"confidence": float},
+    "asrFinal": {"confidence": float},
+    "dtmf": {"durationMs": int, "method": str},
+    "trackStart": {"playId": str},
+    "trackEnd": {"playId": str},
+    "interruption": {"playId": str, "totalDuration": int, "subtitle": str},
+    "error": {"code": int, "requestId": str},
+    "mark": {"playId": str},
+    "collect": _TRACK,
+    "message": _TRACK,
+    "custom": _TRACK | {"data": object},
+}
+"""Fields that it may have."""
+
+ALLOWED = {
+    "dtmf.digit": re.compile("[0-9A-D*#]"),
+    "dtmf.method": re.compile("rfc4733|info|inband"),
+    "mark.status": re.compile("played|cleared"),
+    "collect.reason": re.compile("complete|terminator|timeout|interrupted"),
+    "media.state": re.compile("none|resumed"),
+    "hangup.startTime": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"),
+    "hangup.answerTime": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"),
+    "hangup.hangupTime": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"),
+}
+"""Values of fields that have few."""
+
+EPOCH_FIELDS = ("timestamp", "startTime", "endTime", "speechStart")
+SLACK_MS = 300_000
+
+
+def faults(event: Event) -> list[str]:
+    """Return what is wrong with one event, in words; an empty list for a good one."""
+    name = event.get("event")
+    if name not in REQUIRED:
+        return [f"the event {name!r} is unknown"]
+    required = REQUIRED[name] | {"timestamp": int}
+    optional = OPTIONAL.get(name, {}) | {"seq": int}
+    found = [f"{name} has no {field}" for field in required if field not in event]
+    for field, value in event.items():
+        if field == "event":
+            continue
+        kind = required.get(field) or optional.get(field)
+        if kind is None:
+            found.append(f"{name} has the unknown field {field}")
+        elif not _is(value, kind):
+            found.append(f"{name}.{field} is {value!r} and not {kind.__name__}")
+        elif not _is_allowed(f"{name}.{field}", value):
+            found.append(f"{name}.{field} has the value {value!r}")
+    found += [
+        f"{name}.{field} is {event[field]} and no time" for field in EPOCH_FIELDS if not _is_now(event, field)
+    ]
+    return found
+
+
+def sequence_faults(events: Sequence[Event]) -> list[str]:
+    """Return what is wrong with the numbers of a client's events, counted from 1 without a gap."""
+    numbers = [event["seq"] for event in events if "seq" in event]
+    wrong = [event["event"] for event in events if "seq" not in event and event["event"] != "binary"]
+    found = [f"no seq on {wrong}"] if wrong else []
+    if numbers != list(range(1, len(numbers) + 1)):
+        found.append(f"seq runs {numbers}")
+    return found
+
+
+def _is(value: object, kind: type) -> bool:
+    if kind is object:
+        return value is not None
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, kind)
+
+
+def _is_allowed(field: str, value: object) -> bool:
+    return field not in ALLOWED or ALLOWED[field].fullmatch(str(value)) is not None
+
+
+def _is_now(event: Event, field: str) -> bool:
+    value = event.get(field)
+    return not isinstance(value, int) or abs(value - time.time() * 1000) < SLACK_MS
