@@ -30,7 +30,7 @@ MAX_CHANNELS = 8
 MAX_BAD_PACKETS = 100
 RATES = range(8000, 48001)
 
-__all__ = ["AudioFile", "AudioSourceError", "Fetcher", "UnknownFormatError", "fetch_audio"]
+__all__ = ["AudioFile", "AudioSourceError", "Fetcher", "UnknownFormatError", "decode", "fetch_audio"]
 
 
 class AudioSourceError(PeerError):
@@ -59,6 +59,25 @@ async def fetch_audio(door: Fetcher, url: str) -> "AudioFile":
         raise AudioSourceError(f"the URL answers with status {fetched.status}", field="url")
     content_type = fetched.headers.get("Content-Type", "")
     return AudioFile(fetched.body, sniff(fetched.body, fetched.url.name, content_type))
+
+
+def decode(
+    data: bytes, rate: int, offset_ms: int = 0, name: str = "", content_type: str = ""
+) -> AsyncGenerator[bytes, None]:
+    """Decode a file that is in memory, as `AudioFile.pieces` does.
+
+    Args:
+        data: the whole file.
+        rate: Hz, 8000-48000.
+        offset_ms: where to begin.
+        name: its name or URL; without it, and without a content type, headerless µ-law and A-law are not known.
+        content_type: as the server gave it.
+
+    Raises:
+        UnknownFormatError: at once, when it is not audio of a kind that is played.
+        AudioSourceError: from the iterator, when it cannot be decoded.
+    """
+    return AudioFile(data, sniff(data, name, content_type)).pieces(rate, offset_ms=offset_ms)
 
 
 class AudioFile:

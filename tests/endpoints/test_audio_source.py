@@ -17,6 +17,7 @@ from softswitch.egress.http import Door, Fetched
 from softswitch.endpoints import audio_source
 from softswitch.endpoints.audio_format import UnknownFormatError, sniff
 from softswitch.endpoints.audio_source import AudioFile, AudioSourceError, Decoder, fetch_audio
+from softswitch.endpoints.audio_source import decode as decode_pieces
 from softswitch.errors import PeerError
 from tests.endpoints.audio_files import KINDS, make
 
@@ -233,3 +234,12 @@ async def test_pieces_report_a_file_that_cannot_be_read() -> None:
     with pytest.raises(AudioSourceError, match="cannot be"):
         async for _ in AudioFile(b"RIFF\x00\x00\x00\x00WAVEnothing", "wav").pieces(8000):
             pass
+
+
+async def test_decode_plays_bytes_alone_and_headerless_ones_by_their_name() -> None:
+    assert sum([len(piece) async for piece in decode_pieces(make("wav"), 8000, 500)]) == 32000
+    assert (
+        sum([len(piece) async for piece in decode_pieces(make("ulaw"), 8000, 0, "http://x/a.ulaw")]) == 40000
+    )
+    with pytest.raises(UnknownFormatError):
+        decode_pieces(make("ulaw"), 8000, 0)
