@@ -3,12 +3,49 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from softswitch.audio.dtmf import DtmfDetector, generate
-from softswitch.audio.pcm import FRAME, Indices, Pcm
+from softswitch.audio.dtmf import COLUMNS, ROWS, DtmfDetector, generate
+from softswitch.audio.pcm import BUS_RATE, FRAME, FULL_SCALE, Indices, Pcm
 from softswitch.media import messages as m
 from softswitch.media.ports import Layout, Port
 from softswitch.media.scene import Scene
+
+_ATTENTION_TICKS = 5
+"""The detector looks on for so long after the last candidate, to see the end of a press."""
+
+
+class _Sieve:
+    """A coarse look that lets only those rows through in which both groups of tones sound.
+
+    Every sixth sample is enough for it: what lies above 2 kHz is folded down, but its power is not lost, so
+    a row that is no key for the detector is rarely one here, and never the other way round.
+    """
+
+    _STEP = 6
+    _HOP = FRAME // 2
+    _LEAST_PART = 0.06
+    """Part of the power that the stronger tone of either group must have."""
+    _LEAST_POWER = FULL_SCALE**2 * 10 ** (-45.0 / 10)
+
+    def __init__(self) -> None:
+        samples = np.arange(0, self._HOP, self._STEP)
+        turns = np.outer(samples, ROWS + COLUMNS) / BUS_RATE
+        waves = np.exp(-2j * np.pi * turns) * np.sqrt(2.0) / len(samples)
+        self._waves = np.concatenate((waves.real, waves.imag), axis=1).astype(np.float32)
+
+    def candidates(self, pcm: Pcm) -> NDArray[np.bool_]:
+        """Return which rows ``(n, 480)`` deserve a closer look."""
+        hops = pcm[:, :: self._STEP].reshape(2 * len(pcm), -1)
+        power = np.einsum("hs,hs->h", hops, hops)
+        power *= np.float32(1.0 / hops.shape[1])
+        spectrum = hops @ self._waves
+        np.square(spectrum, out=spectrum)
+        tones = spectrum[:, :8] + spectrum[:, 8:]
+        weaker = np.minimum(tones[:, :4].max(axis=1), tones[:, 4:].max(axis=1))
+        both = (weaker > power * np.float32(self._LEAST_PART)) & (power > np.float32(self._LEAST_POWER))
+        found: NDArray[np.bool_] = both.reshape(-1, 2).any(axis=1)
+        return found
 
 
 class ToneListener:
@@ -16,19 +53,23 @@ class ToneListener:
 
     def __init__(self) -> None:
         """Begin listening to nobody."""
+        self._sieve = _Sieve()
         self._detector = DtmfDetector()
         self._keys: dict[int, str] = {}
         self._rows: Indices = np.zeros(0, np.intp)
         self._slots: Indices = np.zeros(0, np.intp)
+        self._attention = np.zeros(0, np.int32)
 
     def grow(self, slots: int) -> None:
         """Make room for slots 0 to `slots` - 1."""
         self._detector.grow(slots)
+        self._attention = np.pad(self._attention, (0, slots - len(self._attention)))
 
     def switch(self, port: Port, on: bool) -> None:
         """Listen to a port, or no more."""
         if on:
             self._detector.reset(port.slot)
+            self._attention[port.slot] = 0
             self._keys[port.id] = ""
         else:
             self._keys.pop(port.id, None)
@@ -50,10 +91,22 @@ class ToneListener:
             first: first of the ports listened to.
             last: behind the last of them; there are ``len(self)``.
         """
-        rows = self._rows[first:last]
+        rows, slots = self._rows[first:last], self._slots[first:last]
         together = len(rows) == rows[-1] - rows[0] + 1
         pcm = scene.said[rows[0] : rows[-1] + 1] if together else scene.said[rows]
-        pressed, ended = self._detector.process(pcm, self._slots[first:last])
+        attention = self._attention[slots]
+        found = self._sieve.candidates(pcm)
+        watched = np.flatnonzero(found | (attention > 0))
+        if watched.size == 0:
+            return
+        self._attention[slots] = np.where(found, _ATTENTION_TICKS, np.maximum(attention - 1, 0))
+        fresh = slots[found & (attention == 0)]
+        if fresh.size:
+            self._detector.reset(fresh)
+        self._detect(scene, pcm[watched], rows[watched], slots[watched])
+
+    def _detect(self, scene: Scene, pcm: Pcm, rows: Indices, slots: Indices) -> None:
+        pressed, ended = self._detector.process(pcm, slots)
         for index in np.flatnonzero((pressed != 0) | (ended != 0)).tolist():
             port = scene.layout.ports[rows[index]]
             if ended[index] and self._keys[port.id]:

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from softswitch.audio.pcm import Bytes, Indices
 from softswitch.errors import NotNowError
 from softswitch.media import messages as m
 from softswitch.media.clock import Histogram
@@ -161,8 +162,10 @@ class Engine:
         return output
 
     def _receive(self, scene: Scene) -> None:
-        rows, lengths, slots = self._parts.transports.receive(scene.now)
+        for rows, lengths, slots in self._parts.transports.receive(scene.now):
+            self._receive_batch(scene, rows, lengths, slots)
 
+    def _receive_batch(self, scene: Scene, rows: Bytes, lengths: Indices, slots: Indices) -> None:
         def receive(first: int, last: int) -> None:
             part = slice(first, last)
             self._parts.plane.receive(rows[part], lengths[part], slots[part], scene.now)

@@ -55,6 +55,9 @@ class Mixing:
             said: what each port says, ``(rows, 480)``; zeros where it does not speak.
             heard: ``(rows, 480)``, overwritten.
         """
+        if self._partners.size:
+            np.take(said, self._partners, axis=0, out=heard, mode="clip")
+            return
         heard.fill(0.0)
         if self._copied.size:
             heard[self._copied] = said[self._sources]
@@ -74,6 +77,7 @@ class Mixing:
             By row: there is something to hear, be it only the silence of somebody else.
         """
         sounding = self.has_company.copy()
+        loud = set(self._summed)
         if frames:
             stack = np.stack(list(frames.values()))
             for table in (self._current, self._home):
@@ -86,8 +90,18 @@ class Mixing:
                 if rows:
                     heard[rows] += stack[which]
                     sounding[rows] = True
-        limit(heard)
+                    loud.update(rows)
+        self._bend(heard, loud)
         return sounding
+
+    @staticmethod
+    def _bend(heard: Pcm, loud: set[int]) -> None:
+        """Limit the rows to which something was added; what one person says passes as it is."""
+        if len(loud) == len(heard):
+            limit(heard)
+        elif loud:
+            rows = sorted(loud)
+            heard[rows] = limit(heard[rows])
 
     def _plan(self, members: Sequence[Member]) -> None:
         copied: list[int] = []
@@ -115,6 +129,11 @@ class Mixing:
                 speakers += talking
         self._copied, self._sources = _indices(copied), _indices(sources)
         self._speakers, self._starts = _indices(speakers), _indices(starts)
+        self._summed = listeners
+        order = np.argsort(self._copied)
+        whole = len(copied) == len(members)
+        self._partners = self._sources[order] if whole else _indices(())
+        """Where every row hears exactly one other: that one, by row."""
         self._listeners, self._sum_of = _indices(listeners), _indices(sum_of)
 
     def _find_unready(self, members: Sequence[Member]) -> frozenset[int]:

@@ -77,7 +77,7 @@ class MediaSocket:
     host: str
     """Numeric address of the far end: the tick must never ask a name server."""
     port: int
-    socket: socket.socket = field(init=False)
+    udp: socket.socket = field(init=False)
     source: Source = field(init=False)
 
     def __post_init__(self) -> None:
@@ -87,24 +87,24 @@ class MediaSocket:
             PeerError: host or port is no numeric address.
             OSError: fd is no socket.
         """
-        self.socket = socket.socket(fileno=self.fd)
+        self.udp = socket.socket(fileno=self.fd)
         try:
             family = ip_address(self.host).version
             if not 0 < self.port < 65536:
                 raise ValueError(f"{self.port} is no port")
         except ValueError as error:
-            self.socket.close()
+            self.udp.close()
             raise PeerError(f"remote address: {error}", field="remote_host") from error
-        self.socket.setblocking(False)
+        self.udp.setblocking(False)
         host = self.host
-        if family == 4 and self.socket.family == socket.AF_INET6:
+        if family == 4 and self.udp.family == socket.AF_INET6:
             host = f"::ffff:{host}"
         self.source = Source((host, self.port))
 
     def send(self, datagram: bytes | memoryview) -> bool:
         """Send to the far end; False where the kernel would not."""
         try:
-            self.socket.sendto(datagram, self.source.target)
+            self.udp.sendto(datagram, self.source.target)
         except OSError:
             # A full buffer, or an ICMP answer to an earlier datagram: the packet is lost, as on any network.
             return False
@@ -112,7 +112,7 @@ class MediaSocket:
 
     def close(self) -> None:
         """Give the descriptor back."""
-        self.socket.close()
+        self.udp.close()
 
 
 class Poller:
@@ -128,13 +128,13 @@ class Poller:
 
     def add(self, member: MediaSocket) -> None:
         """Watch a socket."""
-        fd = member.socket.fileno()
+        fd = member.udp.fileno()
         self._epoll.register(fd, select.EPOLLIN)
         self._members[fd] = member
 
     def remove(self, member: MediaSocket) -> None:
         """Stop watching a socket; call it before it is closed."""
-        fd = member.socket.fileno()
+        fd = member.udp.fileno()
         del self._members[fd]
         self._epoll.unregister(fd)
 

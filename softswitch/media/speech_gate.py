@@ -11,6 +11,8 @@ _SLACK = 0.15
 _GAP_TICKS = 3
 """So long a dip does not undo the beginning of speech: plosives are silent before they burst."""
 
+_NOBODY: Indices = np.zeros(0, np.intp)
+
 _TICK_S = TICK_MS / 1000
 
 
@@ -29,6 +31,8 @@ class SpeechGate:
         self._speaking = np.zeros(0, np.bool_)
         self._age = np.zeros(0, np.int32)
         self._gap = np.zeros(0, np.int32)
+        self._level = np.zeros(0, np.float32)
+        self._turning = np.zeros(0, np.bool_)
 
     def grow(self, slots: int) -> None:
         """Make room for slots 0 to `slots` - 1."""
@@ -38,6 +42,7 @@ class SpeechGate:
         self._start_ticks, self._stop_ticks = np.pad(self._start_ticks, more), np.pad(self._stop_ticks, more)
         self._speaking = np.pad(self._speaking, more)
         self._age, self._gap = np.pad(self._age, more), np.pad(self._gap, more)
+        self._level, self._turning = np.pad(self._level, more), np.pad(self._turning, more)
 
     def open(self, slot: int, threshold: float, start_ms: int, stop_ms: int) -> None:
         """Begin in silence.
@@ -51,13 +56,14 @@ class SpeechGate:
         self._threshold[slot] = threshold
         self._start_ticks[slot] = -(-start_ms // TICK_MS)
         self._stop_ticks[slot] = max(-(-stop_ms // TICK_MS), 1)
-        self._speaking[slot] = False
+        self._level[slot] = threshold
+        self._speaking[slot] = self._turning[slot] = False
         self._age[slot] = self._gap[slot] = 0
 
     def close(self, slot: int) -> float | None:
         """Return when the speech began that goes on in `slot`, None where there is none."""
         began = float(self.began[slot]) if self._speaking[slot] else None
-        self._speaking[slot] = False
+        self._speaking[slot] = self._turning[slot] = False
         return began
 
     def push(self, probability: NDArray[np.float32], slots: Indices, now: float) -> tuple[Indices, Indices]:
@@ -72,8 +78,12 @@ class SpeechGate:
             Which of the ``n`` have begun to speak and which have stopped; :attr:`began` and :attr:`ended` say
             when.
         """
-        speaking, age, gap = self._speaking[slots], self._age[slots], self._gap[slots]
-        voice = probability >= self._threshold[slots] - np.float32(_SLACK) * speaking
+        speaking = self._speaking[slots]
+        voice = probability >= self._level[slots]
+        if not ((voice != speaking) | self._turning[slots]).any():
+            # Whoever speaks goes on, whoever is silent stays so: nearly every tick of nearly every call.
+            return _NOBODY, _NOBODY
+        age, gap = self._age[slots], self._gap[slots]
         first, first_gap = voice & (age == 0), ~voice & (gap == 0)
         if first.any():
             self.began[slots[first]] = now - _TICK_S
@@ -87,5 +97,8 @@ class SpeechGate:
         stopped = speaking & (gap >= self._stop_ticks[slots])
         age[stopped] = 0
         self._age[slots], self._gap[slots] = age, gap
-        self._speaking[slots] = (speaking | started) & ~stopped
+        speaking = (speaking | started) & ~stopped
+        self._speaking[slots] = speaking
+        self._turning[slots] = np.where(speaking, gap > 0, age > 0)
+        self._level[slots] = self._threshold[slots] - np.float32(_SLACK) * speaking
         return np.flatnonzero(started), np.flatnonzero(stopped)

@@ -25,9 +25,15 @@ _STRIDE = 1536
 _LONGEST = 1500
 """No packet of a telephone is longer; a datagram that is, is refused."""
 
+_NARROWEST = 16
+"""Least width of rows: a header must fit in."""
+
 _FIRST_ROWS, _MOST_ROWS = 256, 16384
 
 Inbox = deque[bytes]
+
+Batch = tuple[Bytes, Indices, Indices]
+"""Rows of packets, the bytes of each that count, and their slots."""
 
 
 def new_inbox() -> Inbox:
@@ -117,24 +123,18 @@ class Transports:
         link.inbox.clear()
         return link.counts
 
-    def receive(self, now: float) -> tuple[Bytes, Indices, Indices]:
+    def receive(self, now: float) -> list[Batch]:
         """Return the plain packets that have come since the last call.
 
         Returns:
-            Rows ``(n, 1536)`` that are overwritten by the next call, their lengths and their slots.
+            Batches of rows ``(n, octets)``, their lengths and their slots; overwritten by the next call.
         """
-        count = 0
-        for media_socket in self._poller.ready():
-            if count >= len(self._rows) and not self._more_rows():
-                break
-            count += self._read(media_socket, count, now)
-        for link in self._delivering:
-            inbox = link.inbox
-            while inbox:
-                if count >= len(self._rows) and not self._more_rows():
-                    break
-                count += self._place(link, inbox.popleft(), count)
-        return self._rows[:count], self._lengths[:count], self._slots[:count]
+        batches = []
+        if len(self._poller) and (count := self._drain_sockets(now)):
+            batches.append((self._rows[:count], self._lengths[:count], self._slots[:count]))
+        if self._delivering and (batch := self._empty_inboxes()):
+            batches.append(batch)
+        return batches
 
     def send(self, rows: Bytes, lengths: Indices, slots: Indices, datagrams: list[tuple[int, bytes]]) -> None:
         """Send packets, protected where the link is keyed.
@@ -171,6 +171,39 @@ class Transports:
         elif not link.socket.send(packet):
             self._refuse(link, "send_errors")
 
+    def _drain_sockets(self, now: float) -> int:
+        count = 0
+        for media_socket in self._poller.ready():
+            if count >= len(self._rows) and not self._more_rows():
+                break
+            count += self._read(media_socket, count, now)
+        return count
+
+    def _empty_inboxes(self) -> Batch | None:
+        packets: list[bytes] = []
+        slots: list[int] = []
+        for link in self._delivering:
+            inbox, keys = link.inbox, link.keys
+            while inbox:
+                packet = inbox.popleft()
+                if keys is not None:
+                    plain = keys.unprotect(packet)
+                    if isinstance(plain, str):
+                        self._refuse(link, plain)
+                        continue
+                    packet = plain
+                if self._is_sane(link, len(packet)):
+                    packets.append(packet)
+                    slots.append(link.slot)
+        if not packets:
+            return None
+        lengths = np.fromiter(map(len, packets), np.intp, len(packets))
+        width = max(int(lengths.max()), _NARROWEST)
+        if lengths.min() < width:
+            packets = [packet.ljust(width, b"\0") for packet in packets]
+        rows = np.frombuffer(bytearray().join(packets), np.uint8).reshape(len(packets), width)
+        return rows, lengths, np.array(slots, np.intp)
+
     def _read(self, media_socket: MediaSocket, row: int, now: float) -> int:
         link = self._by_socket[media_socket]
         try:
@@ -183,23 +216,14 @@ class Transports:
             self._refuse(link, "rejected_sources")
             return 0
         if link.keys is not None:
-            return self._place(link, bytes(self._views[row][:length]), row)
-        if not self._is_sane(link, length):
-            return 0
-        self._lengths[row], self._slots[row] = length, link.slot
-        return 1
-
-    def _place(self, link: Link, datagram: bytes, row: int) -> int:
-        if link.keys is not None:
-            plain = link.keys.unprotect(datagram)
+            plain = link.keys.unprotect(bytes(self._views[row][:length]))
             if isinstance(plain, str):
                 self._refuse(link, plain)
                 return 0
-            datagram = plain
-        length = len(datagram)
+            length = len(plain)
+            self._views[row][:length] = plain
         if not self._is_sane(link, length):
             return 0
-        self._views[row][:length] = datagram
         self._lengths[row], self._slots[row] = length, link.slot
         return 1
 

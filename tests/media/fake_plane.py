@@ -48,16 +48,18 @@ class FakePlane:
         return {"packets_received": 1.0}
 
     def receive(self, rows, lengths, slots, now):
+        self._check(slots)
         for row, length, slot in zip(rows, lengths, slots, strict=True):
-            if slot in self.poisoned:
-                raise RuntimeError("poison")
             self.latest[int(slot)] = sound(row[:length].tobytes())
 
     def pull(self, slots, out, now):
+        self._check(slots)
         for row, slot in enumerate(slots.tolist()):
-            if slot in self.poisoned:
-                raise RuntimeError("poison")
             out[row] = self.latest.pop(slot, 0.0)
+
+    def _check(self, slots):
+        if self.poisoned.intersection(slots.tolist()):
+            raise RuntimeError("poison")
 
     def push(self, pcm, slots, now):
         rows = np.zeros((len(slots), STRIDE), np.uint8)
