@@ -47,7 +47,7 @@ coverage: setup ## the quick tests with branch coverage
 	@$(VENV)/coverage report
 
 bench: setup ## measure, and write docs/performance.md
-	@$(VENV)/python -m benchmarks $(ARGS)
+	@$(VENV)/python -m bench $(ARGS)
 
 sample: setup ## write softswitch.toml from the settings
 	@$(VENV)/python scripts/sample_settings.py --write
