@@ -18,14 +18,17 @@ from softswitch.rtp.packet import UNITS, UNITS_PER_MS
 from softswitch.rtp.session import Sessions
 from softswitch.rtp.telephone_event import DIGITS
 
+_WATCH_TICKS = 5
+"""Ticks from one look for silent ports to the next."""
+
 SILENT_S = 3.0
 """Seconds without RTP and RTCP after which a port that is not held counts as silent."""
 
 _LEAST_LOSS_PERCENT, _MOST_LOSS_PERCENT = 10, 20
 """What an encoder is told to arm itself against.
 
-Some always, since the first losses come unannounced and below ten libopus makes its redundancy too coarse to be of
-use; beyond twenty the redundancy takes more from the sound than it gives (measured by PESQ).
+Some always, since the first losses come unannounced and below ten libopus makes its redundancy too coarse to
+be of use; beyond twenty the redundancy takes more from the sound than it gives (measured by PESQ).
 """
 
 
@@ -43,6 +46,9 @@ class RtpPlane:
         self._held = np.zeros(0, np.bool_)
         self._started = np.zeros(0, np.bool_)
         self._silent_since = np.zeros(0)
+        self._awaited: set[int] = set()
+        """Slots that have not been heard yet, or not since they fell silent."""
+        self._ticks = 0
         self._lost_earlier = 0
         self._reports: list[Report] = []
         self.grow(slots)
@@ -84,6 +90,7 @@ class RtpPlane:
         self._set_formats(slot, parameters)
         self._held[slot] = self._started[slot] = False
         self._silent_since[slot] = np.inf
+        self._awaited.add(slot)
         self._ports[slot] = port
         self._open = np.array(sorted(self._ports), np.intp)
 
@@ -101,6 +108,7 @@ class RtpPlane:
         final = self.statistics(slot)
         self._lost_earlier += int(final["packets_lost"])
         del self._ports[slot]
+        self._awaited.discard(slot)
         self._open = np.array(sorted(self._ports), np.intp)
         self._sessions.close(slot)
         self._encoder.close(slot)
@@ -154,7 +162,7 @@ class RtpPlane:
                 report = DigitReceived(self._ports[slot], now, press.digit, press.duration_ms, "rfc4733")
                 self._reports.append(report)
         self._watch(now)
-        return self._sessions.reporter.due(now, self._jitter_stamps)
+        return self._sessions.reporter.due(now, lambda slot: self._jitter_stamps(slot, now))
 
     def goodbye(self, slot: int) -> None:
         """Have the next :meth:`control` say that the port leaves."""
@@ -181,17 +189,17 @@ class RtpPlane:
         """Return the figures of one port so far."""
         sessions = self._sessions
         sent = sessions.senders.sent(slot)
-        heard = float(sessions.heard[slot])
+        heard = int(sessions.sources.heard(slot))
         return {
-            "packets_received": float(sessions.packets[slot]),
+            "packets_received": float(sessions.sources.packets(slot)),
             "packets_sent": float(sent.packets),
             "octets_sent": float(sent.octets),
             "packets_lost": float(sessions.sources.lost(slot)),
             "packets_late": float(sessions.jitter.late[slot]),
             "packets_rejected": float(sessions.refused[slot]),
             "concealed_ms": float(self._receiver.concealed[slot]) / UNITS_PER_MS,
-            "jitter_ms": sessions.jitter.timeline.jitter(slot) / UNITS_PER_MS,
-            "delay_ms": self._receiver.delay(slot, int(heard * UNITS)) / UNITS_PER_MS if heard >= 0 else 0.0,
+            "jitter_ms": sessions.jitter.meter.jitter(slot, heard) / UNITS_PER_MS,
+            "delay_ms": self._receiver.delay(slot, heard) / UNITS_PER_MS if heard >= 0 else 0.0,
             "round_trip_ms": 1000.0 * sessions.reporter.round_trip(slot),
             "far_loss_percent": 100.0 * sessions.reporter.far_loss(slot),
         }
@@ -222,8 +230,8 @@ class RtpPlane:
         self._encoder.set_format(slot, parameters)
         self._sessions.set_formats(slot, kinds_by_type(parameters.receive), event_clocks(parameters.receive))
 
-    def _jitter_stamps(self, slot: int) -> int:
-        return self._sessions.jitter_stamps(slot, CODECS[max(self._receiver.kind(slot), 0)].clock_rate)
+    def _jitter_stamps(self, slot: int, now: float) -> int:
+        return self._sessions.jitter_stamps(slot, CODECS[max(self._receiver.kind(slot), 0)].clock_rate, now)
 
     def _take_feedback(self) -> None:
         """Arm the encoders against the loss that far ends report."""
@@ -234,28 +242,29 @@ class RtpPlane:
                 self._formats.bank(self._encoder.kind(feedback.slot)).tune(feedback.slot, loss_percent=armed)
 
     def _watch(self, now: float) -> None:
-        """Report ports whose media stop, begin or begin again."""
-        slots = self._open
-        if len(slots) == 0:
-            return
-        sessions = self._sessions
-        heard = sessions.heard[slots]
-        begun = (heard >= 0) & ~self._started[slots]
-        # A port on hold is as if something were heard all the time, so that the count begins afresh after it.
+        """Report ports whose media begin, stop or begin again."""
+        sources = self._sessions.sources
+        for slot in sorted(self._awaited):
+            heard = int(sources.heard(slot)) / UNITS
+            since = float(self._silent_since[slot])
+            if heard >= 0 and (since == np.inf or heard > since):
+                seconds = 0.0 if since == np.inf or not self._started[slot] else heard - since
+                self._awaited.discard(slot)
+                self._started[slot] = True
+                self._silent_since[slot] = np.inf
+                self._reports.append(MediaResumed(self._ports[slot], now, seconds))
+        self._ticks += 1
+        if self._ticks % _WATCH_TICKS == 0 and len(self._open):
+            self._look_for_silence(now)
+
+    def _look_for_silence(self, now: float) -> None:
+        slots, sessions = self._open, self._sessions
+        # A port on hold is as if something were heard all the time: the count begins afresh after it.
         sessions.reported[slots[self._held[slots]]] = now
-        alive = np.maximum(heard, sessions.reported[slots])
-        since = self._silent_since[slots]
-        fallen = (now - alive >= SILENT_S) & (since == np.inf)
-        risen = (since != np.inf) & (heard > since)
-        if not (begun.any() or fallen.any() or risen.any()):
-            return
-        for slot in slots[fallen].tolist():
-            last = max(float(sessions.heard[slot]), float(sessions.reported[slot]))
-            self._silent_since[slot] = last
-            self._reports.append(MediaSilent(self._ports[slot], now, now - last))
-        for slot in slots[begun | risen].tolist():
-            silent = float(self._silent_since[slot])
-            seconds = 0.0 if not self._started[slot] else now - silent
-            self._started[slot] = True
-            self._silent_since[slot] = np.inf
-            self._reports.append(MediaResumed(self._ports[slot], now, seconds))
+        alive = np.maximum(sessions.sources.heard(slots) / UNITS, sessions.reported[slots])
+        fallen = (now - alive >= SILENT_S) & (self._silent_since[slots] == np.inf)
+        for row in np.flatnonzero(fallen).tolist():
+            slot = int(slots[row])
+            self._silent_since[slot] = alive[row]
+            self._awaited.add(slot)
+            self._reports.append(MediaSilent(self._ports[slot], now, now - float(alive[row])))

@@ -79,8 +79,7 @@ class RtpEncoder:
             self._formats.bank(kind).tune(slot, bitrate=parameters.bitrate)
         self._kind[slot], self._ptime[slot] = kind, ptime
         self._pending.pop(slot, None)
-        step = codec.timestamp_step(TICK_MS)
-        self._senders.set_format(slot, parameters.send.payload_type, step, parameters.level_extension)
+        self._senders.set_format(slot, parameters.send.payload_type, parameters.level_extension)
         if parameters.send_events is None:
             self._event_formats.pop(slot, None)
         else:

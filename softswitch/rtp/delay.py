@@ -33,28 +33,43 @@ class DelayMeter:
         """Make a table with `slots` rows to begin with."""
         self._transit = np.zeros((0, _WINDOW), np.int32)
         self._arrival = np.zeros((0, _WINDOW), np.int64)
-        self._count = np.zeros(0, np.int64)
         self.grow(slots)
 
     def grow(self, slots: int) -> None:
         """Make room for slots 0 to `slots` - 1."""
-        more = max(slots - len(self._count), 0)
+        more = max(slots - len(self._transit), 0)
         self._transit = np.pad(self._transit, ((0, more), (0, 0)))
         self._arrival = np.pad(self._arrival, ((0, more), (0, 0)), constant_values=-_HORIZON)
-        self._count = np.pad(self._count, (0, more))
 
     def open(self, slot: int) -> None:
         """Forget what `slot` saw."""
         self._arrival[slot] = -_HORIZON
-        self._count[slot] = 0
 
-    def add(self, slots: Indices, transit: Ints, arrival: int) -> None:
-        """Remember the transit times of packets, units; each slot at most once."""
-        count = self._count[slots]
-        place = slots * _WINDOW + (count & (_WINDOW - 1))
+    def add(self, slots: Indices, extended: Ints, transit: Ints, arrival: int) -> None:
+        """Remember the transit times of packets.
+
+        Args:
+            slots: each at most once, ``(n,)``.
+            extended: their extended sequence numbers.
+            transit: their transit times, units.
+            arrival: units of the monotonic clock.
+        """
+        place = slots * _WINDOW + (extended & (_WINDOW - 1))
         self._transit.reshape(-1)[place] = transit
         self._arrival.reshape(-1)[place] = arrival
-        self._count[slots] = count + 1
+
+    def jitter(self, slot: int, now: int) -> int:
+        """Return the interarrival jitter of the latest packets, units (RFC 3550 §6.4.1).
+
+        The running mean of the RFC forgets all but the last 64 packets to less than two percent, and those
+        are known here; so it need not be kept up for every packet.
+        """
+        recent = np.flatnonzero(self._arrival[slot] > now - _HORIZON)
+        order = recent[np.argsort(self._arrival[slot, recent], kind="stable")]
+        jitter = 0.0
+        for step in np.abs(np.diff(self._transit[slot, order].astype(np.int64))).tolist():
+            jitter += (step - jitter) / 16
+        return round(jitter)
 
     def bounds(self, slots: Indices, now: int) -> tuple[Ints, Ints, Ints, Mask]:
         """Return between which transit times audio should be played.

@@ -120,20 +120,17 @@ class JitterBuffer:
             arrival: units of the monotonic clock.
         """
         placed = self.timeline.place(packets, arrival)
-        self.meter.add(packets.slots, placed.transit, arrival)
+        self.meter.add(packets.slots, packets.extended, placed.transit, arrival)
         if placed.fresh is not None:
             self._begin(packets.slots[placed.fresh], packets.extended[placed.fresh], arrival)
         place = packets.slots * DEPTH + (packets.extended & (DEPTH - 1))
         number, media = self._notes[place, NUMBER], placed.media
         next_ = self._state[packets.slots, _NEXT]
-        taken = (packets.extended >= next_) & (number != packets.extended)
-        if not taken.all():
-            taken = self._refuse(packets, number, taken, arrival)
+        if not ((packets.extended >= next_) & (number < next_)).all():
+            taken = self._refuse(packets, number, next_, arrival)
             packets, place, media = packets.chosen(taken), place[taken], media[taken]
-            number, next_ = number[taken], next_[taken]
         if len(place) == 0:
             return
-        self.overflown_total += int(np.count_nonzero(number >= next_))
         note = np.empty((len(place), _NOTE), np.int64)
         note[:, NUMBER], note[:, MEDIA], note[:, DURATION] = packets.extended, media, packets.durations
         note[:, LENGTH], note[:, KIND] = packets.lengths, packets.kinds
@@ -222,22 +219,22 @@ class JitterBuffer:
         self._state[slots, _START] = arrival + _FIRST_DELAY
         self._state[slots, _CURSOR] = NEVER
 
-    def _refuse(self, packets: Arrivals, number: Ints, taken: Mask, arrival: int) -> Mask:
+    def _refuse(self, packets: Arrivals, number: Ints, next_: Ints, arrival: int) -> Mask:
         """Count what comes twice or too late; before the first frame is heard nothing is too late."""
         slots, extended = packets.slots, packets.extended
         again = number == extended
         self.duplicate_total += int(np.count_nonzero(again))
-        next_ = self._state[slots, _NEXT]
         early: Mask = (extended < next_) & ~again & (extended > next_ - DEPTH // 2)
         early &= self._state[slots, _CURSOR] == NEVER
         if early.any():
             self._state[slots[early], _NEXT] = extended[early]
             soon = np.minimum(self._state[slots[early], _START], arrival + FRAME)
             self._state[slots[early], _START] = soon
-        kept: Mask = taken | early
+        kept: Mask = (extended >= next_) & ~again | early
         late = ~(kept | again)
         self.late[slots[late]] += 1
         self.late_total += int(np.count_nonzero(late))
+        self.overflown_total += int(np.count_nonzero(kept & (number >= next_)))
         return kept
 
     def _store(self, place: Ints, packets: Arrivals) -> None:

@@ -26,9 +26,6 @@ UNITS_PER_MS = UNITS // 1000
 HEADER = 12
 """Octets of the fixed header."""
 
-_FIXED = np.dtype(
-    [("first", "u1"), ("second", "u1"), ("sequence", ">u2"), ("timestamp", ">u4"), ("ssrc", ">u4")]
-)
 _VERSION = 0x80
 _PADDING, _EXTENSION, _SOURCES = 0x20, 0x10, 0x0F
 _MARKER = 0x80
@@ -40,7 +37,6 @@ class Headers:
     """What the headers of some datagrams say; row by row."""
 
     payload_type: Ints
-    marker: Mask
     sequence: Ints
     """0-65535."""
     timestamp: Ints
@@ -55,7 +51,6 @@ class Headers:
         """Return the headers of some of the datagrams."""
         return Headers(
             self.payload_type[rows],
-            self.marker[rows],
             self.sequence[rows],
             self.timestamp[rows],
             self.ssrc[rows],
@@ -70,8 +65,9 @@ def is_rtcp(rows: Bytes) -> Mask:
     Args:
         rows: datagrams, ``(n, octets)``, at least two octets wide.
     """
-    second = rows[:, 1]
-    return (second >= 192) & (second <= 223)
+    # 192 to 223 are those with the same three bits in front.
+    rtcp: Mask = rows[:, 1] >> 5 == 6
+    return rtcp
 
 
 def parse(rows: Bytes, lengths: Indices) -> Headers:
@@ -81,18 +77,17 @@ def parse(rows: Bytes, lengths: Indices) -> Headers:
         rows: ``(n, octets)``, at least 12 octets wide; what lies behind a row's length may be anything.
         lengths: octets of each that count, ``(n,)``.
     """
-    fixed = np.ascontiguousarray(rows[:, :HEADER]).view(_FIXED)[:, 0]
-    first, second = fixed["first"], fixed["second"]
+    words = np.ascontiguousarray(rows[:, :HEADER]).view(">u4").astype(np.int64)
+    first = words[:, 0]
     headers = Headers(
-        payload_type=(second & 127).astype(np.int64),
-        marker=second >= _MARKER,
-        sequence=fixed["sequence"].astype(np.int64),
-        timestamp=fixed["timestamp"].astype(np.int64),
-        ssrc=fixed["ssrc"].astype(np.int64),
+        payload_type=first >> 16 & 127,
+        sequence=first & 0xFFFF,
+        timestamp=words[:, 1],
+        ssrc=words[:, 2],
         offset=np.full(len(rows), HEADER, np.int64),
         length=lengths - HEADER,
     )
-    plain = (first == _VERSION) & (lengths >= HEADER)
+    plain = (first >> 24 == _VERSION) & (lengths >= HEADER)
     if not plain.all():
         _parse_rest(rows, lengths, headers, np.flatnonzero(~plain))
     return headers
@@ -189,13 +184,14 @@ def write_headers(
         ssrc: 32-bit numbers.
         extended: rows that carry a header extension behind it; None for no row.
     """
-    fixed = np.empty(len(rows), _FIXED)
-    fixed["first"] = _VERSION if extended is None else np.where(extended, _VERSION | _EXTENSION, _VERSION)
-    fixed["second"] = second
-    fixed["sequence"] = sequence & 0xFFFF
-    fixed["timestamp"] = timestamp & 0xFFFFFFFF
-    fixed["ssrc"] = ssrc
-    rows[:, :HEADER] = fixed.view(np.uint8).reshape(len(rows), HEADER)
+    words = np.empty((len(rows), 3), ">u4")
+    first: Ints | int = _VERSION << 24
+    if extended is not None:
+        first = np.where(extended, (_VERSION | _EXTENSION) << 24, first)
+    words[:, 0] = first | second << 16 | sequence & 0xFFFF
+    words[:, 1] = timestamp & 0xFFFFFFFF
+    words[:, 2] = ssrc
+    rows[:, :HEADER] = words.view(np.uint8)
 
 
 LEVEL_EXTENSION = 8

@@ -19,6 +19,8 @@ LARGEST = 256
 
 _CNAME_OCTETS = 120
 _NEVER = float("inf")
+_NO_ROWS: Bytes = np.zeros((0, LARGEST), np.uint8)
+_NO_SLOTS: Indices = np.zeros(0, np.intp)
 _EPOCH = 4096.0
 """Added to the monotonic clock, so that no NTP time of ours is zero, which would mean none."""
 
@@ -59,6 +61,7 @@ class Reporter:
         """Report about `senders` and `sources`."""
         self._senders, self._sources = senders, sources
         self._due = np.full(0, _NEVER)
+        self._soonest = _NEVER
         self._slots: dict[int, _Report] = {}
         self.malformed = 0
         self._feedback: list[Feedback] = []
@@ -73,6 +76,7 @@ class Reporter:
         report = _Report(cname.encode()[:_CNAME_OCTETS], ssrc * _TURN % 1.0)
         self._slots[slot] = report
         self._due[slot] = now + INTERVAL / 2 * (0.2 + 0.8 * report.turn)
+        self._soonest = min(self._soonest, float(self._due[slot]))
 
     def close(self, slot: int) -> None:
         """Stop reporting."""
@@ -84,7 +88,7 @@ class Reporter:
         report = self._slots.get(slot)
         if report is not None:
             report.goodbye = True
-            self._due[slot] = -_NEVER
+            self._due[slot] = self._soonest = -_NEVER
 
     def round_trip(self, slot: int) -> float:
         """Return the last round-trip time, seconds; 0 while unknown."""
@@ -111,6 +115,8 @@ class Reporter:
         Returns:
             Datagrams ``(n, octets)``, octets of each, and their slots.
         """
+        if now < self._soonest:
+            return _NO_ROWS, _NO_SLOTS, _NO_SLOTS
         slots = np.flatnonzero(self._due <= now)
         rows = np.zeros((len(slots), LARGEST), np.uint8)
         lengths = np.zeros(len(slots), np.intp)
@@ -118,6 +124,7 @@ class Reporter:
             data = self._compose(slot, now, jitter(slot))
             rows[index, : len(data)] = np.frombuffer(data, np.uint8)
             lengths[index] = len(data)
+        self._soonest = float(self._due.min(initial=_NEVER))
         return rows, lengths, slots
 
     def receive(self, slot: int, data: bytes, now: float) -> bool:

@@ -14,8 +14,8 @@ from softswitch.rtp.packet import (
     write_levels,
 )
 
-_SSRC, _SEQUENCE, _STAMP, _PACKETS, _OCTETS, _TYPE, _STEP, _LEVEL, _MARK, _REPORTED = range(10)
-_FIELDS = 10
+_SSRC, _SEQUENCE, _STAMP, _PACKETS, _OCTETS, _TYPE, _LEVEL, _MARK, _REPORTED = range(9)
+_FIELDS = 9
 _MARKER = 128
 _VOICED = 50
 """Sound louder than this many dB below overload is announced as speech."""
@@ -37,6 +37,8 @@ class Senders:
     def __init__(self, slots: int = 0) -> None:
         """Make a table with `slots` rows to begin with."""
         self._state = np.zeros((0, _FIELDS), np.int64)
+        self._levelled: set[int] = set()
+        """Slots that send a header extension."""
         self.grow(slots)
 
     def grow(self, slots: int) -> None:
@@ -53,18 +55,19 @@ class Senders:
             timestamp: of the first packet, 32 bit, random.
         """
         self._state[slot] = 0
+        self._levelled.discard(slot)
         self._state[slot, [_SSRC, _SEQUENCE, _STAMP, _MARK]] = ssrc, sequence, timestamp, _MARKER
 
-    def set_format(self, slot: int, payload_type: int, step: int, level_id: int = 0) -> None:
+    def set_format(self, slot: int, payload_type: int, level_id: int = 0) -> None:
         """Set what is sent from now on.
 
         Args:
             slot: row.
             payload_type: 0-127.
-            step: timestamp steps in 20 ms.
             level_id: id of the audio level extension (RFC 6464), 1-14; 0 sends none.
         """
-        self._state[slot, [_TYPE, _STEP, _LEVEL]] = payload_type, step, level_id
+        self._state[slot, [_TYPE, _LEVEL]] = payload_type, level_id
+        (self._levelled.add if level_id else self._levelled.discard)(slot)
 
     def ssrc(self, slot: int) -> int:
         """Return the slot's own SSRC."""
@@ -84,7 +87,7 @@ class Senders:
 
     def extended(self, slots: Indices) -> bool:
         """Tell whether any of `slots` sends a header extension."""
-        return bool(self._state[slots, _LEVEL].any())
+        return bool(self._levelled) and bool(self._state[slots, _LEVEL].any())
 
     def build(
         self,

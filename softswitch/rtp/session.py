@@ -58,12 +58,8 @@ class Sessions:
         self.sources, self.senders, self.jitter = Sources(), Senders(), JitterBuffer()
         self.reporter = Reporter(self.senders, self.sources)
         self.received = self.received_octets = self.malformed = self.rejected = self.unknown = 0
-        self.heard = np.zeros(0)
-        """When each slot last had an RTP packet, monotonic seconds."""
         self.reported = np.zeros(0)
         """When each slot last had an RTCP packet, or was opened."""
-        self.packets = np.zeros(0, np.int64)
-        """Packets accepted from each slot's source."""
         self.refused = np.zeros(0, np.int64)
         """Packets of each slot from strangers, of unknown formats, or broken."""
         self.noise = np.zeros(0, np.float32)
@@ -79,13 +75,12 @@ class Sessions:
 
     def grow(self, slots: int) -> None:
         """Make room for slots 0 to `slots` - 1."""
-        more = slots - len(self.heard)
+        more = slots - len(self.reported)
         if more <= 0:
             return
         for part in (self.sources, self.senders, self.jitter, self.reporter):
             part.grow(slots)
-        self.heard, self.reported = np.pad(self.heard, (0, more)), np.pad(self.reported, (0, more))
-        self.packets, self.refused = np.pad(self.packets, (0, more)), np.pad(self.refused, (0, more))
+        self.reported, self.refused = np.pad(self.reported, (0, more)), np.pad(self.refused, (0, more))
         self.noise, self._mark = np.pad(self.noise, (0, more)), np.pad(self._mark, (0, more))
         self._kinds = np.pad(self._kinds, (0, more * _TYPES), constant_values=UNKNOWN)
 
@@ -104,9 +99,8 @@ class Sessions:
         self.jitter.open(slot)
         self.senders.open(slot, ssrc, sequence, timestamp)
         self.reporter.open(slot, cname, now)
-        self.heard[slot] = -1.0
         self.reported[slot] = now
-        self.packets[slot] = self.refused[slot] = 0
+        self.refused[slot] = 0
         self.noise[slot] = 0.0
 
     def set_formats(self, slot: int, kinds: Mapping[int, int], event_clocks: Mapping[int, int]) -> None:
@@ -174,9 +168,9 @@ class Sessions:
         presses, self._presses = self._presses, []
         return presses
 
-    def jitter_stamps(self, slot: int, clock_rate: int) -> int:
+    def jitter_stamps(self, slot: int, clock_rate: int, now: float) -> int:
         """Return the slot's interarrival jitter in steps of a clock (RFC 3550 §6.4.1)."""
-        return self.jitter.timeline.jitter(slot) * clock_rate // UNITS
+        return self.jitter.meter.jitter(slot, int(now * UNITS)) * clock_rate // UNITS
 
     def _rounds(self, slots: Indices) -> Iterator[Indices | None]:
         """Yield the rows in parts that have each slot at most once, in order; None for all of them."""
@@ -218,12 +212,10 @@ class Sessions:
             self.rejected += len(slots) - len(chosen)
             rows, slots, kinds, headers = rows[chosen], slots[chosen], kinds[chosen], headers.chosen(chosen)
             extended = extended[chosen]
-        self.heard[slots] = now
-        self.packets[slots] += 1
         self.received += len(slots)
         self.received_octets += int(headers.length.sum())
-        audio = kinds >= 0
-        if not audio.all():
+        if kinds.min() < 0:
+            audio = kinds >= 0
             for row in np.flatnonzero(~audio).tolist():
                 offset = int(headers.offset[row])
                 payload = rows[row, offset : offset + int(headers.length[row])].tobytes()

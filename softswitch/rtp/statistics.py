@@ -23,16 +23,17 @@ _ABSENT = 30 * UNITS_PER_MS
     _OFFSET,
     _FIRST,
     _RECEIVED,
+    _TOTAL,
     _EXPECTED_BEFORE,
     _RECEIVED_BEFORE,
     _LOST_EARLIER,
-    _JUMP,
     _CANDIDATE,
     _CANDIDATE_NEXT,
     _CANDIDATE_RUN,
+    _JUMP,
     _HEARD,
-) = range(14)
-_FIELDS = 14
+) = range(15)
+_FIELDS = 15
 _NONE = -1
 
 
@@ -101,17 +102,27 @@ class Sources:
 
     def _count(self, slots: Indices, state: Ints, sequence: Ints, extended: Ints, arrival: int) -> None:
         newer = extended > state[:, _EXTENDED]
-        np.copyto(state[:, _RAW], sequence, where=newer)
-        np.copyto(state[:, _EXTENDED], extended, where=newer)
-        state[:, _RECEIVED] += 1
-        state[:, _CANDIDATE_RUN] = 0
-        state[:, _JUMP] = _NONE
-        state[:, _HEARD] = arrival
+        if newer.all():
+            state[:, _RAW], state[:, _EXTENDED] = sequence, extended
+        else:
+            np.copyto(state[:, _RAW], sequence, where=newer)
+            np.copyto(state[:, _EXTENDED], extended, where=newer)
+        state[:, _RECEIVED : _TOTAL + 1] += 1
+        state[:, _CANDIDATE_RUN : _HEARD + 1] = 0, _NONE, arrival
         self._state[slots] = state
 
     def ssrc(self, slot: int) -> int:
         """Return the source of `slot`, -1 while there is none."""
         return int(self._state[slot, _SSRC])
+
+    def heard(self, slots: Indices | int) -> Ints:
+        """Return when the source of each slot was heard last, units; -1 for never."""
+        heard: Ints = self._state[slots, _HEARD]
+        return heard
+
+    def packets(self, slot: int) -> int:
+        """Return how many packets have come since the slot was opened, all sources together."""
+        return int(self._state[slot, _TOTAL])
 
     def report(self, slot: int) -> Reception | None:
         """Return how the source is received, and begin the next interval (RFC 3550 §A.3)."""
@@ -142,7 +153,7 @@ class Sources:
     @staticmethod
     def _blank() -> Ints:
         blank = np.zeros(_FIELDS, np.int64)
-        blank[[_SSRC, _JUMP, _CANDIDATE, _CANDIDATE_NEXT]] = _NONE
+        blank[[_SSRC, _JUMP, _CANDIDATE, _CANDIDATE_NEXT, _HEARD]] = _NONE
         return blank
 
     def _judge(self, slot: int, ssrc: int, sequence: int, arrival: int) -> int | None:
@@ -153,7 +164,6 @@ class Sources:
         if ssrc != state[_SSRC]:
             return self._try_candidate(state, ssrc, sequence, arrival)
         # RFC 3550 §A.1: the sender began anew, if the next packet follows this one.
-        state[_HEARD] = arrival
         if sequence != state[_JUMP]:
             state[_JUMP] = (sequence + 1) & 0xFFFF
             return None
@@ -170,8 +180,9 @@ class Sources:
 
     def _begin(self, state: Ints, ssrc: int, sequence: int, extended: int, arrival: int) -> int:
         lost = int(state[_LOST_EARLIER]) + (self._missing(state) if state[_SSRC] != _NONE else 0)
+        total = int(state[_TOTAL]) + 1
         state[:] = self._blank()
         state[[_SSRC, _RAW, _EXTENDED, _FIRST, _RECEIVED]] = ssrc, sequence, extended, extended, 1
         state[_OFFSET] = extended - sequence
-        state[[_LOST_EARLIER, _HEARD]] = lost, arrival
+        state[[_LOST_EARLIER, _HEARD, _TOTAL]] = lost, arrival, total
         return extended

@@ -18,9 +18,8 @@ _WILD = UNITS
 _LONGEST = 120 * UNITS_PER_MS
 """No packet holds more audio."""
 
-(_EXTENDED, _STAMP, _MEDIA, _DURATION, _ARRIVAL, _BASE, _BEGUN, _TRANSIT, _JITTER) = range(9)
-_FIELDS = 9
-_JITTER_SHIFT = 4
+_EXTENDED, _STAMP, _MEDIA, _DURATION, _ARRIVAL, _BASE, _BEGUN = range(7)
+_FIELDS = 7
 
 
 @dataclass(slots=True)
@@ -68,8 +67,6 @@ class Placed:
     """Of each one's first sample, units."""
     transit: Ints
     """Arrival less media time, units: its differences are the differences of the network's delay."""
-    newest: Ints
-    """Highest extended sequence number of each slot before these packets."""
     fresh: Mask | None
     """Packets that are the first of their slot; None for none."""
 
@@ -99,10 +96,6 @@ class Timeline:
         """Tell the smallest transit seen lately, units, ``(n,)``."""
         self._state[slots, _BASE] = base
 
-    def jitter(self, slot: int) -> int:
-        """Return the interarrival jitter in units (RFC 3550 §6.4.1)."""
-        return int(self._state[slot, _JITTER]) >> _JITTER_SHIFT
-
     def newest(self, slots: Indices) -> Ints:
         """Return the highest extended sequence number of each slot, ``(n,)``."""
         newest: Ints = self._state[slots, _EXTENDED]
@@ -130,12 +123,12 @@ class Timeline:
             rows = np.flatnonzero(odd)
             media[rows] += self._correction(state[rows], ahead[rows], ordered[rows], stamped[rows], arrival)
         transit = arrival - media
-        wild = (np.abs(transit - state[:, _BASE]) > _WILD) & (ahead > 0)
-        if wild.any():
+        if (np.abs(transit - state[:, _BASE]) > _WILD).any():
+            wild = (np.abs(transit - state[:, _BASE]) > _WILD) & (ahead > 0)
             # Whole milliseconds keep holes divisible into samples of every rate.
             media[wild] = (arrival - state[wild, _BASE]) // UNITS_PER_MS * UNITS_PER_MS
             transit[wild] = arrival - media[wild]
-        placed = Placed(media, transit, state[:, _EXTENDED].copy(), fresh)
+        placed = Placed(media, transit, fresh)
         self._advance(state, ahead > 0, packets, placed, arrival)
         self._state[slots] = state
         return placed
@@ -168,11 +161,6 @@ class Timeline:
 
     @staticmethod
     def _advance(state: Ints, newer: Mask, packets: Arrivals, placed: Placed, arrival: int) -> None:
-        drift = np.abs(placed.transit - state[:, _TRANSIT])
-        # RFC 3550 §A.8 in whole numbers; a jump of time is no jitter.
-        jitter = state[:, _JITTER]
-        jitter += np.where(drift < _WILD, drift - ((jitter + 8) >> _JITTER_SHIFT), 0)
-        state[:, _TRANSIT] = placed.transit
         if newer.all():
             state[:, _EXTENDED], state[:, _STAMP] = packets.extended, packets.stamps
             state[:, _MEDIA], state[:, _DURATION], state[:, _ARRIVAL] = (
