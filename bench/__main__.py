@@ -22,8 +22,8 @@ TIMEOUT_S = 900
 
 HEAD = f"""# Performance
 
-What the switch costs and how good it sounds, measured by `make bench` on the machine named below. CPU figures of a
-shared machine are noisy: the best of several rounds counts, and ten percent mean nothing.
+What the switch costs and how good it sounds, measured by `make bench` on the machine named below. CPU figures
+of a shared machine are noisy: the best of several rounds counts, and ten percent mean nothing.
 
 {MARK}
 """
