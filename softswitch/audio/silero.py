@@ -1,7 +1,7 @@
 """Silero VAD v6.2 in numpy, for many slots at once.
 
-The network looks at 512 samples at 16 kHz and the 64 before them: a short-time spectrum, four convolutions, one
-LSTM cell, one output. Here every layer is one matrix product for all rows. The weights are those of
+The network looks at 512 samples at 16 kHz and the 64 before them: a short-time spectrum, four convolutions,
+one LSTM cell, one output. Here every layer is one matrix product for all rows. The weights are those of
 https://github.com/snakers4/silero-vad (MIT) in the form in which whisper.cpp stores them.
 """
 
@@ -99,7 +99,7 @@ class SileroNetwork:
         for layer, stride in enumerate(_STRIDES):
             kernel = _of(weights, f"encoder.{layer}.reparam_conv.weight")
             bias = _of(weights, f"encoder.{layer}.reparam_conv.bias").reshape(-1)
-            # (outputs, inputs, 3) to (3 * inputs, outputs): three neighbouring frames lie side by side in a row.
+            # (outputs, inputs, 3) to (3 * inputs, outputs): three frames lie side by side.
             matrix = np.ascontiguousarray(kernel.transpose(2, 1, 0).reshape(-1, bias.size))
             self._convolutions.append((matrix, bias, stride))
         both = [_of(weights, "decoder.rnn.weight_ih"), _of(weights, "decoder.rnn.weight_hh")]
@@ -133,7 +133,7 @@ class SileroNetwork:
         return _sigmoid(np.maximum(hidden, 0.0) @ self._out + self._out_bias), hidden, memory
 
     def _magnitudes(self, pcm: Array) -> Array:
-        """Return the short-time spectrum ``(n, frames, bins)``; the end is mirrored, as the model was taught."""
+        """Return the short-time spectrum ``(n, frames, bins)``; the end is mirrored, as it was taught."""
         line = np.concatenate([pcm, pcm[:, -2 : -2 - CONTEXT : -1]], axis=1)
         frames = (line.shape[1] - _FRAME) // _HOP + 1
         row, sample = line.strides
@@ -156,7 +156,10 @@ class SileroNetwork:
             # Three neighbouring frames lie side by side in memory already, so a longer row shows them all.
             by_row, by_frame, by_channel = padded.strides
             triples = np.lib.stride_tricks.as_strided(
-                padded, (rows, outputs, 3 * channels), (by_row, by_frame * stride, by_channel), writeable=False
+                padded,
+                (rows, outputs, 3 * channels),
+                (by_row, by_frame * stride, by_channel),
+                writeable=False,
             )
             result = triples.reshape(rows * outputs, 3 * channels) @ matrix
             result += bias
@@ -177,8 +180,8 @@ def _sigmoid(values: Array) -> Array:
     return result
 
 
-_QUIET = np.float32(FULL_SCALE**2 * 10 ** (-60.0 / 10))
-"""Power of a window (-60 dBov) below which nobody speaks."""
+_QUIET = np.float32(FULL_SCALE**2 * 10 ** (-66.0 / 10))
+"""Power of a window (-66 dBov) below which nobody speaks."""
 _PATIENCE = 8
 """Quiet windows (256 ms) the network is still shown, so that it sees speech end."""
 
@@ -186,9 +189,9 @@ _PATIENCE = 8
 class SileroBank:
     """Windows gathered per slot, judged together as they become whole.
 
-    A window is 32 ms and a frame 20, so the slots are ready in different ticks. Slots that have long been quiet
-    are not shown to the network: their state stays what it was after the first quarter second of silence, which
-    is what more silence would make of it.
+    A window is 32 ms and a frame 20, so the slots are ready in different ticks. Slots that have long been
+    quiet are not shown to the network: their state stays as it was after a quarter second of silence,
+    which is what more silence would make of it.
     """
 
     rate = RATE
@@ -242,7 +245,7 @@ class SileroBank:
         line = self._line[slots]
         quiet = np.where(power(line[:, CONTEXT : CONTEXT + WINDOW]) < _QUIET, self._quiet[slots] + 1, 0)
         self._quiet[slots] = quiet
-        self._line[slots, : -WINDOW] = line[:, WINDOW:]
+        self._line[slots, :-WINDOW] = line[:, WINDOW:]
         self._fill[slots] -= WINDOW
         heard = quiet <= _PATIENCE
         asked = slots[heard]

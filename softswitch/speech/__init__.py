@@ -1,0 +1,1 @@
+"""Speech: what listens, speaks and tells speech from noise; providers are found by name."""

@@ -1,0 +1,223 @@
+"""The common part of every stream that speaks: sentences, order, look-ahead, phrase cache, measurements."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+
+from softswitch.errors import NotNowError
+from softswitch.speech.interface import (
+    SpeechError,
+    SpeechMetric,
+    TtsAudio,
+    TtsDone,
+    TtsMark,
+    TtsOutput,
+)
+from softswitch.speech.phrases import Key, PhraseCache, Spoken
+from softswitch.speech.sentences import SentenceCutter
+
+logger = logging.getLogger(__name__)
+
+LOOK_AHEAD_S = 4.0
+"""Audio that may wait for the reader before the next sentence is begun."""
+SETTLE_S = 0.7
+"""Streamed text that stops in the middle of a sentence is spoken after so long: its end may never come."""
+MAX_PENDING = 65536
+"""Characters that may wait to be spoken."""
+
+Synthesize = Callable[[str], AsyncGenerator[Spoken, None]]
+"""Speak one sentence, in pieces."""
+
+
+class SentenceStream:
+    """A :class:`softswitch.speech.interface.TtsStream` made of a function that speaks one sentence.
+
+    One task works through the sentences and stays `LOOK_AHEAD_S` of audio ahead of the reader.
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        synthesize: Synthesize,
+        *,
+        cache: PhraseCache | None = None,
+        key: Key = (),
+        warnings: Sequence[str] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Begin to work; needs a running loop.
+
+        Args:
+            provider: its name, for the keys of measurements.
+            synthesize: speaks one sentence; closing its iterator early must free whatever works for it.
+            cache: keeps whole sentences; None keeps nothing.
+            key: all that changes the sound of a sentence, besides its text.
+            warnings: what the opener could not honour.
+            clock: monotonic seconds.
+        """
+        self.warnings: Sequence[str] = tuple(warnings)
+        self._provider = provider
+        self._synthesize = synthesize
+        self._cache = cache
+        self._key = (provider, *key)
+        self._clock = clock
+        self._cutter = SentenceCutter()
+        self._sentences: deque[str] = deque()
+        self._pending = 0
+        self._closed = False
+        self._cancelled = False
+        self._outputs: deque[TtsOutput] = deque()
+        self._ahead_s = 0.0
+        self._spoken_s = 0.0
+        self._characters = 0
+        self._cached = 0
+        self._began: float | None = None
+        self._heard = False
+        self._to_do, self._to_read = asyncio.Event(), asyncio.Event()
+        # Owned by the stream, which cancels it; its failures become outputs, so that nothing is lost with it.
+        self._worker = asyncio.get_running_loop().create_task(self._work())
+
+    # --- the writer's side --------------------------------------------------------
+
+    def push_text(self, text: str) -> None:
+        """Take more text."""
+        if self._closed or not text:
+            return
+        if self._began is None:
+            self._began = self._clock()
+        if self._pending + len(text) > MAX_PENDING:
+            self._give(SpeechError("tts", f"text: more than {MAX_PENDING} characters are waiting", 413))
+            return
+        self._add(self._cutter.push(text))
+
+    def flush(self) -> None:
+        """Speak what is held back; nothing follows."""
+        if not self._closed:
+            self._closed = True
+            self._add(self._cutter.flush())
+
+    def cancel(self) -> None:
+        """Stop at once."""
+        self._closed = self._cancelled = True
+        self._sentences.clear()
+        self._outputs.clear()
+        self._worker.cancel()
+        self._to_read.set()
+
+    def _add(self, sentences: Sequence[str]) -> None:
+        self._sentences.extend(sentences)
+        self._pending += sum(map(len, sentences))
+        self._to_do.set()
+
+    # --- the reader's side --------------------------------------------------------
+
+    def __aiter__(self) -> AsyncIterator[TtsOutput]:
+        return self
+
+    async def __anext__(self) -> TtsOutput:
+        """Return what comes next; a slow reader slows the synthesis down."""
+        while not self._outputs:
+            if self._cancelled or self._worker.done():
+                raise StopAsyncIteration
+            self._to_read.clear()
+            await self._to_read.wait()
+        output = self._outputs.popleft()
+        if isinstance(output, TtsAudio):
+            self._ahead_s -= _seconds(output.pcm, output.sample_rate)
+            if self._ahead_s < LOOK_AHEAD_S:
+                self._to_do.set()
+        return output
+
+    def _give(self, output: TtsOutput) -> None:
+        if not self._cancelled:
+            self._outputs.append(output)
+            self._to_read.set()
+
+    # --- the worker ---------------------------------------------------------------
+
+    async def _work(self) -> None:
+        try:
+            while await self._next_is_due():
+                sentence = self._sentences.popleft()
+                self._pending -= len(sentence)
+                await self._speak(sentence)
+            self._finish()
+        finally:
+            self._to_read.set()
+
+    async def _next_is_due(self) -> bool:
+        """Wait until a sentence should be spoken; return False when there will be none."""
+        while not self._sentences or self._ahead_s >= LOOK_AHEAD_S:
+            if self._closed and not self._sentences:
+                return False
+            self._to_do.clear()
+            settle = SETTLE_S if self._cutter.holding and not self._sentences else None
+            try:
+                async with asyncio.timeout(settle):
+                    await self._to_do.wait()
+            except TimeoutError:
+                self._add(self._cutter.flush())
+        return True
+
+    async def _speak(self, sentence: str) -> None:
+        key = (*self._key, sentence)
+        kept = self._cache.get(key) if self._cache is not None else None
+        self._characters += len(sentence)
+        self._cached += kept is not None
+        start_s = self._spoken_s
+        pieces: list[Spoken] = []
+        try:
+            async with contextlib.aclosing(_again(kept) if kept else self._synthesize(sentence)) as speech:
+                async for piece in speech:
+                    self._say(piece, None if pieces else sentence, start_s)
+                    pieces.append(piece)
+        except NotNowError as error:
+            self._give(SpeechError("tts", str(error), 503))
+        except Exception as error:  # A provider's failure is an answer, and ends this sentence alone.
+            logger.warning("a provider failed to speak", extra={"provider": self._provider}, exc_info=True)
+            self._give(SpeechError("tts", f"{self._provider}: {error}", 500))
+        else:
+            if pieces:
+                self._give(TtsAudio(b"", pieces[-1].sample_rate, None, last=True))
+            if self._cache is not None and kept is None and pieces:
+                self._cache.put(key, tuple(pieces))
+
+    def _say(self, piece: Spoken, sentence: str | None, start_s: float) -> None:
+        if piece.pcm or sentence is not None:
+            self._give(TtsAudio(piece.pcm, piece.sample_rate, sentence))
+            seconds = _seconds(piece.pcm, piece.sample_rate)
+            self._ahead_s += seconds
+            self._spoken_s += seconds
+        for word, offset_ms in piece.words:
+            self._give(TtsMark(word, round(start_s * 1000) + offset_ms))
+        if not self._heard and piece.pcm:
+            self._heard = True
+            self._measure("ttfb")
+
+    def _finish(self) -> None:
+        if self._heard:
+            self._measure("completion")
+        self._give(TtsDone(round(self._spoken_s * 1000)))
+
+    def _measure(self, what: str) -> None:
+        began = self._clock() if self._began is None else self._began
+        data: dict[str, object] = {
+            "characters": self._characters,
+            "audioMs": round(self._spoken_s * 1000),
+            "cached": self._cached,
+        }
+        elapsed_ms = round((self._clock() - began) * 1000)
+        self._give(SpeechMetric(f"{what}.tts.{self._provider}", elapsed_ms, data))
+
+
+async def _again(pieces: Sequence[Spoken]) -> AsyncGenerator[Spoken, None]:
+    """Yield what was spoken before."""
+    for piece in pieces:
+        yield piece
+
+
+def _seconds(pcm: bytes, sample_rate: int) -> float:
+    return len(pcm) / 2 / sample_rate
