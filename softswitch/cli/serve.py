@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import os
 
 from softswitch import log
 from softswitch.cli.notify import notify
@@ -33,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise
         place = f"{settings.http.host}:{settings.http.port}"
         raise SettingsError(
-            f"[http] cannot listen on {place}: {error.strerror}; --port chooses another",
+            f"[http] cannot listen on {place}: {os.strerror(error.errno).lower()}; --port chooses another",
             section="http",
             key="port",
         ) from None
