@@ -13,6 +13,7 @@ from softswitch.metrics import Metrics
 from softswitch.settings import Settings
 from softswitch.speech.provider import Providers
 from softswitch.store.store import Store
+from softswitch.switch.loops import Loops
 from softswitch.switch.routes import Routes
 
 
@@ -24,13 +25,6 @@ class Media(Protocol):
 
     def feed(self, port: int, data: bytes) -> None:
         """Give a feed port audio."""
-
-
-class Decoded(Protocol):
-    """A file that is being decoded."""
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield pieces of PCM16 mono."""
 
 
 OpenAudio = Callable[[bytes, int, int], AsyncIterator[bytes]]
@@ -54,6 +48,7 @@ class Resources:
     open_audio: OpenAudio
     dialers: Mapping[str, EndpointFactory]
     """Endpoints for second legs, by what a callee begins with: echo, tone, ..."""
+    loops: Loops = field(default_factory=Loops)
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     """Ids of ports, tracks, taps, recorders and mixes in the engine."""
 

@@ -1,9 +1,10 @@
 """What feeds one track: texts, given audio, files and marks, in the order in which they came."""
 
 import asyncio
+import hashlib
 import logging
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -174,18 +175,20 @@ class TrackSource:
 
     async def _play(self, entry: effects.PlayUrl) -> None:
         body = await self._fetch(entry.url)
-        offset = entry.offset_ms
-        while True:
+        async for pcm in self._resources.open_audio(body, FILE_RATE, entry.offset_ms):
+            await self._audio(pcm, FILE_RATE)
+        if entry.loop:
+            await self._repeat(body)
+
+    async def _repeat(self, body: bytes) -> None:
+        """Play a file from its beginning again and again."""
+        key = hashlib.sha256(body).digest()
+        heard = True
+        while heard:
             heard = False
-            async for pcm in self._decode(body, offset):
+            async for pcm in self._resources.loops.pieces(key, lambda: self._resources.open_audio(body, FILE_RATE, 0)):
                 heard = True
                 await self._audio(pcm, FILE_RATE)
-            if not entry.loop or not heard:
-                return
-            offset = 0
-
-    def _decode(self, body: bytes, offset_ms: int) -> AsyncIterator[bytes]:
-        return self._resources.open_audio(body, FILE_RATE, offset_ms)
 
     async def _fetch(self, url: str) -> bytes:
         if "://" in url or not _SOUND.fullmatch(url):
