@@ -4,6 +4,7 @@ A `Metrics` belongs to one running switch. Floors below the shells do not know i
 and are read through `Metrics.register`.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal
 
@@ -12,6 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
+
+logger = logging.getLogger(__name__)
 
 PREFIX = "softswitch"
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -72,17 +75,28 @@ class _Sources(Collector):
 
     def __init__(self) -> None:
         self.sources: list[Source] = []
+        self.errors = 0
 
     def collect(self) -> Iterator[Metric]:
         """Yield one family for each name, whichever sources have it."""
         families: dict[str, Metric] = {}
         for source in self.sources:
-            for reading in source():
+            for reading in self._read(source):
                 family = families.get(reading.name)
                 if family is None:
                     family = families[reading.name] = _family(reading)
                 _add(family, reading)
         yield from families.values()
+        yield CounterMetricFamily(f"{PREFIX}_source_errors", "Floors that gave no numbers", self.errors)
+
+    def _read(self, source: Source) -> list[Reading]:
+        try:
+            return list(source())
+        except Exception:
+            # One floor without figures must not blind the operator to all others.
+            self.errors += 1
+            logger.exception("a floor gave no numbers")
+            return []
 
 
 def _family(reading: Reading) -> Metric:

@@ -54,6 +54,18 @@ def test_histograms_of_a_floor_are_exported():
     assert metrics.value("softswitch_tick_seconds_sum") == pytest.approx(0.02)
 
 
+def test_source_that_breaks_is_counted_and_hides_no_other():
+    metrics = Metrics()
+
+    def broken() -> list[Reading]:
+        raise RuntimeError("no numbers")
+
+    metrics.register(broken)
+    metrics.register(lambda: [Reading("legs", 3, "gauge")])
+    assert metrics.value("softswitch_legs") == 3
+    assert metrics.value("softswitch_source_errors_total") > 0
+
+
 def test_counting_from_several_threads_loses_nothing():
     metrics = Metrics()
     counter = metrics.commands.labels("tts")
