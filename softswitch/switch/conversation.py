@@ -99,6 +99,10 @@ class Conversation:
         """Carry out a command; raises CommandRejected."""
         try:
             self.call.command(command, time.monotonic())
+        except CommandRejected:
+            raise
+        except Exception as error:
+            self._failed(error)
         finally:
             self._settle()
 

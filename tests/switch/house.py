@@ -1,0 +1,233 @@
+"""A switch with a fake engine, fake speech and a store that only remembers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar, cast
+
+from softswitch.call.needs import Candidate, Endpoint, LegRequest
+from softswitch.call.reports import LegAnswered, Report
+from softswitch.egress.http import Door
+from softswitch.media import messages as m
+from softswitch.metrics import Metrics
+from softswitch.settings import Limits, Paths, Settings
+from softswitch.speech import provider as speech
+from softswitch.speech.provider import Providers
+from softswitch.store.store import CallRecord, NewRecording, Recording, Store
+from softswitch.switch.resources import Resources
+from softswitch.switch.routes import Routes
+from softswitch.switch.switch import Switch
+
+
+T = TypeVar("T", bound=m.Message)
+
+
+class FakeEngine:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self.posted: list[m.Message] = []
+        self.fed: list[tuple[int, bytes]] = []
+
+    def post(self, message: m.Message) -> None:
+        """Remember a message."""
+        self.posted.append(message)
+
+    def feed(self, port: int, data: bytes) -> None:
+        """Remember audio."""
+        self.fed.append((port, data))
+
+    def told(self, kind: type[T]) -> list[T]:
+        """Return the messages of one kind."""
+        return [message for message in self.posted if isinstance(message, kind)]
+
+
+class FakeTts:
+    """Speaks each push as 100 ms of a constant, or fails."""
+
+    warnings: Sequence[str] = ()
+
+    def __init__(self, error: str = "") -> None:
+        """Speak, or yield this error."""
+        self._texts: asyncio.Queue[str | None] = asyncio.Queue()
+        self._error = error
+        self.cancelled = False
+
+    def push_text(self, text: str) -> None:
+        """Take text."""
+        self._texts.put_nowait(text)
+
+    def flush(self) -> None:
+        """End."""
+        self._texts.put_nowait(None)
+
+    def cancel(self) -> None:
+        """Stop."""
+        self.cancelled = True
+
+    async def __aiter__(self) -> AsyncIterator[speech.TtsOutput]:
+        """Yield what was pushed."""
+        while (text := await self._texts.get()) is not None:
+            if self._error:
+                yield speech.SpeechError("tts", self._error, 503)
+                return
+            yield speech.TtsAudio(b"\1\0" * 1600, 16000, text, last=True)
+        yield speech.TtsDone(100)
+
+
+class FakeAsr:
+    """Yields what the test puts in; remembers what it hears."""
+
+    warnings: Sequence[str] = ()
+
+    def __init__(self) -> None:
+        """Start deaf."""
+        self.outputs: asyncio.Queue[speech.AsrOutput] = asyncio.Queue()
+        self.heard: list[bytes] = []
+        self.finals = 0
+        self.closed = False
+
+    def push(self, pcm: bytes) -> None:
+        """Remember audio."""
+        self.heard.append(pcm)
+
+    def finalize(self) -> None:
+        """Count."""
+        self.finals += 1
+
+    def close(self) -> None:
+        """Note it."""
+        self.closed = True
+
+    async def __aiter__(self) -> AsyncIterator[speech.AsrOutput]:
+        """Yield what the test puts in."""
+        while True:
+            yield await self.outputs.get()
+
+
+@dataclass
+class FakeProviders:
+    """Opens fake streams."""
+
+    tts_error: str = ""
+    warnings: list[str] = field(default_factory=list)
+    spoken: list[FakeTts] = field(default_factory=list)
+    heard: list[FakeAsr] = field(default_factory=list)
+
+    def vads(self) -> dict[str, object]:
+        """Name the detectors."""
+        return {"silero": object, "energy": object}
+
+    async def open_tts(self, names: Sequence[str], options: speech.TtsOptions) -> speech.Opened[speech.TtsStream]:
+        """Open a speaker."""
+        self.spoken.append(FakeTts(self.tts_error))
+        return speech.Opened(self.spoken[-1], list(self.warnings), names[0])
+
+    async def open_asr(self, names: Sequence[str], options: speech.AsrOptions) -> speech.Opened[speech.AsrStream]:
+        """Open a listener."""
+        self.heard.append(FakeAsr())
+        return speech.Opened(self.heard[-1], list(self.warnings), names[0])
+
+
+class FakeStore:
+    """Remembers what it was given."""
+
+    def __init__(self, root: Path) -> None:
+        """Keep recordings below a folder."""
+        self.root = root
+        self.healthy = True
+        self.records: list[CallRecord] = []
+        self.kept: list[Recording] = []
+
+    def save_call(self, record: CallRecord) -> "asyncio.Future[bool]":
+        """Remember a record."""
+        self.records.append(record)
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        future.set_result(True)
+        return future
+
+    async def new_recording(self, call_id: str, wish: str = "", container: str = "wav") -> NewRecording:
+        """Name a file."""
+        return NewRecording(f"{call_id}.{container}", self.root / f"{call_id}.{container}")
+
+    def save_recording(self, recording: Recording) -> None:
+        """Remember a recording."""
+        self.kept.append(recording)
+
+
+class FakeEndpoint:
+    """Answers at once."""
+
+    def __init__(self, request: LegRequest, report: Callable[[Report], None]) -> None:
+        """Remember what it was made for."""
+        self.request = request
+        self.report = report
+        self.hung_up: list[str] = []
+
+    def ring(self, early_media: bool = False) -> None:
+        """Do nothing."""
+
+    def answer(self) -> None:
+        """Answer."""
+        self.report(LegAnswered(self.request.leg))
+
+    def offer(self, sdp: str) -> None:
+        """Do nothing."""
+
+    def candidates(self, candidates: Sequence[Candidate]) -> None:
+        """Do nothing."""
+
+    def dtmf(self, digits: str) -> None:
+        """Do nothing."""
+
+    def hangup(self, reason: str = "", headers: dict[str, str] | None = None) -> None:
+        """Remember."""
+        self.hung_up.append(reason)
+
+    async def closed(self) -> None:
+        """Return at once."""
+
+
+class House:
+    """Everything together."""
+
+    def __init__(self, folder: Path, **limits: object) -> None:
+        """Build it."""
+        self.engine = FakeEngine()
+        self.providers = FakeProviders()
+        self.store = FakeStore(folder)
+        self.endpoints: list[FakeEndpoint] = []
+        self.files: dict[bytes, list[bytes]] = {}
+        self.resources = Resources(
+            settings=Settings(paths=Paths(data=str(folder)), limits=Limits(**limits)),  # type: ignore[arg-type]
+            engine=self.engine,
+            routes=Routes(),
+            providers=cast("Providers", self.providers),
+            store=cast("Store", self.store),
+            door=Door(()),
+            metrics=Metrics("test"),
+            open_audio=self._open_audio,
+            dialers={"echo": self.endpoint},
+        )
+        self.switch = Switch(self.resources)
+
+    def endpoint(self, request: LegRequest, report: Callable[[Report], None]) -> Endpoint:
+        """Make an endpoint that answers (an ``EndpointFactory``)."""
+        self.endpoints.append(FakeEndpoint(request, report))
+        return self.endpoints[-1]
+
+    def report(self, *reports: m.Report) -> None:
+        """Let the engine report."""
+        self.resources.routes.deliver(m.Output(reports=list(reports)))
+
+    async def _open_audio(self, body: bytes, rate: int, offset_ms: int) -> AsyncIterator[bytes]:
+        for piece in self.files[body]:
+            yield piece
+
+
+async def settle() -> None:
+    """Let everything that is ready run."""
+    for _ in range(20):
+        await asyncio.sleep(0)
