@@ -141,6 +141,7 @@ def _export(metrics: Metrics, engine: Engine, resources: Resources, webrtc: WebR
         return [
             *readings("media", engine.counters),
             *readings("store", {name: getattr(store, name) for name in store.__slots__}),
+            *readings("speech", resources.providers.counters()),
             *readings("egress", {name: getattr(door, name) for name in door.__slots__}),
             Reading("media_tick_seconds", ticks.total, "histogram", buckets=ticks.buckets()),
             Reading("webrtc_legs", webrtc.legs, "gauge"),

@@ -27,10 +27,10 @@ class Media(Protocol):
         """Give a feed port audio."""
 
 
-OpenAudio = Callable[[bytes, int, int], AsyncIterator[bytes]]
-"""Decode a file: its bytes, the rate wanted in Hz, the offset in ms; yields PCM16 mono in pieces of about a second.
+OpenAudio = Callable[[bytes, int, int, str, str], AsyncIterator[bytes]]
+"""Decode a file: its bytes, the rate wanted in Hz, the offset in ms, its name and content type ("" where unknown).
 
-Raises a PeerError where the bytes are no audio.
+Yields PCM16 mono in pieces of about a second; raises a PeerError where the bytes are no audio.
 """
 
 

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,15 @@ class _Said:
 
     text: str
     end_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file to be played, and what tells its format where the bytes do not."""
+
+    body: bytes
+    name: str
+    content_type: str = ""
 
 
 class TrackSource:
@@ -174,31 +183,35 @@ class TrackSource:
     # --- files ----------------------------------------------------------------------
 
     async def _play(self, entry: effects.PlayUrl) -> None:
-        body = await self._fetch(entry.url)
-        async for pcm in self._resources.open_audio(body, FILE_RATE, entry.offset_ms):
+        file = await self._fetch(entry.url)
+        async for pcm in self._decode(file, entry.offset_ms):
             await self._audio(pcm, FILE_RATE)
         if entry.loop:
-            await self._repeat(body)
+            await self._repeat(file)
 
-    async def _repeat(self, body: bytes) -> None:
+    async def _repeat(self, file: _File) -> None:
         """Play a file from its beginning again and again."""
-        key = hashlib.sha256(body).digest()
+        key = hashlib.sha256(file.body).digest()
         heard = True
         while heard:
             heard = False
-            async for pcm in self._resources.loops.pieces(key, lambda: self._resources.open_audio(body, FILE_RATE, 0)):
+            async for pcm in self._resources.loops.pieces(key, lambda: self._decode(file, 0)):
                 heard = True
                 await self._audio(pcm, FILE_RATE)
 
-    async def _fetch(self, url: str) -> bytes:
+    def _decode(self, file: _File, offset_ms: int) -> AsyncIterator[bytes]:
+        return self._resources.open_audio(file.body, FILE_RATE, offset_ms, file.name, file.content_type)
+
+    async def _fetch(self, url: str) -> _File:
         if "://" in url or not _SOUND.fullmatch(url):
             fetched = await self._resources.door.fetch(url)
             if not 200 <= fetched.status < 300:
                 raise SourceMissing(f"{url} answered {fetched.status}", fetched.status)
-            return fetched.body
+            return _File(fetched.body, fetched.url.name, fetched.headers.get("Content-Type", ""))
         path = self._resources.sounds / url
         limit = self._resources.settings.egress.max_bytes
-        return await asyncio.get_running_loop().run_in_executor(None, _read_sound, path, limit)
+        body = await asyncio.get_running_loop().run_in_executor(None, _read_sound, path, limit)
+        return _File(body, url)
 
     # --- to the engine --------------------------------------------------------------
 

@@ -222,7 +222,9 @@ class House:
         """Let the engine report."""
         self.resources.routes.deliver(m.Output(reports=list(reports)))
 
-    async def _open_audio(self, body: bytes, rate: int, offset_ms: int) -> AsyncIterator[bytes]:
+    async def _open_audio(
+        self, body: bytes, rate: int, offset_ms: int, name: str, content_type: str
+    ) -> AsyncIterator[bytes]:
         for piece in self.files[body]:
             yield piece
 
