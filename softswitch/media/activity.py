@@ -18,6 +18,9 @@ from softswitch.media.speech_gate import SpeechGate
 _AUDIBLE = np.float32(FULL_SCALE**2 * 10 ** (-60.0 / 10))
 """Power below which (-60 dBov) no detector is asked: nobody speaks so softly, and the good ones are dear."""
 
+_UNGATED = "energy"
+"""The kind that costs no more than the look in front of the others."""
+
 _HANGOVER_TICKS = 25
 """A detector is asked for so long after the last audible frame, to see the end of what it saw begin."""
 
@@ -25,8 +28,9 @@ _HANGOVER_TICKS = 25
 class _Kind:
     """The ports watched by one kind of bank."""
 
-    def __init__(self, bank: VadBank, slots: int) -> None:
+    def __init__(self, bank: VadBank, slots: int, is_gated: bool) -> None:
         self.bank = bank
+        self._is_gated = is_gated
         self.ports: set[int] = set()
         self.rows: Indices = np.zeros(0, np.intp)
         self.slots: Indices = np.zeros(0, np.intp)
@@ -52,19 +56,22 @@ class _Kind:
 
     def probabilities(self, pcm: Pcm, slots: Indices) -> NDArray[np.float32]:
         """Return how likely each row ``(n, 480)`` is speech; rows long silent are not even looked at."""
+        if not self._is_gated:
+            return self._ask(pcm, slots)
         quiet = np.where(power(pcm) > _AUDIBLE, 0, self._quiet_ticks[slots] + 1)
         self._quiet_ticks[slots] = quiet
         audible = np.flatnonzero(quiet < _HANGOVER_TICKS)
-        if audible.size < len(slots):
-            pcm, asked = pcm[audible], slots[audible]
-        else:
-            asked = slots
+        if audible.size == len(slots):
+            return self._ask(pcm, slots)
         out = np.zeros(len(slots), np.float32)
         if audible.size:
-            if self._resampler is not None:
-                pcm = self._resampler.process(pcm, asked)
-            out[audible] = self.bank.push(pcm, asked)
+            out[audible] = self._ask(pcm[audible], slots[audible])
         return out
+
+    def _ask(self, pcm: Pcm, slots: Indices) -> NDArray[np.float32]:
+        if self._resampler is not None:
+            pcm = self._resampler.process(pcm, slots)
+        return self.bank.push(pcm, slots)
 
 
 class Activity:
@@ -95,7 +102,8 @@ class Activity:
             if order.kind not in self._vads:
                 known = ", ".join(sorted(self._vads)) or "those there are (none)"
                 raise ValueError(f"kind: {order.kind!r} is none of {known}")
-            self._kinds[order.kind] = _Kind(self._vads[order.kind](), self._capacity)
+            bank, is_gated = self._vads[order.kind](), order.kind != _UNGATED
+            self._kinds[order.kind] = _Kind(bank, self._capacity, is_gated)
         kind = self._kinds[order.kind]
         kind.reset(port.slot)
         kind.ports.add(port.id)
