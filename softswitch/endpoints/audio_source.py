@@ -70,7 +70,7 @@ def decode(
         data: the whole file.
         rate: Hz, 8000-48000.
         offset_ms: where to begin.
-        name: its name or URL; without it, and without a content type, headerless µ-law and A-law are not known.
+        name: its name or URL; headerless µ-law and A-law are known by it, or by their content type, alone.
         content_type: as the server gave it.
 
     Raises:

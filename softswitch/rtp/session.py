@@ -212,6 +212,8 @@ class Sessions:
             self.rejected += len(slots) - len(chosen)
             rows, slots, kinds, headers = rows[chosen], slots[chosen], kinds[chosen], headers.chosen(chosen)
             extended = extended[chosen]
+            if len(slots) == 0:
+                return
         self.received += len(slots)
         self.received_octets += int(headers.length.sum())
         if kinds.min() < 0:
