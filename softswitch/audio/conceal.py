@@ -13,8 +13,8 @@ from softswitch.audio.pitch import best_lags
 _SHORTEST_MS, _LONGEST_MS = 2.5, 15.0
 """Pitch periods looked for: 400 Hz down to 67 Hz."""
 
-_WINDOW_MS = 20.0
-"""Stretch of sound compared with the past to find the period."""
+_WINDOW_MS = 10.0
+"""Stretch of sound compared with the past to find the period; 20 ms would look too far back."""
 
 _STEADY_MS, _GONE_MS = 10.0, 70.0
 """A repetition keeps its level this long, and is silence after that: longer it would be a buzz."""
