@@ -38,7 +38,14 @@ export class Transcript {
     if (name === "asrFinal") this.final(index, text);
     if (name === "interruption") this.plays.get(playId)?.classList.add("cut");
     if (name === "addHistory") this.add("far", event.speaker ?? "Switch", text);
-    if (name === "dtmf") this.add("key", "Key", event.digit);
+    if (name === "dtmf") this.key(event.digit);
+  }
+
+  /** Keys pressed one after the other stand together. */
+  key(digit) {
+    const last = this.list.lastElementChild;
+    if (last?.className === "key") followEnd(this.window, () => (last.lastChild.textContent += digit));
+    else this.add("key", "Keys", digit);
   }
 
   delta(index, text) {
