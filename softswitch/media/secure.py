@@ -53,6 +53,11 @@ class SrtpPair:
         # RFC 4733 end packets are sent three times; a re-offer may also begin a sequence again.
         outbound.allow_repeat_tx = True
         self._inbound, self._outbound = Session(inbound), Session(outbound)
+        self._material = receive_key, send_key, profile
+
+    def fits(self, receive_key: bytes, send_key: bytes, profile: str) -> bool:
+        """Tell whether these are its keys: then it must go on, with the rollover counters it has."""
+        return self._material == (receive_key, send_key, profile)
 
     def unprotect(self, datagram: bytes) -> bytes | Refusal:
         """Return the plain RTP or RTCP packet, or the name of the counter for what it was refused as."""

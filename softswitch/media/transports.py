@@ -82,7 +82,7 @@ class Transports:
         keys = None
         try:
             if order.receive_key or order.send_key:
-                keys = SrtpPair(order.receive_key, order.send_key, order.profile)
+                keys = self._keys(slot, order)
         except ValueError:
             discard(order.fd)
             raise
@@ -105,7 +105,7 @@ class Transports:
             ValueError, PeerError, OSError: as for :meth:`connect_plain`.
         """
         try:
-            keys = SrtpPair(order.receive_key, order.send_key, order.profile)
+            keys = self._keys(slot, order)
         except ValueError:
             discard(order.fd)
             raise
@@ -115,6 +115,13 @@ class Transports:
         link.keys, link.socket = keys, media_socket
         link.is_connected = True
         self._delivering.append(link)
+
+    def _keys(self, slot: int, order: ConnectPlain | ConnectSecure) -> SrtpPair:
+        """Return the sessions for an order: those of the link where the keys have not changed."""
+        keys = self._links[slot].keys
+        if keys is not None and keys.fits(order.receive_key, order.send_key, order.profile):
+            return keys
+        return SrtpPair(order.receive_key, order.send_key, order.profile)
 
     def close(self, slot: int) -> dict[str, int]:
         """Close a link and return what it refused, by counter."""

@@ -9,6 +9,7 @@ import pytest
 
 from softswitch.call.needs import LegRequest
 from softswitch.call.reports import LegAnswered, Report
+from softswitch.endpoints.rtp_parameters import StreamIdentity
 from softswitch.endpoints.webrtc import WebRtcEndpoints
 from softswitch.endpoints.webrtc_leg import WebRtcLeg
 from softswitch.media.engine import Engine
@@ -169,6 +170,25 @@ async def test_digits_of_the_far_end_arrive_once_each() -> None:
 
         await until(lambda: len(digits()) == 2)
         assert digits() == ["5", "#"]
+        leg.hangup()
+        await leg.closed()
+        await far.close()
+
+
+async def test_another_nomination_after_the_sequence_has_wrapped_goes_unheard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    identity = StreamIdentity(ssrc=4711, sequence=65510, timestamp=0, cname="x")
+    monkeypatch.setattr(StreamIdentity, "draw", lambda _: identity)
+    async with house() as place:
+        far = Far()
+        leg = await place.call(far, "PCMU")
+        await until(lambda: len(far.received) > 60)
+        assert leg._link is not None
+        leg.link_ready(leg._link)  # same keys: SRTP's rollover counter must live on (RFC 3711 section 3.3.1)
+        count, heard = len(far.received), len(place.heard)
+        await until(lambda: len(far.received) > count + 30 and len(place.heard) > heard + 16000, 5.0)
+        assert len(far.received) > count + 30
         leg.hangup()
         await leg.closed()
         await far.close()
