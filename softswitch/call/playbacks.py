@@ -26,6 +26,8 @@ class Playback:
     option: TtsOption
     gain: float = 1.0
     pending: set[int] = field(default_factory=set)
+    marks: list[str] = field(default_factory=list)
+    """Marks that were neither passed nor cleared yet, in their order."""
     items: int = 0
     open_stream: bool = False
     auto_hangup: bool = False
@@ -154,7 +156,10 @@ class Playbacks:
         main = self.main
         if main is None:
             self._mark_event(MAIN, None, name, "played")
+        elif len(main.marks) >= MAX_ITEMS:
+            raise CommandRejected(f"more than {MAX_ITEMS} marks wait to be passed", 429)
         else:
+            main.marks.append(name)
             self._outbox.do(effects.MarkPlayback(main.track, name))
 
     # --- reports ----------------------------------------------------------------
@@ -209,17 +214,19 @@ class Playbacks:
         self.source_done(report.track, report.item)
 
     def mark_reached(self, report: reports.MarkReached) -> None:
-        """Tell the client that a mark was passed or cleared."""
+        """Tell the client that a mark was passed or cleared; one of a playback that is over was told with it."""
         playback = self._tracks.get(report.track)
-        layer = playback.layer if playback else MAIN
-        play_id = playback.play_id if playback else None
-        self._mark_event(layer, play_id, report.name, "cleared" if report.cleared else "played")
+        if playback is not None and report.name in playback.marks:
+            playback.marks.remove(report.name)
+            status = "cleared" if report.cleared else "played"
+            self._mark_event(playback.layer, playback.play_id, report.name, status)
 
     def ended(self, track: int, played_ms: int) -> Finished | None:
         """Close a playback that was heard to its end."""
         playback = self._close(track)
         if playback is None:
             return None
+        self._marks_over(playback, "played")
         self._track_end(playback, played_ms)
         return Finished(playback, heard=True)
 
@@ -238,6 +245,7 @@ class Playbacks:
                 subtitle=report.subtitle or None,
             )
         )
+        self._marks_over(playback, "cleared")
         self._track_end(playback, report.played_ms)
         return Finished(playback, heard=False)
 
@@ -345,6 +353,12 @@ class Playbacks:
                 play_id=playback.play_id,
             )
         )
+
+    def _marks_over(self, playback: Playback, status: str) -> None:
+        """Tell of the marks that had not got as far as the engine."""
+        for name in playback.marks:
+            self._mark_event(playback.layer, playback.play_id, name, status)
+        playback.marks.clear()
 
     def _mark_event(self, layer: str, play_id: str | None, name: str, status: str) -> None:
         track_id = "server-side-track" if layer == MAIN else f"server-side-track-{layer}"

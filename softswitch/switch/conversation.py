@@ -106,6 +106,10 @@ class Conversation:
         finally:
             self._settle()
 
+    def publish(self, event: Event) -> None:
+        """Tell everybody an event that is not the call's own decision, with its number in the sequence."""
+        self._publish(event)
+
     def report(self, report: reports.Report) -> None:
         """Take a report from anywhere below; never raises."""
         if isinstance(report, reports.SpeechWarned):

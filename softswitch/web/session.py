@@ -9,7 +9,6 @@ from aiohttp import WSMessage, WSMsgType, web
 
 from softswitch.call import commands, events
 from softswitch.call.commands import Command, CommandRejected
-from softswitch.call.events import Event
 from softswitch.call.needs import EndpointFactory
 from softswitch.call.state import State
 from softswitch.dialects.rustpbx import parse, render, render_audio
@@ -103,7 +102,8 @@ class Session:
                     timestamp=conversation.call.epoch_ms(time.monotonic()),
                     track_id=conversation.id,
                     resume=conversation.call.resume_token or "",
-                )
+                ),
+                conversation.seq,
             )
         )
         await self._serve(line, conversation)
@@ -161,7 +161,7 @@ class Session:
             error=error,
             code=code,
         )
-        self.socket.text(render(event))
+        self.socket.text(render(event, 1))
         self.socket.close(1013 if code == 503 else 1008, error)
 
     # --- serving --------------------------------------------------------------------
@@ -205,19 +205,18 @@ class Session:
             self._reject(conversation, rejected)
 
     def _reject(self, conversation: Conversation, rejected: CommandRejected) -> None:
-        """Tell this client alone that its command was not carried out; the call lives."""
+        """Tell that a command was not carried out; the call lives."""
         self._metrics.commands_refused.labels(str(rejected.code)).inc()
-        event: Event = events.Error(
-            timestamp=conversation.call.epoch_ms(time.monotonic()),
-            track_id=conversation.id,
-            sender=rejected.sender,
-            error=rejected.error,
-            code=rejected.code,
-            request_id=rejected.request_id,
+        conversation.publish(
+            events.Error(
+                timestamp=conversation.call.epoch_ms(time.monotonic()),
+                track_id=conversation.id,
+                sender=rejected.sender,
+                error=rejected.error,
+                code=rejected.code,
+                request_id=rejected.request_id,
+            )
         )
-        self.socket.text(render(event))
-        if self._dump is not None:
-            self._dump.event(event, 0)
 
     def _parse(self, text: str) -> Command:
         if len(text) > self._limits.message_bytes:
