@@ -341,6 +341,7 @@ async def test_resume_token_is_good_once_and_for_its_call(switch: Switch) -> Non
                 async with switch.client(id=name, resume=token):
                     pass
             await again.hang_up()
+        await other.hang_up()
 
 
 @pytest.mark.row("2:resume")

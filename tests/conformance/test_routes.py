@@ -57,11 +57,9 @@ async def test_call_takes_a_good_id(switch: Switch, name: str) -> None:
 
 
 @pytest.mark.row("1:id-rule")
-@pytest.mark.parametrize("name", ["", "..", ".a", "a/b", "a b", "x" * 129, "ü", "a\n"])
+@pytest.mark.parametrize("name", ["..", ".a", "a/b", "a b", "x" * 129, "ü", "a\n"])
 @pytest.mark.parametrize("path", ["/call", "/call/webrtc"])
 async def test_call_refuses_a_bad_id_before_the_upgrade(switch: Switch, path: str, name: str) -> None:
-    if name == "":
-        pytest.skip("an empty id counts as none")
     with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
         async with switch.client(path, id=name):
             pass

@@ -57,7 +57,9 @@ def pitch(sound: Pcm, rate: int = RATE) -> float:
 
 
 def share(sound: Pcm, hz: float, rate: int = RATE, width: float = 40.0) -> float:
-    """Return the part of the power that lies within `width` Hz of `hz`."""
+    """Return the part of the power that lies within `width` Hz of `hz`; of nothing, no part."""
+    if sound.size < 64:
+        return 0.0
     spectrum = np.abs(np.fft.rfft(sound * np.hanning(sound.size))) ** 2
     places = np.arange(spectrum.size) * rate / sound.size
     total = float(spectrum.sum())

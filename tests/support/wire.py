@@ -37,6 +37,7 @@ REQUIRED: dict[str, dict[str, type]] = {
     "message": {"body": str, "contentType": str},
     "custom": {"sender": str},
     "ack": {"requestId": str},
+    "resumed": _TRACK | {"resume": str},
 }
 """Fields that each event has, with their types; every event has a timestamp besides."""
 
