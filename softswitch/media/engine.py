@@ -11,7 +11,7 @@ from softswitch.media import messages as m
 from softswitch.media.clock import Histogram
 from softswitch.media.feeds import listening
 from softswitch.media.isolation import by_halves
-from softswitch.media.needs import Denoiser, VadBank
+from softswitch.media.needs import Denoiser, Plane, VadBank
 from softswitch.media.orders import Orders
 from softswitch.media.parts import build
 from softswitch.media.ports import FeedRows, Layout, Port
@@ -38,7 +38,7 @@ class Engine:
         *,
         vads: Mapping[str, Callable[[], VadBank]] | None = None,
         denoiser: Callable[[], Denoiser] | None = None,
-        plane: RtpPlane | None = None,
+        plane: Plane | None = None,
     ) -> None:
         """Build an engine without ports.
 

@@ -1,11 +1,16 @@
-"""What the engine asks of things it is given: it may not know speech, which lies beside it."""
+"""What the engine asks of things it is given."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from softswitch.audio.pcm import Indices, Pcm
+from softswitch.audio.pcm import Bytes, Indices, Pcm
+from softswitch.media.messages import Report, RtpParameters
+
+Packets = tuple[Bytes, Indices, Indices]
+"""Datagrams ``(n, octets)``, the octets of each that count, and their slots."""
 
 
 class VadBank(Protocol):
@@ -34,3 +39,47 @@ class Denoiser(Protocol):
 
     def process(self, row: Pcm) -> Pcm:
         """Return a frame ``(480,)`` at 24 kHz without its noise; it may lag by a few."""
+
+
+class Plane(Protocol):
+    """Carries RTP for many slots: datagrams on one side, frames of the bus on the other."""
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """Return what all ports together have counted since the start."""
+
+    def grow(self, slots: int) -> None:
+        """Make room for slots 0 to `slots` - 1."""
+
+    def open(self, slot: int, port: int, parameters: RtpParameters, now: float) -> None:
+        """Give a port its row; raise ValueError, and open nothing, where its formats are unknown."""
+
+    def update(self, slot: int, parameters: RtpParameters, now: float) -> None:
+        """Go over to what was negotiated anew."""
+
+    def close(self, slot: int) -> dict[str, float]:
+        """Free a row and return its statistics."""
+
+    def receive(self, rows: Bytes, lengths: Indices, slots: Indices, now: float) -> None:
+        """Take plain RTP and RTCP."""
+
+    def pull(self, slots: Indices, out: Pcm, now: float) -> None:
+        """Write a frame ``(n, 480)`` of what each slot says."""
+
+    def push(self, pcm: Pcm, slots: Indices, now: float) -> Packets:
+        """Take a frame ``(n, 480)`` of what each slot hears; return the packets that are due."""
+
+    def control(self, now: float) -> Packets:
+        """Return the RTCP that is due; once per tick."""
+
+    def goodbye(self, slot: int) -> None:
+        """Have the next :meth:`control` say that the port leaves."""
+
+    def send_digits(self, slot: int, digits: str, duration_ms: int, gap_ms: int) -> bool:
+        """Send digits as telephone events; False where none were negotiated."""
+
+    def set_held(self, slot: int, held: bool) -> None:
+        """Say whether a port is on hold."""
+
+    def take_reports(self) -> list[Report]:
+        """Return what has happened since the last call."""

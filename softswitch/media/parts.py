@@ -7,11 +7,10 @@ from softswitch.media.activity import Activity
 from softswitch.media.denoising import Denoising
 from softswitch.media.dialling import ToneListener, ToneSender
 from softswitch.media.feeds import Feeds
-from softswitch.media.needs import Denoiser, VadBank
+from softswitch.media.needs import Denoiser, Plane, VadBank
 from softswitch.media.playback import Playback
 from softswitch.media.recorder import Recorders
 from softswitch.media.registry import Doors, Registry
-from softswitch.media.rtp_plane import RtpPlane
 from softswitch.media.taps import Taps
 from softswitch.media.transports import Transports
 
@@ -32,7 +31,7 @@ class Parts:
     doors: Doors
     registry: Registry
     transports: Transports
-    plane: RtpPlane
+    plane: Plane
     feeds: Feeds
     playback: Playback
     taps: Taps
@@ -44,7 +43,7 @@ class Parts:
 
 
 def build(
-    plane: RtpPlane,
+    plane: Plane,
     vads: Mapping[str, Callable[[], VadBank]],
     denoiser: Callable[[], Denoiser] | None,
     wake: Callable[[], None],

@@ -11,6 +11,7 @@ from pylibsrtp import Error as SrtpError
 
 from softswitch.audio.pcm import Bytes, Indices
 from softswitch.media.messages import ConnectPlain, ConnectSecure
+from softswitch.media.needs import Packets
 from softswitch.media.secure import SrtpPair
 from softswitch.media.sockets import MediaSocket, Poller
 
@@ -31,9 +32,6 @@ _NARROWEST = 16
 _FIRST_ROWS, _MOST_ROWS = 256, 16384
 
 Inbox = deque[bytes]
-
-Batch = tuple[Bytes, Indices, Indices]
-"""Rows of packets, the bytes of each that count, and their slots."""
 
 
 def new_inbox() -> Inbox:
@@ -130,11 +128,11 @@ class Transports:
         link.inbox.clear()
         return link.counts
 
-    def receive(self, now: float) -> list[Batch]:
+    def receive(self, now: float) -> list[Packets]:
         """Return the plain packets that have come since the last call.
 
         Returns:
-            Batches of rows ``(n, octets)``, their lengths and their slots; overwritten by the next call.
+            Packets, in batches that the next call overwrites.
         """
         batches = []
         if len(self._poller) and (count := self._drain_sockets(now)):
@@ -186,7 +184,7 @@ class Transports:
             count += self._read(media_socket, count, now)
         return count
 
-    def _empty_inboxes(self) -> Batch | None:
+    def _empty_inboxes(self) -> Packets | None:
         packets: list[bytes] = []
         slots: list[int] = []
         for link in self._delivering:

@@ -23,15 +23,15 @@ class FakePlane:
     """Has no jitter buffer: what came last is what is heard, once."""
 
     def __init__(self) -> None:
-        self.latest = {}
-        self.parameters = {}
-        self.held = {}
-        self.digits = []
+        self.latest: dict = {}
+        self.parameters: dict = {}
+        self.held: dict = {}
+        self.digits: list = []
         self.knows_events = False
-        self.poisoned = set()
+        self.poisoned: set = set()
         """Slots whose audio raises."""
-        self.reports = []
-        self.counters = {}
+        self.reports: list = []
+        self.counters: dict = {}
 
     def grow(self, slots):
         pass

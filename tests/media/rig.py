@@ -1,6 +1,7 @@
 """An engine in the hands of a test: time passes when the test says so."""
 
 from itertools import count
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from tests.media.fake_plane import PARAMETERS, FakePlane, packet, sound
 
 TICK = 0.02
 
+AnyReport = TypeVar("AnyReport", bound=m.Report)
+
 
 class Rig:
     """Drives an engine and keeps what comes out of it."""
@@ -19,9 +22,9 @@ class Rig:
         self.plane = FakePlane()
         self.engine = Engine(plane=self.plane, **options)
         self.now = 1000.0
-        self.reports = []
-        self.frames = {}
-        self.datagrams = {}
+        self.reports: list = []
+        self.frames: dict = {}
+        self.datagrams: dict = {}
         self._ids = count(1)
 
     def new_id(self) -> int:
@@ -31,7 +34,7 @@ class Rig:
         for message in messages:
             self.engine.post(message)
 
-    def tick(self, ticks: int = 1) -> list:
+    def tick(self, ticks: int = 1) -> list[Any]:
         """Let 20 ms pass, or several times that; return the reports of that time."""
         fresh = []
         for _ in range(ticks):
@@ -45,14 +48,13 @@ class Rig:
         self.reports += fresh
         return fresh
 
-    def reported(self, kind) -> list:
+    def reported(self, kind: type[AnyReport]) -> list[AnyReport]:
         return [report for report in self.reports if isinstance(report, kind)]
 
-    def feed_port(self, mix: int = 1, **options) -> int:
+    def feed_port(self, mix: int = 1, **options: Any) -> int:
         """Open a feed port at the bus's own rate, primed at once."""
         port = self.new_id()
-        options = {"sample_rate": 24000, "prebuffer_ms": 0} | options
-        self.post(m.AddFeedPort(port, mix, **options))
+        self.post(m.AddFeedPort(port, mix, **{"sample_rate": 24000, "prebuffer_ms": 0} | options))
         return port
 
     def rtp_port(self, mix: int = 1, connected: bool = True) -> int:

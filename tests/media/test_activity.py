@@ -15,8 +15,8 @@ class LevelBank:
     rate = 16000
 
     def __init__(self) -> None:
-        self.asked = []
-        self.broken = set()
+        self.asked: list[int] = []
+        self.broken: set[int] = set()
         self.rows = 0
 
     def grow(self, slots):
@@ -43,7 +43,7 @@ def rig(bank) -> Rig:
     return Rig(vads={"level": lambda: bank})
 
 
-def watched(rig, mix=1, **options) -> int:
+def watched(rig: Rig, mix=1, **options) -> int:
     port = rig.feed_port(mix)
     rig.post(m.SetVad(port, "level", **options))
     return port

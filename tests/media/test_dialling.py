@@ -14,7 +14,7 @@ def rig() -> Rig:
     return Rig()
 
 
-def listen(rig, pcm, **options) -> list[m.DigitReceived]:
+def listen(rig: Rig, pcm, **options) -> list[m.DigitReceived]:
     port = rig.feed_port(**options)
     rig.post(m.SetInbandDtmf(port, True))
     rig.say(port, pcm)

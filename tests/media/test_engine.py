@@ -168,7 +168,7 @@ def test_inbox_is_bounded(rig, monkeypatch):
 
 def test_many_ports_come_and_go_and_leave_nothing(rig):
     rng = np.random.default_rng(8)
-    alive = []
+    alive: list[int] = []
     for _ in range(300):
         if alive and rng.random() < 0.5:
             rig.post(m.RemovePort(alive.pop(int(rng.integers(len(alive))))))

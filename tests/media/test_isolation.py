@@ -9,7 +9,8 @@ from softswitch.media.isolation import by_halves
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 40), st.sets(st.integers(0, 39)))
 def test_guilty_rows_are_told_and_the_others_done(rows, guilty):
-    done, blamed = set(), []
+    done: set[int] = set()
+    blamed: list[int] = []
 
     def step(first, last):
         if guilty.intersection(range(first, last)):

@@ -20,8 +20,9 @@ class Someone:
     listens: bool = True
 
 
-def members(draw_mixes=st.integers(1, 4)):
-    return st.lists(st.builds(Someone, draw_mixes, draw_mixes, st.booleans(), st.booleans()), max_size=9)
+def members():
+    mixes = st.integers(1, 4)
+    return st.lists(st.builds(Someone, mixes, mixes, st.booleans(), st.booleans()), max_size=9)
 
 
 def mixed(people, said, frames=None):

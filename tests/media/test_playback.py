@@ -44,7 +44,8 @@ def test_nothing_is_sent_while_there_is_nothing_to_hear(rig):
 def test_mark_is_reported_at_the_tick_that_sends_its_last_sample(rig):
     rig.feed_port()
     track = rig.track(pcm=ramp(FRAME))
-    rig.post(m.PlaceMark(track, "one"), m.FeedTrack(track, 24000, to_bytes(ramp(1))), m.PlaceMark(track, "two"))
+    more = m.FeedTrack(track, 24000, to_bytes(ramp(1)))
+    rig.post(m.PlaceMark(track, "one"), more, m.PlaceMark(track, "two"))
     assert kinds(rig.tick()) == [m.TrackStarted, m.MarkReached]
     [reached, drained] = rig.tick()
     assert (reached.name, reached.cleared) == ("two", False)

@@ -34,6 +34,6 @@ def test_ramp_turns_round_where_it_is():
     ramp.to(1.0, 100)
     ramp.next(50)
     ramp.to(0.0, 100)
-    gains = ramp.next(10)
+    gains = np.asarray(ramp.next(10))
     assert gains[0] == pytest.approx(0.495)
     assert ramp.target == 0.0

@@ -22,7 +22,7 @@ def rig():
     rig.engine.stop()
 
 
-def wait_until_closed(rig) -> m.RecorderClosed:
+def wait_until_closed(rig: Rig) -> m.RecorderClosed:
     """Tick until the writer's thread has finished the file."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:

@@ -49,7 +49,9 @@ def test_repeated_packet_may_be_sent():
     assert there
 
 
-@pytest.mark.parametrize("data", [b"", b"\x80", b"\x80\x00", b"\x80\xc8\x00\x00", b"\x80\x00" + bytes(9), bytes(1500)])
+@pytest.mark.parametrize(
+    "data", [b"", b"\x80", b"\x80\x00", b"\x80\xc8\x00\x00", b"\x80\x00" + bytes(9), bytes(1500)]
+)
 def test_rubbish_is_refused(data):
     assert pair()[0].unprotect(data) == "srtp_errors"
 

@@ -16,7 +16,8 @@ def test_lowest_free_slot_comes_first():
 
 
 def test_everything_registered_grows_before_a_new_slot_is_used():
-    slots, seen = Slots(2), []
+    slots = Slots(2)
+    seen: list[int] = []
     slots.on_growth(seen.append)
     for _ in range(5):
         assert slots.take() < seen[-1]
@@ -34,7 +35,8 @@ def test_slot_is_not_given_back_twice():
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(0, 30)))
 def test_no_slot_has_two_owners(choices):
-    slots, taken = Slots(1), []
+    slots = Slots(1)
+    taken: list[int] = []
     for choice in choices:
         if choice < len(taken):
             slots.release(taken.pop(choice))
