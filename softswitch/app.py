@@ -110,7 +110,10 @@ def _running(
                 webrtc.send(port, datagram)
             routes.deliver(output)
 
-        engine.start(lambda output: loop.call_soon_threadsafe(deliver, output))
+        def emit(output: Output) -> None:
+            loop.call_soon_threadsafe(deliver, output)
+
+        engine.start(emit)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(app[READINESS].run()), group.create_task(_sweep(resources))]
             yield
@@ -143,7 +146,7 @@ def _export(metrics: Metrics, engine: Engine, resources: Resources, webrtc: WebR
             *readings("store", {name: getattr(store, name) for name in store.__slots__}),
             *readings("speech", resources.providers.counters()),
             *readings("egress", {name: getattr(door, name) for name in door.__slots__}),
-            Reading("media_tick_seconds", ticks.total, "histogram", buckets=ticks.buckets()),
+            Reading("media_tick_seconds", ticks.sum, "histogram", buckets=ticks.buckets()),
             Reading("webrtc_legs", webrtc.legs, "gauge"),
             Reading("routes", len(resources.routes), "gauge"),
         ]
