@@ -21,7 +21,6 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 """The media type of what `Metrics.render` returns."""
 
 LATENCY_BUCKETS = (0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.12, 0.2, 0.3, 0.5, 0.8, 1.2, 2.0, 5.0, 10.0)
-TICK_BUCKETS = (0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.04, 0.1)
 DURATION_BUCKETS = (1.0, 5.0, 15.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3600.0, 14400.0)
 
 REASONS = frozenset(
