@@ -40,6 +40,9 @@ _AUDIO_KEPT = 1500
 _MEANT_CODES = frozenset({1000, 1001, 1008})
 """Close codes of a switch that does not want us back: normal, going away, policy (RFC 6455 section 7.4.1)."""
 
+_LEAD_S = 0.08
+"""By how much streamed audio is ahead."""
+
 _FAREWELL_S = 2.0
 """How long an end that was asked for may take."""
 
@@ -232,14 +235,17 @@ class Call(Commands):
             self.unsent += 1
 
     async def stream(self, data: bytes, ptime_ms: int = 20) -> None:
-        """Send a longer piece of audio at the pace of a person who speaks it."""
+        """Send a longer piece of audio at the pace of a person who speaks it.
+
+        It goes a little ahead of time, so that the switch does not run dry when we are held up.
+        """
         audio = self.audio_format
         per_ms = audio.sample_rate * 2 // 1000 if audio.codec.lower() == "pcm" else 8
         size = per_ms * ptime_ms
         loop = asyncio.get_running_loop()
         begin = loop.time()
         for number, at in enumerate(range(0, len(data), size)):
-            await asyncio.sleep(begin + number * ptime_ms / 1000 - loop.time())
+            await asyncio.sleep(begin + number * ptime_ms / 1000 - _LEAD_S - loop.time())
             await self.send(data[at : at + size])
 
     # --- commands -------------------------------------------------------------------
@@ -310,9 +316,10 @@ class Call(Commands):
             event = decode(text)
         except NotAnEventError as error:
             event = Error(sender="client", error=str(error))
-        if event.seq is not None:
+        if event.seq is not None and not isinstance(event, Resumed):
+            # `resumed` carries the number up to which events were replayed, and none of its own.
             if event.seq <= self._seq:
-                return  # Replayed after a resume, and known.
+                return
             self._seq = event.seq
         if self._replies.settle(event):
             return

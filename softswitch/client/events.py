@@ -67,12 +67,20 @@ class Answer(Event, frozen=True, kw_only=True, tag="answer"):
     refer: bool = False
     """It was the second leg of a transfer that answered."""
 
+    def __repr__(self) -> str:
+        """Show neither the SDP nor the token: both are nobody's business in a log."""
+        return f"Answer(seq={self.seq}, track_id={self.track_id!r}, audio={self.audio!r}, ...)"
+
 
 class Resumed(Event, frozen=True, kw_only=True, tag="resumed"):
     """The client has come back after its socket was lost."""
 
     resume: str = ""
     """The token for the next time. A secret."""
+
+    def __repr__(self) -> str:
+        """Show no token."""
+        return f"Resumed(seq={self.seq}, track_id={self.track_id!r}, ...)"
 
 
 class Reject(Event, frozen=True, kw_only=True, tag="reject"):

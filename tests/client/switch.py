@@ -40,7 +40,9 @@ class PretendedSwitch:
             for text in self.kept[int(request.query["seq"]) :]:
                 await socket.send_str(text)
             self.token += "+"
-            await socket.send_str(json.dumps({"event": "resumed", "timestamp": 1, "resume": self.token}))
+            await socket.send_str(
+                json.dumps({"event": "resumed", "timestamp": 1, "seq": self.seq, "resume": self.token})
+            )
         async for message in socket:
             if message.type is WSMsgType.BINARY:
                 self.audio.append(message.data)

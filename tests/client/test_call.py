@@ -15,6 +15,7 @@ from softswitch.client import (
     Dtmf,
     Error,
     Hangup,
+    Resumed,
     State,
     TrackEnd,
 )
@@ -175,11 +176,11 @@ async def test_audio_goes_both_ways(pretence):
         await call.send(b"\0\1" * 7)
         loop = asyncio.get_running_loop()
         begin = loop.time()
-        await call.stream(bytes(640 * 6))
-        assert loop.time() - begin >= 0.09
+        await call.stream(bytes(640 * 12))
+        assert loop.time() - begin >= 0.1
         await call.hangup()
         assert [data async for data in call.audio()] == []
-    assert switch.audio == [b"\0\1" * 7] + [bytes(640)] * 6
+    assert switch.audio == [b"\0\1" * 7] + [bytes(640)] * 12
 
 
 async def test_refused_connection_says_why(pretence):
@@ -288,7 +289,7 @@ async def test_lost_socket_is_replaced_and_missed_events_are_replayed(pretence):
     assert switch.queries[2]["resume"] == "token-1+"
     states = [state async for state in call.states()]
     assert states == ["connecting", "connected", *["reconnecting", "connected"] * 2, "disconnected"]
-    numbers = [event.seq async for event in call.events() if event.seq]
+    numbers = [event.seq async for event in call.events() if event.seq and not isinstance(event, Resumed)]
     assert numbers == sorted(set(numbers))
 
 

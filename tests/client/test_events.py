@@ -45,6 +45,13 @@ def test_numbers_as_text_and_nulls_are_taken():
     assert (event.audio.codec, event.audio.ptime) == ("g722", 20)
 
 
+def test_secrets_do_not_show_in_a_log():
+    shown = repr(decode('{"event":"answer","sdp":"v=0","resume":"secret"}'))
+    shown += repr(decode('{"event":"resumed","resume":"secret"}'))
+    assert "secret" not in shown
+    assert "v=0" not in shown
+
+
 def test_a_mark_keeps_its_own_name():
     event = decode('{"event":"mark","name":"half","status":"played"}')
     assert isinstance(event, Mark)
