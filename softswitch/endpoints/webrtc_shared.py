@@ -56,8 +56,8 @@ class WebRtcShared:
         self._options = options
         self._wall_clock = wall_clock
         self._external_ip = external_ip
-        self._certificate: RTCCertificate | None = None
-        self._certificate_ends = 0.0
+        self._certificate = make_certificate()
+        self._certificate_ends = time.monotonic() + CERTIFICATE_S
 
     def connection(self, owner: IceOwner, *, controlling: bool) -> IceConnection:
         """Return a new ICE session, with TURN credentials valid from now on."""
@@ -67,7 +67,7 @@ class WebRtcShared:
     def certificate(self) -> tuple[RTCCertificate, Fingerprint]:
         """Return the certificate of the day and its fingerprint."""
         now = time.monotonic()
-        if self._certificate is None or now >= self._certificate_ends:
+        if now >= self._certificate_ends:
             self._certificate = make_certificate()
             self._certificate_ends = now + CERTIFICATE_S
         return self._certificate, certificate_fingerprint(self._certificate)
