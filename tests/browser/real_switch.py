@@ -59,6 +59,50 @@ async def until_ready(url: str, process: asyncio.subprocess.Process, log: Path) 
             await asyncio.sleep(0.1)
 
 
+class Cable:
+    """A wire to the switch that a test can cut: a plain TCP relay."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.url = ""
+        self._ends: set[asyncio.StreamWriter] = set()
+
+    async def serve(self, near: asyncio.StreamReader, near_out: asyncio.StreamWriter) -> None:
+        far, far_out = await asyncio.open_connection("127.0.0.1", self.port)
+        self._ends |= {near_out, far_out}
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._relay(near, far_out))
+                group.create_task(self._relay(far, near_out))
+        finally:
+            self._ends -= {near_out, far_out}
+
+    async def _relay(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await source.read(65536):
+                sink.write(data)
+                await sink.drain()
+        sink.close()
+
+    def cut(self) -> None:
+        """Break every connection without a goodbye."""
+        for end in self._ends:
+            end.transport.abort()
+
+
+@contextlib.asynccontextmanager
+async def cable(url: str) -> AsyncIterator[Cable]:
+    """Relay connections to the switch at `url` until the end."""
+    line = Cable(int(url.rstrip("/").rsplit(":", 1)[1]))
+    server = await asyncio.start_server(line.serve, "127.0.0.1", 0)
+    line.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    try:
+        yield line
+    finally:
+        server.close()
+        line.cut()
+
+
 async def spoken(url: str, text: str, **tts: Any) -> np.ndarray:
     """Return `text` in the switch's own voice as a client of `/call` receives it: PCM16 at 48 kHz."""
     option = {"samplerate": SPOKEN_RATE, "vad": False, "tts": {"provider": "builtin", **tts}}

@@ -18,7 +18,7 @@ from playwright.async_api import Browser, Page, Playwright, expect
 
 from tests.browser.conftest import MIC_RATE, launch, open_page, write_wav
 from tests.browser.listen import HEARD_DB, call_from, listen, until, until_heard
-from tests.browser.real_switch import get_bytes, get_json, real_switch, spoken, word_error_rate
+from tests.browser.real_switch import cable, get_bytes, get_json, real_switch, spoken, word_error_rate
 
 pytestmark = [pytest.mark.client, pytest.mark.asyncio(loop_scope="package")]
 
@@ -29,6 +29,8 @@ BEFORE_S, BETWEEN_S, AFTER_S = 9.0, 14.0, 9.0
 """Silence of the microphone before the first sentence, between the two, and after the second."""
 VOICE_HZ = (70.0, 300.0)
 ALIGNED_MS = 40
+ECHO_MS = 20
+"""What is heard in one tick comes back in the next one: the echo's own share of the distance."""
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
@@ -124,14 +126,15 @@ SILENT = f"""() => {{
 
 
 @pytest.mark.slow
-async def test_recording_has_both_sides_in_step(speaker: Browser, switch: str) -> None:
-    """With an echo at the far end both channels hold the same sound: their distance is the recorder's own."""
+@pytest.mark.parametrize("way", ["WebRTC", "WebSocket"])
+async def test_recording_has_both_sides_in_step(speaker: Browser, switch: str, way: str) -> None:
+    """With an echo at the far end both channels hold the same sound: their distance can be measured."""
     async with open_page(speaker, switch) as page:
         await page.fill("#setup [name=greeting]", "")
         await page.click("#setup details:last-of-type summary")
         await page.fill("#setup [name=callee]", "echo")
         await page.uncheck("#setup [name=bargeIn]")
-        await call_from(page, "WebSocket")
+        await call_from(page, way)
         call_id = await page.evaluate("softswitch.session.id")
         await until_heard(page, "far", seconds=20)
         await asyncio.sleep(3)
@@ -139,7 +142,24 @@ async def test_recording_has_both_sides_in_step(speaker: Browser, switch: str) -
         await expect(page.locator("#connection")).to_have_text("Disconnected")
     (recording,) = [each for each in await recordings(switch) if each["callId"] == call_id]
     left, right, rate = read_stereo(await get_bytes(f"{switch}recordings/{recording['name']}"))
-    assert abs(lag_ms(left, right, rate)) <= ALIGNED_MS
+    assert abs(lag_ms(left, right, rate) - ECHO_MS) <= ALIGNED_MS
+
+
+@pytest.mark.parametrize("way", ["WebRTC", "WebSocket"])
+async def test_lost_socket_is_won_back_and_the_call_goes_on(browser: Browser, switch: str, way: str) -> None:
+    async with cable(switch) as line, open_page(browser, line.url, quiet=False) as page:
+        await page.fill("#setup [name=greeting]", "")
+        await call_from(page, way)
+        call_id = await page.evaluate("softswitch.session.id")
+        line.cut()
+        await until(page, "softswitch.session.state === 'reconnecting'")
+        await until(page, "softswitch.session.state === 'connected'")
+        assert await page.evaluate("softswitch.session.id") == call_id
+        await page.fill("#speak-text", "Here I am again, and you can hear me.")
+        await page.keyboard.press("Enter")
+        await until_heard(page, "far", seconds=8)
+        await page.click("#hangup")
+        await expect(page.locator("#stage-line")).to_have_text("You hung up")
 
 
 async def recordings(switch: str) -> list[dict[str, Any]]:
