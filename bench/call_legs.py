@@ -1,30 +1,30 @@
 """Measure what a `/call` leg costs the whole process: PCM 16 kHz both ways over loopback WebSockets.
 
-The switch runs as its own process (`python -m softswitch`), the callers in this one: each sends 640 bytes every 20 ms
-and hears a looped bed of sound. CPU is that of the switch's process, from /proc, over the measured time.
+The switch runs as its own process, the callers in this one: each sends 640 bytes every 20 ms and hears a looped bed
+of sound. CPU is that of the switch's process over the measured time; in-band DTMF is listened for, as on every
+`/call` leg.
 
-    python -m bench.call_legs --calls 100 --seconds 15 [--loop asyncio] [--vad silero]
+    python bench/call_legs.py [calls [seconds]]
 """
 
-import argparse
 import asyncio
 import base64
 import json
 import os
-import socket
 import struct
-import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 
+from bench._server import Server, server
 from softswitch.audio.wav import header
 
 TICK_S = 0.02
 RATE = 16000
+WARM_UP_S = 3.0
+PARTS = 4
+"""The callers send in so many groups, spread over the 20 ms."""
 
 
 def speech_like(seconds: float, seed: int) -> np.ndarray:
@@ -92,86 +92,54 @@ class Caller(asyncio.Protocol):
             self.pending = self.pending[head + length :]
 
 
-def cpu_seconds(pid: int) -> float:
-    """Return user and system time of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-async def load(port: int, pid: int, calls: int, seconds: float, vad: str) -> dict[str, float]:
-    """Run the callers and return the figures."""
+async def load(switch: Server, calls: int, seconds: float, vad: str) -> tuple[float, np.ndarray]:
+    """Run the callers; return microseconds of CPU per leg and 20 ms, and the gaps between frames in ms."""
     loop = asyncio.get_running_loop()
     callers = []
     for number in range(calls):
-        _, caller = await loop.create_connection(lambda number=number: Caller(number, vad), "127.0.0.1", port)
+        _, caller = await loop.create_connection(
+            lambda number=number: Caller(number, vad), "127.0.0.1", switch.port
+        )
         await caller.up
         callers.append(caller)
     sound = [speech_like(10, seed).tobytes() for seed in range(8)]
     frames = [[masked(2, pcm[at : at + 640]) for at in range(0, len(pcm) - 640, 640)] for pcm in sound]
-    start, count = loop.time(), 0
-    warm, begun = 3.0, None
-    while True:
-        part = count % 4
-        for caller in callers[part::4]:
-            track = frames[caller.number % 8]
-            caller.transport.write(track[(count // 4 + caller.number) % len(track)])
-        count += 1
-        await asyncio.sleep(max(0.0, start + count * TICK_S / 4 - loop.time()))
-        elapsed = loop.time() - start
-        if begun is None and elapsed > warm:
-            begun = cpu_seconds(pid)
+    start, count, begun = loop.time(), 0, None
+    while (elapsed := loop.time() - start) < WARM_UP_S + seconds:
+        if begun is None and elapsed > WARM_UP_S:
+            begun = switch.cpu_seconds()
             for caller in callers:
-                caller.received, caller.gaps = 0, []
-        if elapsed > warm + seconds:
-            break
-    used = cpu_seconds(pid) - begun
-    gaps = np.concatenate([caller.gaps for caller in callers]) * 1000
+                caller.gaps.clear()
+        for caller in callers[count % PARTS :: PARTS]:
+            track = frames[caller.number % 8]
+            caller.transport.write(track[(count // PARTS + caller.number) % len(track)])
+        count += 1
+        await asyncio.sleep(max(0.0, start + count * TICK_S / PARTS - loop.time()))
+    used = switch.cpu_seconds() - begun
     for caller in callers:
         caller.transport.close()
-    return {
-        "calls": calls,
-        "cpu_us_per_leg_per_20ms": used / seconds / calls * TICK_S * 1e6,
-        "core_percent": used / seconds * 100,
-        "frames_per_second_per_call": float(np.mean([caller.received for caller in callers]) / seconds),
-        "gap_p50_ms": float(np.percentile(gaps, 50)),
-        "gap_p99_ms": float(np.percentile(gaps, 99)),
-        "gap_max_ms": float(gaps.max()),
-    }
+    return used / seconds / calls * TICK_S * 1e6, np.concatenate([caller.gaps for caller in callers]) * 1000
 
 
-def main() -> None:
-    """Start a switch, load it, print the figures as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--calls", type=int, default=100)
-    parser.add_argument("--seconds", type=float, default=15)
-    parser.add_argument("--loop", choices=("uvloop", "asyncio"), default="uvloop")
-    parser.add_argument("--vad", default="silero")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
-        sounds = Path(folder) / "sounds"
+def measure(loop: str, vad: str, calls: int, seconds: float) -> str:
+    """Return one row of the table."""
+    with server(HTTP_LOOP=loop) as switch:
+        sounds = switch.data / "sounds"
         sounds.mkdir()
         bed = speech_like(5, 99).tobytes()
         (sounds / "bed.wav").write_bytes(header(RATE, 1, len(bed)) + bed)
-        environment = {**os.environ, "SOFTSWITCH_HTTP_PORT": str(port), "SOFTSWITCH_PATHS_DATA": folder}
-        environment["SOFTSWITCH_LOG_LEVEL"] = "warning"
-        environment["SOFTSWITCH_HTTP_LOOP"] = arguments.loop
-        process = subprocess.Popen([sys.executable, "-m", "softswitch"], env=environment)
-        try:
-            for _ in range(100):
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                time.sleep(0.1)
-            figures = asyncio.run(load(port, process.pid, arguments.calls, arguments.seconds, arguments.vad))
-            figures["loop"] = arguments.loop
-            figures["vad"] = arguments.vad
-            print(json.dumps(figures, indent=1))
-        finally:
-            process.terminate()
-            process.wait(10)
+        cost, gaps = asyncio.run(load(switch, calls, seconds, vad))
+    p50, p99 = np.percentile(gaps, (50, 99))
+    return f"{loop:8} {vad:8} {calls:5} {cost:12.1f} {p50:9.1f} {p99:9.1f} {gaps.max():9.1f}"
+
+
+def main() -> None:
+    """Print a table."""
+    calls = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 15.0
+    print(f"{'loop':8} {'vad':8} {'calls':>5} {'us/leg/20ms':>12} {'gap p50':>9} {'p99 ms':>9} {'max ms':>9}")
+    for loop, vad in (("uvloop", "energy"), ("uvloop", "silero"), ("asyncio", "energy")):
+        print(measure(loop, vad, calls, seconds), flush=True)
 
 
 if __name__ == "__main__":
