@@ -18,7 +18,12 @@ class FrameWriter:
     """Writes text and binary messages of one connection."""
 
     def __init__(
-        self, transport: asyncio.WriteTransport, limit: int, on_slow: Callable[[], None], audio_limit: int = 65536
+        self,
+        transport: asyncio.WriteTransport,
+        limit: int,
+        on_slow: Callable[[], None],
+        on_drop: Callable[[], None],
+        audio_limit: int = 65536,
     ) -> None:
         """Take the transport of a connection that was upgraded without compression.
 
@@ -26,6 +31,7 @@ class FrameWriter:
             transport: The connection.
             limit: Bytes that may wait for the reader before ``on_slow`` is called, once.
             on_slow: Called when the reader is too slow; nothing is written any more.
+            on_drop: Called for each binary message that is dropped.
             audio_limit: Bytes that may wait before binary messages are dropped.
         """
         self._transport = transport
@@ -33,15 +39,14 @@ class FrameWriter:
         self._limit = limit
         self._audio_limit = min(audio_limit, limit)
         self._on_slow = on_slow
+        self._on_drop = on_drop
         self._open = True
-        self.dropped = 0
-        """Binary messages that were not sent."""
 
     def text(self, message: str) -> None:
         """Send a text message; never blocks."""
         if not self._open:
             return
-        payload = message.encode("utf-8", "surrogatepass")
+        payload = message.encode("utf-8", "replace")
         self._write(header(_TEXT, len(payload)) + payload)
         if self._transport.get_write_buffer_size() > self._limit:
             self._open = False
@@ -52,7 +57,7 @@ class FrameWriter:
         if not self._open:
             return
         if self._transport.get_write_buffer_size() > self._audio_limit:
-            self.dropped += 1
+            self._on_drop()
             return
         self._write(header(_BINARY, len(payload)) + payload)
 

@@ -23,6 +23,8 @@ from softswitch.web.sockets import CallSocket
 
 Lines = MutableMapping[str, Line]
 """The lines of live calls, by session id."""
+FRAME_S = 0.02
+"""Length of one audio message."""
 _GONE = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
 
 
@@ -61,8 +63,14 @@ class Session:
         self._metrics = switch.resources.metrics
         self._bucket = Bucket(self._limits.commands_per_second, time.monotonic())
         self._dump: Dump | None = None
+        dropped = self._metrics.audio_dropped_seconds.labels("socket", "slow_reader")
         self.socket = CallSocket(
-            ws, transport, self._limits.socket_buffer_bytes, render, self._metrics.sockets_closed_slow.inc
+            ws,
+            transport,
+            self._limits.socket_buffer_bytes,
+            render,
+            self._metrics.sockets_closed_slow.inc,
+            lambda: dropped.inc(FRAME_S),
         )
 
     async def begin(self, webrtc: EndpointFactory) -> None:

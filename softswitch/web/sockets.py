@@ -19,6 +19,7 @@ class CallSocket:
         limit: int,
         render: Callable[[Event, int], str],
         on_slow: Callable[[], None],
+        on_drop: Callable[[], None],
     ) -> None:
         """Take an upgraded connection.
 
@@ -28,21 +29,17 @@ class CallSocket:
             limit: Bytes that may wait for the reader before the socket is closed.
             render: The dialect.
             on_slow: Called when that happens.
+            on_drop: Called for each audio message that the reader was too slow for.
         """
         self._ws = ws
         self._render = render
         self._closing: asyncio.Task[object] | None = None
         self._on_slow = on_slow
-        self._writer = FrameWriter(transport, limit, self._slow)
+        self._writer = FrameWriter(transport, limit, self._slow, on_drop)
         self.indexed = False
         """Whether audio goes out through :meth:`audio` alone, with the number of its side (``option.subscribe``)."""
         self.wrap: Callable[[bytes], str] | None = None
         """Turns the leg's audio into a JSON event (``option.binaryEvents``)."""
-
-    @property
-    def dropped(self) -> int:
-        """Return how many audio messages were dropped because the reader was behind."""
-        return self._writer.dropped
 
     def event(self, event: Event, seq: int) -> None:
         """Send an event."""
