@@ -1,14 +1,18 @@
 """The wheel, installed away from the checkout: everything that the switch needs is inside."""
 
 import os
+import re
+import socket
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.support.switch import SwitchProcess
 
 pytestmark = [pytest.mark.client, pytest.mark.slow]
 
@@ -71,3 +75,31 @@ def test_installed_package_knows_its_own_page_and_keeps_data_in_the_state_folder
         sys.executable, "-P", "-c", code, PYTHONPATH=str(installed), XDG_STATE_HOME=str(tmp_path)
     ).splitlines()
     assert told == [str(installed / "softswitch" / "_static"), str(tmp_path / "softswitch")]
+
+
+def test_installed_package_serves_its_page(installed, tmp_path):
+    environment = {"PYTHONPATH": str(installed), "PYTHONSAFEPATH": "1"}
+    with (
+        SwitchProcess(tmp_path / "data", environment) as switch,
+        urlopen(switch.url("/"), timeout=10) as page,
+    ):
+        text = page.read().decode()
+        assert "<!doctype html>" in text.lower()
+        scripts = re.findall(r'src="(/?[^":]+\.js)"', text)
+        assert scripts
+        for script in scripts:
+            with urlopen(switch.url("/" + script.removeprefix("/")), timeout=10) as response:
+                assert response.status == 200
+        switch.terminate()
+        assert switch.process.wait(30) == 0, switch.output()
+
+
+def test_supervisor_is_told_when_the_switch_is_ready_and_when_it_ends(tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(30)
+        with SwitchProcess(tmp_path / "data", {"NOTIFY_SOCKET": str(tmp_path / "notify")}) as switch:
+            assert b"READY=1" in systemd.recv(1000)
+            switch.terminate()
+            assert b"STOPPING=1" in systemd.recv(1000)
+            assert switch.process.wait(30) == 0, switch.output()
