@@ -42,6 +42,8 @@ class Stretch(Protocol):
 
     unit: int
     """All pieces but the last must be whole multiples of this many samples."""
+    number: int
+    """How many were begun before it."""
 
     def process(self, pcm: Pcm) -> Pcm:
         """Return what can be said of the next piece, ``(k * unit,)``."""
@@ -59,23 +61,26 @@ class Converters:
     def __init__(self) -> None:
         """Begin with none."""
         self._known: dict[int, Converter] = {}
+        self._begun = 0
 
     def begin(self, rate: int) -> Stretch:
         """Return a new stretch at `rate` Hz."""
+        self._begun += 1
         if rate // gcd(rate, BUS_RATE) > _WIDEST:
-            return _LooseStretch(rate)
+            return _LooseStretch(rate, self._begun)
         converter = self._known.get(rate)
         if converter is None:
             if len(self._known) >= self._KEPT:
                 self._known.pop(next(iter(self._known)))
             converter = self._known[rate] = Converter(rate)
-        return _SharedStretch(converter)
+        return _SharedStretch(converter, self._begun)
 
 
 class _SharedStretch:
     """A stretch through a filter that others use too: it keeps the samples before the next piece itself."""
 
-    def __init__(self, converter: Converter) -> None:
+    def __init__(self, converter: Converter, number: int) -> None:
+        self.number = number
         self.unit = converter.unit
         self._converter = converter
         self._before = np.zeros(self.unit, np.float32)
@@ -98,7 +103,8 @@ class _SharedStretch:
 class _LooseStretch:
     """A stretch at an odd rate, through a slower filter of its own."""
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, number: int) -> None:
+        self.number = number
         self.unit = rate * TICK_MS // 1000
         self._resampler = StreamResampler(rate, BUS_RATE)
 

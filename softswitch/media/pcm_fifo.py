@@ -7,8 +7,9 @@ import numpy as np
 from softswitch.audio.pcm import BUS_RATE, Pcm, fade, from_bytes
 from softswitch.media.convert import Converters, Stretch
 
-_LUMP_S = 0.4
-"""Audio is resampled so much at a time, when it is needed: long audio must not make a long tick."""
+_FIRST_UNITS, _LEAST_UNITS, _UNITS_APART = 5, 25, 25
+"""Audio is resampled when it is needed, 5 frames at first and then 25 to 49 at a time: long audio must not
+make a long tick. Tracks differ in it, so that those which began together do not stay together."""
 
 _EMPTY = np.zeros(0, np.float32)
 
@@ -43,12 +44,13 @@ class _Run:
     def convert(self) -> Pcm:
         """Return the next lump on the bus; the last one is made as if silence followed."""
         unit = self._stretch.unit
-        lump = min(self._left, max(int(_LUMP_S * self.rate) // unit, 1) * unit)
-        if lump < unit or self._left < 2 * unit:
+        if self._left < 2 * unit:
             rest = self._stretch.finish(self._pop(self._left))[: self.end - self.base - self.made]
             self.made += len(rest)
             return rest
-        pcm = self._stretch.process(self._pop(lump // unit * unit))
+        wanted = _LEAST_UNITS + self._stretch.number % _UNITS_APART if self.made else _FIRST_UNITS
+        units = min(self._left // unit, wanted)
+        pcm = self._stretch.process(self._pop(units * unit))
         self.made += len(pcm)
         return pcm
 

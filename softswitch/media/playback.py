@@ -82,18 +82,17 @@ class Playback:
             The frame ``(480,)`` of each mix in which a track sounds; not to be written to.
         """
         frames: dict[int, Pcm] = {}
-        for mix, tracks in list(self._by_mix.items()):
+        for mix, tracks in self._by_mix.items():
             if mix in unready:
                 for track in tracks:
                     track.settle(now)
             else:
                 self._play_mix(mix, tracks, now, frames)
-            for track in tracks:
-                if track.reports:
-                    self._reports += track.reports
-                    track.reports.clear()
-            if any(track.finished for track in tracks):
-                self._forget_finished(mix, tracks)
+        for track in [track for track in self._tracks.values() if track.reports]:
+            self._reports += track.reports
+            track.reports.clear()
+            if track.finished:
+                self._forget(track)
         return frames
 
     def take_reports(self) -> list[m.Report]:
@@ -113,15 +112,12 @@ class Playback:
         if sounding:
             frames[mix] = sounding[0] if len(sounding) == 1 else np.sum(sounding, axis=0, dtype=np.float32)
 
-    def _forget_finished(self, mix: int, tracks: list[Track]) -> None:
-        for track in tracks:
-            if track.finished:
-                del self._tracks[track.id]
-        left = [track for track in tracks if not track.finished]
-        if left:
-            self._by_mix[mix] = left
-        else:
-            del self._by_mix[mix]
+    def _forget(self, track: Track) -> None:
+        del self._tracks[track.id]
+        tracks = self._by_mix[track.mix]
+        tracks.remove(track)
+        if not tracks:
+            del self._by_mix[track.mix]
 
     def _find(self, track: int) -> Track | None:
         found = self._tracks.get(track)

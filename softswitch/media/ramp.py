@@ -11,14 +11,15 @@ PER_MS = BUS_RATE // 1000
 class Ramp:
     """A gain that walks in a straight line from where it is to where it shall be."""
 
-    __slots__ = ("_left", "_step", "_target", "value")
+    __slots__ = ("_step", "_target", "left", "value")
 
     def __init__(self, value: float) -> None:
         """Begin at `value`, at rest."""
         self.value = value
         """Gain now."""
         self._target = value
-        self._left = 0
+        self.left = 0
+        """Samples until the target is reached; 0 at rest."""
         self._step = 0.0
 
     @property
@@ -26,27 +27,22 @@ class Ramp:
         """Gain in the end."""
         return self._target
 
-    @property
-    def left(self) -> int:
-        """Samples until it is reached; 0 at rest."""
-        return self._left
-
     def to(self, target: float, samples: int) -> None:
         """Head for `target`, to be reached after `samples` of them; 0 jumps there."""
         self._target = target
         if samples <= 0 or target == self.value:
-            self.value, self._left = target, 0
+            self.value, self.left = target, 0
             return
-        self._left = samples
+        self.left = samples
         self._step = (target - self.value) / samples
 
     def next(self, samples: int) -> float | Pcm:
         """Return the gain of the next `samples`: one number at rest, else one for each."""
-        if not self._left:
+        if not self.left:
             return self.value
-        walked = min(samples, self._left)
+        walked = min(samples, self.left)
         gains = np.full(samples, self._target, np.float32)
         gains[:walked] = self.value + self._step * np.arange(1, walked + 1, dtype=np.float32)
-        self._left -= walked
-        self.value = self.value + self._step * walked if self._left else self._target
+        self.left -= walked
+        self.value = self.value + self._step * walked if self.left else self._target
         return gains

@@ -108,7 +108,8 @@ class Track:
             if target != self._duck.target:
                 self._duck.to(target, DUCK_MS * PER_MS if self._started else 0)
         frame = self._next_frame(now) if self.is_sounding else None
-        self._settle(now)
+        if self._marks or self._fifo.waiting < self._low or not self._fifo.waiting:
+            self._settle(now)
         return frame
 
     def settle(self, now: float) -> None:
@@ -129,6 +130,9 @@ class Track:
         return pcm
 
     def _shape(self, pcm: Pcm) -> Pcm:
+        if not (self._gain.left or self._duck.left or self._gate.left):
+            level = self._gain.value * self._duck.value * self._gate.value
+            return pcm if level == 1.0 else pcm * np.float32(level)
         steady, moving = 1.0, None
         for ramp in (self._gain, self._duck, self._gate):
             gain = ramp.next(len(pcm))
@@ -136,9 +140,7 @@ class Track:
                 steady *= gain
             else:
                 moving = gain if moving is None else moving * gain
-        if moving is not None:
-            pcm = pcm * moving
-        return pcm if steady == 1.0 else pcm * np.float32(steady)
+        return pcm * np.float32(steady) * (1.0 if moving is None else moving)
 
     def _finish_sentence(self) -> None:
         self._stops_at_boundary = True
