@@ -1,8 +1,8 @@
 """Measure what a `/call/webrtc` leg with Opus costs the whole process, sockets, ICE and DTLS included.
 
 The switch runs as its own process, the callers in this one: aiortc with packets that were encoded beforehand
-and a decoder that only counts, so that the machine can carry them. Each hears a looped bed of sound. CPU is that
-of the switch's process over the measured time; packets are those that come back to each caller.
+and a decoder that only counts, so that the machine can carry them. Each hears a looped bed of sound. CPU is
+that of the switch's process over the measured time; packets are those that come back to each caller.
 
     python bench/webrtc_legs.py [calls [seconds]]
 """
