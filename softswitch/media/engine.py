@@ -1,6 +1,7 @@
 """The engine: messages and audio in, one tick every 20 ms, reports and audio out."""
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -20,6 +21,9 @@ from softswitch.media.scene import Scene, Stage
 from softswitch.media.tick_thread import TickThread
 
 logger = logging.getLogger(__name__)
+
+_TICKS_PER_COUNT = 50
+"""The counters of the RTP plane are a sum over its ports: once a second is often enough."""
 
 _INBOX_MESSAGES = 200_000
 """Messages that may wait; so many wait only where the tick has died."""
@@ -54,6 +58,9 @@ class Engine:
         self._failed: dict[int, tuple[Port, Exception]] = {}
         self.counters = self._parts.counters
         """What has been counted since the start, for metrics."""
+        self.rtp_counters: dict[str, int] = {}
+        """What the RTP plane has counted, as of a second ago at most."""
+        self._ticks = 0
         self._thread = TickThread(self.tick, self.is_idle, self.counters)
         self._steps: tuple[Callable[[Scene], None], ...] = (
             self._receive,
@@ -124,9 +131,10 @@ class Engine:
         self._thread.start(emit)
 
     def stop(self) -> None:
-        """End the ticking, finish all recordings and close all sockets."""
+        """End the ticking for good, finish all recordings (and report them) and close all sockets."""
         self._thread.stop()
         self._parts.recorders.finish()
+        self._thread.hand_out(m.Output(self._parts.recorders.take_reports(time.monotonic())))
         self._parts.transports.stop()
 
     def is_idle(self) -> bool:
@@ -252,6 +260,9 @@ class Engine:
         rows, lengths, slots = plane.control(scene.now)
         self._parts.transports.send(rows, lengths, slots, scene.output.datagrams)
         scene.report(*plane.take_reports())
+        if self._ticks % _TICKS_PER_COUNT == 0:
+            self.rtp_counters = dict(plane.counters)
+        self._ticks += 1
 
     def _arrange(self) -> Layout:
         layout, is_new = self._parts.registry.layout()

@@ -16,6 +16,9 @@ _SLACK_MS = 40
 _HURRY_MS = 500
 """A level crept so far is mended at once, quiet or not."""
 
+_MOST_PIECES = 16384
+"""Pieces that may wait, however small: each takes more memory than the audio in it."""
+
 _PATIENCE_TICKS = 5
 """So long a start of less than the prebuffer is waited with; then it was all there is."""
 
@@ -78,7 +81,7 @@ class FeedFifo:
             data = data[lost:]
             self._seen += lost
         self._seen += len(data)
-        room = self._capacity - (self._put - self._taken)
+        room = self._capacity - (self._put - self._taken) if len(self._chunks) < _MOST_PIECES else 0
         if len(data) > room:
             kept = max(room - (self._put + room) % self._unit, 0)
             lost += len(data) - kept

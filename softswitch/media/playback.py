@@ -46,7 +46,7 @@ class Playback:
     def mark(self, order: m.PlaceMark, now: float) -> None:
         """Place a mark; one on a track that is gone comes back at once."""
         if track := self._find(order.track):
-            track.mark(order.name)
+            track.mark(order.name, now)
         else:
             self._reports.append(m.MarkReached(order.track, now, order.name, cleared=True))
 

@@ -94,6 +94,10 @@ class TickThread:
             self._counters["tick_errors"] += 1
             logger.exception("tick failed")
             return
+        self.hand_out(output)
+
+    def hand_out(self, output: Output) -> None:
+        """Emit an output that has something in it."""
         if self._emit is None or not (output.reports or output.frames or output.datagrams):
             return
         try:

@@ -15,6 +15,8 @@ DUCK_MS = 200
 
 _LOWEST_HZ, _HIGHEST_HZ = 8000, 48000
 
+_MOST_MARKS = 10_000
+
 _CLICK_MS = 10
 """Time in which a track is silenced or resumed where nobody asked for another, milliseconds."""
 
@@ -62,14 +64,19 @@ class Track:
         self._fed += self._fifo.end - before
         self._low_told = self._drained_told = False
         if order.boundary:
+            while self._boundaries and self._boundaries[0] < self._fifo.taken:
+                self._boundaries.popleft()
             self._boundaries.append(self._fifo.end)
             if self._stops_at_boundary:
                 self._stop_at(self._fifo.end)
         return refused // PER_MS
 
-    def mark(self, name: str) -> None:
-        """Put a mark behind what waits."""
-        self._marks.append((self._fifo.end, name))
+    def mark(self, name: str, now: float) -> None:
+        """Put a mark behind what waits; where too many wait already, it comes back at once."""
+        if len(self._marks) < _MOST_MARKS:
+            self._marks.append((self._fifo.end, name))
+        else:
+            self.reports.append(m.MarkReached(self.id, now, name, cleared=True))
 
     def end(self) -> None:
         """Let the track end when it is drained."""

@@ -145,3 +145,11 @@ def test_new_owner_of_a_slot_is_not_heard_with_the_old_voice(rig):
         rig.speak(new, steady(0.0, 160))
         rig.tick()
     assert np.abs(rig.heard(ear)).max() < 20
+
+
+def test_counters_of_the_plane_are_shown(rig):
+    port = rig.phone()
+    for _ in range(60):
+        rig.speak(port, steady(0.0, 160))
+        rig.tick()
+    assert rig.engine.rtp_counters["received"] >= 40

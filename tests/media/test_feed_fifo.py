@@ -60,3 +60,10 @@ def test_half_a_sample_waits_for_its_other_half():
     assert queue.take() is None
     queue.put(b"\x02\x03\x04")
     assert queue.take() == b"\x01\x02\x03\x04"
+
+
+def test_pieces_are_bounded_however_small(monkeypatch):
+    monkeypatch.setattr("softswitch.media.feed_fifo._MOST_PIECES", 3)
+    queue = fifo()
+    assert [queue.put(b"ab") for _ in range(5)] == [0, 0, 0, 2, 2]
+    assert queue.dropped == 4

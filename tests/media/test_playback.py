@@ -294,3 +294,12 @@ def test_impossible_sample_rate_is_refused_and_changes_nothing(rig):
     rig.post(m.FeedTrack(track, 0, b"12"))
     assert rig.tick() == []
     assert rig.engine.counters["refused_messages"] == 1
+
+
+def test_marks_are_bounded(rig, monkeypatch):
+    monkeypatch.setattr("softswitch.media.track._MOST_MARKS", 2)
+    track = rig.track(pcm=ramp(4800))
+    rig.post(*(m.PlaceMark(track, name) for name in "abc"))
+    rig.tick()
+    [back] = rig.reported(m.MarkReached)
+    assert (back.name, back.cleared) == ("c", True)

@@ -100,6 +100,21 @@ def test_file_is_readable_after_a_crash(tmp_path, container):
     assert seconds >= (3.0 if container is WavFile else 1.9)
 
 
+def test_recording_that_still_runs_is_finished_and_told_when_the_engine_stops(tmp_path):
+    rig = Rig()
+    told = []
+    port = rig.feed_port()
+    rig.engine.start(lambda output: told.extend(output.reports))
+    rig.post(m.StartRecorder(7, port, str(tmp_path / "a.wav")))
+    deadline = time.monotonic() + 10
+    while rig.engine.counters["ticks"] < 10 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    rig.engine.stop()
+    [closed] = [report for report in told if isinstance(report, m.RecorderClosed)]
+    assert closed.error == ""
+    assert wav.read((tmp_path / "a.wav").read_bytes()).pcm.shape[1] // 16 == closed.duration_ms > 0
+
+
 def test_limit_stops_the_recording_and_says_so(rig, tmp_path):
     port = rig.feed_port()
     path = tmp_path / "a.wav"
