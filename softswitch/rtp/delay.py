@@ -11,7 +11,7 @@ _WINDOW = 64
 _HORIZON = 1300 * UNITS_PER_MS
 """How long an arrival counts: a delay must be back at its base 2 s after the last jitter."""
 
-_QUANTILE = 0.955
+_QUANTILE = 0.94
 """Share of the packets that is to be in time; the rest costs less than the delay it would need."""
 
 _RESERVE = 20 * UNITS_PER_MS

@@ -1,0 +1,48 @@
+"""RTP as bytes and rows, made by hand."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+CASES = Path(__file__).resolve().parents[3] / "shared" / "cases"
+STRIDE = 1536
+
+
+def packet(
+    sequence=1, timestamp=0, payload=b"\xff" * 160, *, payload_type=0, ssrc=1, marker=False, first=0x80
+) -> bytes:
+    """Return one RTP packet; numbers may be larger than their fields."""
+    second = payload_type | (0x80 if marker else 0)
+    head = struct.pack(">BBHII", first, second, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc)
+    return head + payload
+
+
+def rows(datagrams) -> tuple[np.ndarray, np.ndarray]:
+    """Return datagrams as the engine has them: rows of a wide array, and lengths."""
+    data = np.full((len(datagrams), STRIDE), 0xAA, np.uint8)
+    for row, datagram in zip(data, datagrams, strict=True):
+        row[: len(datagram)] = np.frombuffer(datagram, np.uint8)
+    return data, np.array([len(datagram) for datagram in datagrams], np.intp)
+
+
+def datagrams(packets) -> list[tuple[int, bytes]]:
+    """Return (slot, datagram) of what a plane gives out."""
+    data, lengths, slots = packets
+    return [
+        (int(slot), row[:length].tobytes()) for row, length, slot in zip(data, lengths, slots, strict=True)
+    ]
+
+
+def case(path: str) -> bytes:
+    """Return a file of the shared cases; skip the test where there are none."""
+    file = CASES / path
+    if not file.exists():
+        pytest.skip(f"the shared cases are not here: {path}")
+    return file.read_bytes()
+
+
+def case_names(folder: str) -> list[str]:
+    """Return the files of a folder of the shared cases, none where there are no cases."""
+    return sorted(f"{folder}/{file.name}" for file in (CASES / folder).glob("*.bin"))
