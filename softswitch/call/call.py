@@ -84,7 +84,8 @@ class Call:
             self._waiting.append(command)
             return
         self._execute(command)
-        if command.request_id is not None:
+        if command.request_id is not None and not isinstance(command, commands.Bridge):
+            # Whether a bridge comes about is known only when the other call was asked.
             self._outbox.emit(events.Ack(timestamp=self._outbox.epoch_ms(), request_id=command.request_id))
 
     def report(self, report: reports.Report, now: float) -> None:

@@ -34,6 +34,8 @@ class LegRequest(msgspec.Struct, frozen=True):
     caller: str = ""
     callee: str = ""
     headers: dict[str, str] = {}
+    handshake_s: float | None = None
+    """How long the far end may take to be reached; None: as long as usual."""
 
 
 class Endpoint(Protocol):

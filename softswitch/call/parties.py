@@ -39,6 +39,8 @@ class Parties:
         self._playbacks = playbacks
         self._second: _Second | None = None
         self._bridge: str | None = None
+        self._request: str | None = None
+        """Request id of the bridge command whose outcome is not known yet."""
 
     def dial_callee(self, option: CallOption) -> None:
         """Dial what the invite named, where the switch can."""
@@ -68,11 +70,15 @@ class Parties:
             raise CommandRejected("targetSessionId: a call cannot be bridged with itself")
         if self._bridge is not None:
             raise CommandRejected(f"bridge: already bridged with {self._bridge}", 409)
+        self._request = command.request_id
         self._outbox.do(effects.JoinCalls(command.other, command.request_id))
 
     def bridged(self, other: str) -> None:
         """Note that the calls were joined."""
         self._bridge = other
+        if self._request is not None:
+            self._outbox.emit(events.Ack(timestamp=self._outbox.epoch_ms(), request_id=self._request))
+            self._request = None
 
     def unbridge(self) -> None:
         """Part the calls; without a bridge there is nothing to do."""

@@ -60,6 +60,7 @@ class SecureLink:
         shared: WebRtcShared,
         owner: LinkOwner,
         spawn: Callable[[Coroutine[None, None, None]], None],
+        connect_s: float | None = None,
     ) -> None:
         """Prepare a link; `open` comes next.
 
@@ -67,10 +68,12 @@ class SecureLink:
             shared: makes ICE sessions and certificates.
             owner: whom the link tells.
             spawn: starts a task that ends with the leg.
+            connect_s: longest wait for ICE and DTLS, in seconds; None: that of all legs.
         """
         self._shared = shared
         self._owner = owner
         self._spawn = spawn
+        self._connect_s = shared.connect_s if connect_s is None else connect_s
         self._certificate, self.fingerprint = shared.certificate()
         self._ice: IceConnection | None = None
         self._next: IceConnection | None = None
@@ -182,7 +185,7 @@ class SecureLink:
             self._spawn(old.shut())
 
     async def _watch_restart(self, session: IceConnection) -> None:
-        await asyncio.sleep(self._shared.connect_s)
+        await asyncio.sleep(self._connect_s)
         if session is self._next:
             self._next = None
             await session.shut()
@@ -202,7 +205,7 @@ class SecureLink:
         if dtls is None:
             return
         try:
-            async with asyncio.timeout(self._shared.connect_s):
+            async with asyncio.timeout(self._connect_s):
                 await self._reachable.wait()
                 keys = await dtls.connect()
         except TimeoutError:

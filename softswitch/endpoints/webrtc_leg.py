@@ -186,7 +186,7 @@ class WebRtcLeg:
         except PeerError as error:
             self._fail("invite", error)
             return
-        self._link = link = SecureLink(self._shared, self, self._spawn)
+        self._link = link = SecureLink(self._shared, self, self._spawn, self._request.handshake_s)
         try:
             await link.open(transport)
         except LinkError as error:

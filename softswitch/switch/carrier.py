@@ -135,6 +135,7 @@ class Carrier:
             caller=option.caller,
             callee=effect.callee or option.callee,
             headers=option.headers,
+            handshake_s=option.handshake_s,
         )
         self._ports[effect.leg] = port
         self._legs[port] = effect.leg

@@ -210,7 +210,7 @@ class Conversation:
         try:
             self.carrier.carry(effect)
         except CommandRejected as refused:
-            self._inbox.append(reports.Refused(refused.sender, refused.error, refused.code))
+            self._inbox.append(reports.Refused(refused.sender, refused.error, refused.code, refused.request_id))
 
     def _publish(self, event: Event) -> None:
         self.seq += 1
