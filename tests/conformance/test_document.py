@@ -66,8 +66,10 @@ async def test_command_of_the_document_is_taken_as_it_stands(
             await client.wait("trackEnd", lambda event: event.get("playId") == "unique_play_id", timeout=30)
         await client.send("mark", name="alive")
         await client.wait("mark")
-        # example.com is nowhere in a test, and tencent is not configured: the only two errors there may be.
-        assert {event["sender"] for event in client.all("error")} <= {"play", "tts"}
+        # example.com is nowhere in a test, and tencent is not configured: the only errors there may be,
+        # but for candidates where there is no WebRTC.
+        strange = {"command"} if (route, example["command"]) == ("/call", "candidate") else set()
+        assert {event["sender"] for event in client.all("error")} <= {"play", "tts"} | strange
         await client.hang_up()
 
 

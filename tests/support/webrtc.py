@@ -197,6 +197,14 @@ class RtcClient(Client):
                 await asyncio.sleep(0.02 if number < 5 else 0)
             await asyncio.sleep(0.06)
 
+    def fall_silent(self) -> None:
+        """Send no RTP and no RTCP any more, while the connection stays (RTCP counts as life)."""
+
+        async def drop(data: bytes) -> None:
+            pass
+
+        self.peer.getSenders()[0].transport._send_rtp = drop  # type: ignore[method-assign]
+
     async def _silence(self, sender: RTCRtpSender) -> tuple[int, int]:
         """Stop our voice; return the sequence number and timestamp that follow its last packet."""
         sent: list[bytes] = []
