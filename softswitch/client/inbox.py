@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
@@ -96,12 +95,6 @@ class AudioQueue:
     def close(self) -> None:
         """Say that nothing follows."""
         self._push(None)
-
-    def clear(self) -> None:
-        """Throw away what waits."""
-        with suppress(asyncio.QueueEmpty):
-            while True:
-                self._queue.get_nowait()
 
     async def read(self) -> AsyncGenerator[bytes, None]:
         """Yield messages until nothing follows."""

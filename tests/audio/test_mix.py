@@ -24,6 +24,11 @@ def test_a_mix_without_rows_is_silent():
     assert sums(np.zeros((0, 3), np.float32), np.zeros(0, np.intp), 2).shape == (2, 3)
 
 
+def test_rows_of_a_mix_need_not_stand_together():
+    pcm = np.arange(8, dtype=np.float32).reshape(4, 2)
+    assert sums(pcm, np.array([1, 0, 1, 0]), 2).tolist() == [[8, 10], [4, 6]]
+
+
 def test_weigh_gives_each_listener_his_own_gains():
     pcm = np.array([[100.0, 0.0], [0.0, 10.0]], np.float32)
     gains = np.array([[1.0, 0.5], [0.0, 1.0], [0.0, 0.0]], np.float32)

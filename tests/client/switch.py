@@ -27,8 +27,11 @@ class PretendedSwitch:
         self.seq = 0
         self.kept = []
         self.token = "token-1"
+        self.ready = asyncio.Event()
+        self.ready.set()
 
     async def serve(self, request):
+        await self.ready.wait()
         self.queries.append(dict(request.query))
         self.headers.append(request.headers)
         if self.refuse_with:

@@ -198,6 +198,15 @@ async def test_unreachable_switch_says_so(unused_tcp_port):
             pass
 
 
+async def test_switch_that_does_not_answer_says_so(pretence):
+    switch, url = pretence
+    switch.ready.clear()
+    with pytest.raises(ConnectionFailedError, match="did not answer within"):
+        async with client.connect(url, connect_timeout_s=0.05):
+            pass
+    switch.ready.set()
+
+
 async def test_rejected_call_says_why(pretence):
     switch, url = pretence
     switch.first_events = [("ringing", {}), ("reject", {"code": 486, "reason": "busy"})]
