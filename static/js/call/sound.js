@@ -35,7 +35,9 @@ export class Sound {
     /** What the far end is sent on the WebSocket way: microphone and keypad tones together. */
     this.upstream = new GainNode(this.context);
     this.voice = new GainNode(this.context);
-    this.voice.connect(this.upstream);
+    /** Closed while a key sounds: a voice on top of it would hide the tones from the far end. */
+    this.mouth = new GainNode(this.context);
+    this.voice.connect(this.mouth).connect(this.upstream);
     this.voice.connect(this.near);
     this.feedback = new GainNode(this.context, { gain: 0.25 });
     this.feedback.connect(this.context.destination);

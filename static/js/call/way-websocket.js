@@ -75,10 +75,12 @@ export class WebSocketWay {
   /** There are no telephone-events on this way: the digits sound in the audio, as from a telephone. */
   dtmf(digits) {
     if (!this.capture) return false;
-    const { context, upstream } = this.sound;
+    const { context, upstream, mouth } = this.sound;
     for (const digit of digits) {
       const when = Math.max(context.currentTime, this.toneEnd);
       this.toneEnd = soundDigit(context, upstream, digit, { when });
+      mouth.gain.setValueAtTime(0, when);
+      mouth.gain.setValueAtTime(1, this.toneEnd);
     }
     return true;
   }
