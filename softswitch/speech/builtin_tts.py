@@ -29,7 +29,7 @@ class BuiltinTts:
         """Begin without loading anything."""
         self._cache = cache
         self._threads = {
-            "flite": VoiceThread("flite", flite.Flite),
+            "flite": VoiceThread("flite", flite.engine),
             "espeak": VoiceThread("espeak", self._load_espeak),
         }
         self._languages: list[str] = []
@@ -37,7 +37,7 @@ class BuiltinTts:
         self._loaded = False
 
     def _load_espeak(self) -> espeak.Espeak:
-        engine = espeak.Espeak()
+        engine = espeak.engine()
         self._languages = engine.languages()
         return engine
 

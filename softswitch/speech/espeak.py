@@ -5,10 +5,13 @@ are those of `espeak-ng/speak_lib.h`.
 """
 
 import ctypes as c
+import functools
 import importlib
+import threading
 
 from softswitch.speech.interface import SpeechUnavailableError
-from softswitch.speech.voice_engine import OnAudio, Utterance, ignore
+from softswitch.speech.lead_in import OnAudio
+from softswitch.speech.voice_engine import Utterance, ignore
 
 _SYNCHRONOUS = 2
 _PIECE_MS = 100
@@ -69,6 +72,7 @@ class Espeak:
         self._rate = self._lib.espeak_Initialize(_SYNCHRONOUS, _PIECE_MS, data, _DONT_EXIT)
         if self._rate <= 0:
             raise SpeechUnavailableError("espeak-ng does not find its data")
+        self._busy = threading.Lock()
         self._callback = _Callback(self._take)  # The library keeps the address, we keep the object.
         self._lib.espeak_SetSynthCallback(self._callback)
         self._on_audio: OnAudio = ignore
@@ -89,6 +93,10 @@ class Espeak:
 
     def speak(self, utterance: Utterance, on_audio: OnAudio) -> list[tuple[str, int]]:
         """Speak, and return where the words begin, ms; see :class:`VoiceEngine`."""
+        with self._busy:
+            return self._speak(utterance, on_audio)
+
+    def _speak(self, utterance: Utterance, on_audio: OnAudio) -> list[tuple[str, int]]:
         if self._lib.espeak_SetVoiceByName(utterance.voice.encode()) != 0:
             raise SpeechUnavailableError(f"espeak-ng has no voice {utterance.voice!r}")
         words_per_minute = round(_WORDS_PER_MINUTE * utterance.rate)
@@ -118,6 +126,12 @@ class Espeak:
             self._failure = error
             return _STOP
         return _GO_ON if wanted else _STOP
+
+
+@functools.cache
+def engine() -> Espeak:
+    """Return the one engine of this process: the library has one state and keeps the address of its callback."""
+    return Espeak()
 
 
 def _library() -> tuple[c.CDLL, bytes | None]:

@@ -5,11 +5,14 @@ The structures are those of flite 2.x (`cst_wave.h`, `cst_voice.h`, `cst_audio.h
 """
 
 import ctypes as c
+import functools
+import threading
 from collections.abc import Iterator
 
 from softswitch.speech.interface import SpeechUnavailableError
 from softswitch.speech.scripts import ascii_of
-from softswitch.speech.voice_engine import OnAudio, Utterance, ignore
+from softswitch.speech.lead_in import OnAudio
+from softswitch.speech.voice_engine import Utterance, ignore
 
 VOICES = ("slt", "rms", "awb", "kal", "kal16")
 """Two women's and men's voices at 16 kHz, and the small diphone voice at 8 and 16 kHz."""
@@ -56,7 +59,7 @@ def _library(name: str) -> c.CDLL:
 
 
 class Flite:
-    """The library and its voices; one thread, one sentence at a time (:class:`VoiceThread`)."""
+    """The library and its voices, of which a process has one; one sentence at a time. See :func:`engine`."""
 
     def __init__(self) -> None:
         """Load the library.
@@ -70,6 +73,7 @@ class Flite:
             _library(name)
         _declare(self._lib)
         self._lib.flite_init()
+        self._busy = threading.Lock()
         self._on_audio: OnAudio = ignore
         self._failure: BaseException | None = None
         self._callback = _Callback(self._take)  # The library keeps the address, we keep the object.
@@ -77,6 +81,10 @@ class Flite:
 
     def speak(self, utterance: Utterance, on_audio: OnAudio) -> list[tuple[str, int]]:
         """Speak, and return where the words begin, ms; see :class:`VoiceEngine`."""
+        with self._busy:
+            return self._speak(utterance, on_audio)
+
+    def _speak(self, utterance: Utterance, on_audio: OnAudio) -> list[tuple[str, int]]:
         voice = self._voice(utterance.voice)
         features = c.cast(voice, c.POINTER(_Voice)).contents.features
         self._lib.feat_set_float(features, b"duration_stretch", 1.0 / min(max(utterance.rate, 0.4), 3.0))
@@ -129,6 +137,12 @@ class Flite:
             begins_s = self._lib.ffeature_float(item, _WORD_BEGINS)
             yield name.decode("ascii", "replace"), round(begins_s * 1000)
             item = self._lib.item_next(item)
+
+
+@functools.cache
+def engine() -> Flite:
+    """Return the one engine of this process: its voices keep the address of its callback for ever."""
+    return Flite()
 
 
 def installed() -> bool:

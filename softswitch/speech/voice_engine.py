@@ -9,14 +9,11 @@ from typing import Protocol
 import msgspec
 
 from softswitch.speech.interface import SpeechBusyError
+from softswitch.speech.lead_in import LeadIn, OnAudio
 from softswitch.speech.phrases import Spoken
 
 MAX_WAITING = 64
 """Sentences that may wait for one synthesiser; each takes some 20 ms."""
-
-OnAudio = Callable[[bytes, int], bool]
-"""Take PCM16 and its rate in Hz; return whether to go on."""
-
 
 def ignore(_pcm: bytes, _rate: int) -> bool:
     """Want no audio."""
@@ -97,11 +94,12 @@ class VoiceThread:
                 def on_audio(pcm: bytes, sample_rate: int) -> bool:
                     nonlocal rate
                     rate = sample_rate
-                    return take(Spoken(pcm, sample_rate))
+                    return take(Spoken(pcm, sample_rate)) if pcm else not unwanted.is_set()
 
-                words = self._loaded().speak(utterance, on_audio)
+                lead_in = LeadIn(on_audio)
+                words = self._loaded().speak(utterance, lead_in.take)
                 if rate:
-                    take(Spoken(b"", rate, tuple(words)))
+                    take(Spoken(b"", rate, tuple((word, max(0, at - lead_in.trimmed_ms)) for word, at in words)))
 
         self._waiting += 1
         job = loop.run_in_executor(self._pool, work)
