@@ -240,11 +240,8 @@ class SecureLink:
         return self._ice.duplicate_socket() if self._ice is not None else -1
 
     def media_received(self, datagram: bytes) -> None:
-        """Hand media on, once the keys are known."""
-        if self.keys is None:
-            self._shared.drops.too_early += 1
-        else:
-            self._owner.media_received(datagram)
+        """Hand media on; what overtakes the last step of our handshake waits in the engine."""
+        self._owner.media_received(datagram)
 
     def dtls_received(self, datagram: bytes) -> None:
         """Hand a DTLS datagram to the handshake."""

@@ -37,8 +37,6 @@ class Drops:
     """STUN that is neither a request with our name in it nor a response to a question of ours."""
     stun_flood: int = 0
     stun_malformed: int = 0
-    too_early: int = 0
-    """Media before the keys are known."""
     dtls_overflow: int = 0
     candidates: int = 0
     """Candidates of the far end that were not used: mDNS names, TCP, refused addresses, too many."""

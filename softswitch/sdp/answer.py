@@ -49,7 +49,7 @@ def answer_text(offer: Description, agreement: Agreement, local: Local) -> str:
 
 def _served(media: Media, agreement: Agreement, local: Local) -> Media:
     formats = (agreement.codec, *agreement.events)
-    default = local.candidates[-1] if local.candidates else None
+    default = _default(local.candidates)
     connection = _NOWHERE
     if default:
         connection = Connection("IP6" if ":" in default.address else "IP4", default.address)
@@ -70,6 +70,12 @@ def _served(media: Media, agreement: Agreement, local: Local) -> Media:
             *_stream(agreement, local),
         ),
     )
+
+
+def _default(candidates: tuple[CandidateLine, ...]) -> CandidateLine | None:
+    """Return the candidate that is most likely to be reached (RFC 8445 section 5.1.4)."""
+    ranks = {"relay": 0, "srflx": 1}
+    return min(candidates, key=lambda item: ranks.get(item.kind, 2), default=None)
 
 
 def _refused(media: Media) -> Media:

@@ -214,6 +214,31 @@ async def test_stun_that_aioice_cannot_parse_is_counted() -> None:
         assert a.drops.stun_malformed == 2
 
 
+async def test_no_mutation_of_a_request_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("softswitch.endpoints.source_filter.STUN_BURST", 1_000_000)
+    monkeypatch.setattr("softswitch.endpoints.source_filter.STUN_PER_SECOND", 1e12)
+    async with joined() as (a, b, owner, _):
+        pair = b._nominated[1]
+        request = b.build_request(pair, nominate=True)
+        request.add_message_integrity(a.local_password.encode())
+        good = bytes(request)
+        protocol, source = a._nominated[1].protocol, a._nominated[1].remote_addr
+        chance = Random(11)
+        for _ in range(3000):
+            mutated = bytearray(good)
+            for _ in range(chance.randrange(1, 6)):
+                mutated[chance.randrange(len(mutated))] = chance.randrange(256)
+            protocol.datagram_received(bytes(mutated[: chance.randrange(1, len(mutated) + 1)]), source)
+            # Signed by who knows the password, but with something missing or of another length.
+            request.attributes.pop(chance.choice(list(request.attributes)), None)
+            request.add_message_integrity(a.local_password.encode())
+            protocol.datagram_received(bytes(request), source)
+            request = b.build_request(pair, nominate=chance.random() < 0.5)
+        assert a.drops.stun_malformed > 0
+        assert owner.lost == 0
+        assert a.nominated() is not None
+
+
 async def test_a_closed_session_tells_its_owner_unless_we_closed_it() -> None:
     async with joined() as (a, b, owner, other):
         await a.close()

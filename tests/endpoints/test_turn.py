@@ -1,10 +1,12 @@
 """A real coturn on loopback: our relay candidate, and media that goes through it."""
 
 import asyncio
+import os
 import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -24,9 +26,16 @@ pytestmark = [pytest.mark.client, pytest.mark.usefixtures("loopback_client")]
 SECRET = "authored-for-tests"
 
 
+class Coturn(NamedTuple):
+    """A running server."""
+
+    port: int
+    process: asyncio.subprocess.Process
+
+
 @pytest.fixture
-async def coturn(tmp_path: Path) -> AsyncIterator[int]:
-    """Run coturn with the REST credentials that `/iceservers` hands out; give its port."""
+async def coturn(tmp_path: Path) -> AsyncIterator[Coturn]:
+    """Run coturn with the REST credentials that `/iceservers` hands out."""
     program = require_tool("turnserver")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
@@ -55,9 +64,10 @@ async def coturn(tmp_path: Path) -> AsyncIterator[int]:
     )
     try:
         await answers_stun(port)
-        yield port
+        yield Coturn(port, process)
     finally:
-        process.terminate()
+        if process.returncode is None:
+            process.terminate()
         await process.wait()
 
 
@@ -88,8 +98,8 @@ def settings_for(port: int, secret: str = SECRET, transport: str = "udp") -> Ice
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-async def test_answer_has_a_relay_candidate(coturn: int, transport: str) -> None:
-    ice = settings_for(coturn, transport=transport)
+async def test_answer_has_a_relay_candidate(coturn: Coturn, transport: str) -> None:
+    ice = settings_for(coturn.port, transport=transport)
     assert ice_servers(ice, now=time.time())[1].username.endswith(":softswitch")
     async with bench(ice, gather_s=5.0) as place:
         leg = place.leg(offers.CHROME)
@@ -101,9 +111,9 @@ async def test_answer_has_a_relay_candidate(coturn: int, transport: str) -> None
 
 
 async def test_wrong_credentials_give_no_relay_candidate_and_are_logged(
-    coturn: int, caplog: pytest.LogCaptureFixture
+    coturn: Coturn, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with bench(settings_for(coturn, "not the secret"), gather_s=5.0) as place:
+    async with bench(settings_for(coturn.port, "not the secret"), gather_s=5.0) as place:
         leg = place.leg(offers.CHROME)
         leg.answer()
         answer = await place.report(LegAnswered)
@@ -112,12 +122,12 @@ async def test_wrong_credentials_give_no_relay_candidate_and_are_logged(
         assert "the relay candidate is missing" in caplog.text
 
 
-async def test_media_of_a_relayed_leg_goes_both_ways(coturn: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_media_of_a_relayed_leg_goes_both_ways(coturn: Coturn, monkeypatch: pytest.MonkeyPatch) -> None:
     async def no_host(self: IceConnection, address: str) -> None:
         """Be a host whose own addresses lead nowhere."""
 
     monkeypatch.setattr(IceConnection, "_bind", no_host)
-    async with bench(settings_for(coturn), gather_s=5.0) as place:
+    async with bench(settings_for(coturn.port), gather_s=5.0) as place:
         far = Far()
         leg, answer = await place.answered(await far.offer())
         assert "typ relay" in answer.sdp
@@ -136,3 +146,24 @@ async def test_media_of_a_relayed_leg_goes_both_ways(coturn: int, monkeypatch: p
         await leg.closed()
         place.endpoints.send(leg.port, b"\x80")  # too late, and no fault
         await far.close()
+
+
+async def test_a_leg_ends_in_bounded_time_although_its_server_is_dead(
+    coturn: Coturn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("softswitch.endpoints.aiortc_private.connection._CLOSE_S", 0.2)
+    async with bench(settings_for(coturn.port), gather_s=5.0) as place:
+        tasks = asyncio.all_tasks()
+        files = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+        leg = place.leg(offers.CHROME)
+        leg.answer()
+        answer = await place.report(LegAnswered)
+        assert "typ relay" in answer.sdp
+        coturn.process.kill()
+        await coturn.process.wait()
+        leg.hangup()
+        async with asyncio.timeout(5):
+            await leg.closed()
+        await until(lambda: asyncio.all_tasks() == tasks, 5)
+        assert asyncio.all_tasks() == tasks
+        assert len(os.listdir("/proc/self/fd")) <= files  # noqa: PTH208

@@ -150,6 +150,38 @@ async def test_leg_connects_when_the_far_end_begins_the_handshake() -> None:
         await far.close()
 
 
+async def test_leg_takes_the_lead_where_the_far_end_is_lite() -> None:
+    async with bench() as place:
+        far = Far()
+        leg, answer = await place.answered(
+            (await far.offer()).replace("t=0 0\r\n", "t=0 0\r\na=ice-lite\r\n")
+        )
+        assert leg._link is not None
+        assert leg._link.ice.ice_controlling
+        await far.accept(answer.sdp)
+        await place.heard(3)
+        assert len(place.engine.plain) > 3
+        await far.close()
+
+
+async def test_leg_connects_over_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aioice.ice.get_host_addresses", lambda **_: ["::1"])
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this host has no IPv6")
+    async with bench(Ice(host_addresses=("::1",))) as place:
+        far = Far()
+        await connected(place, far)
+        before = received(far)
+        place.engine.send(rtp(place))
+        await until(lambda: received(far) > before)
+        assert received(far) > before
+        assert place.engine.of(ConnectSecure)[0].remote_host == "::1"
+        await far.close()
+
+
 async def test_leg_names_its_faults_without_an_offer_or_with_a_bad_one() -> None:
     for offer, word, code in [
         ("", "offer", 400),

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from softswitch.sdp import (
     SECURE_PROFILES,
     Fingerprint,
@@ -50,6 +52,21 @@ def test_answer_has_what_a_browser_needs() -> None:
         "a=ssrc:12345 cname:abc",
     ]:
         assert line in lines
+
+
+def test_answer_names_the_candidate_that_is_most_likely_reached_as_the_default() -> None:
+    host, *_ = LOCAL.candidates
+    relay = candidate_line("2 1 udp 16777215 203.0.113.7 49200 typ relay raddr 192.0.2.5 rport 20002")
+    loopback = candidate_line("3 1 udp 2130706430 ::1 20004 typ host")
+    offer = parse(offers.CHROME)
+    agreement = negotiate(offer, profiles=SECURE_PROFILES)
+    for candidates, line in [
+        ((host, loopback), "c=IN IP4 192.0.2.5"),
+        ((loopback, host), "c=IN IP6 ::1"),
+        ((host, relay, loopback), "c=IN IP4 203.0.113.7"),
+        ((), "c=IN IP4 0.0.0.0"),
+    ]:
+        assert line in answer_text(offer, agreement, replace(LOCAL, candidates=candidates)).split("\r\n")
 
 
 def test_answer_refuses_all_other_sections_in_their_order() -> None:
