@@ -7,9 +7,9 @@ import numpy as np
 from softswitch.rtp.packet import UNITS, UNITS_PER_MS, Bytes, Indices, Ints, Mask
 
 _GAP = 60 * UNITS_PER_MS
-"""A pause between two packets in sequence is believed from this length on.
+"""A timestamp twice as far as it should be is a pause from this length on.
 
-Shorter ones are what a wrong clock looks like: some telephones count G.722 at 16 kHz.
+Below, it is a wrong clock: some telephones count G.722 at 16 kHz.
 """
 
 _WILD = UNITS
@@ -151,7 +151,7 @@ class Timeline:
         credible = np.where(
             ahead > 0,
             # A pause after the last packet, or packets of another length among those missing.
-            ((ahead > 1) | (stamped >= ordered + _GAP))
+            ((ahead > 1) | (stamped != 2 * ordered) | (stamped >= ordered + _GAP))
             & (stamped > 0)
             & (np.abs(elapsed - stamped) <= np.abs(elapsed - ordered)),
             # Late ones are placed before the newest by their stamp, if that is possible at all.
