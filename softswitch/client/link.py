@@ -61,10 +61,10 @@ class Link:
                 )
         except aiohttp.WSServerHandshakeError as error:
             raise ConnectionFailedError(f"the switch answered {error.status}", status=error.status) from None
+        except TimeoutError:  # Before OSError, which it is one of.
+            raise ConnectionFailedError(f"the switch did not answer within {self._timeout_s} s") from None
         except (aiohttp.ClientError, OSError) as error:
             raise ConnectionFailedError(f"the switch cannot be reached: {error}") from error
-        except TimeoutError:
-            raise ConnectionFailedError(f"the switch did not answer within {self._timeout_s} s") from None
 
     async def reopen(self, query: Mapping[str, str], within_s: float) -> bool:
         """Try to open a socket again and again; return whether it came about within `within_s` seconds."""
