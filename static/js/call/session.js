@@ -38,6 +38,7 @@ export class Session extends EventTarget {
     this.wish = wish;
     this.id = crypto.randomUUID();
     this.answeredAt = 0;
+    this.troubles = new Map();
     this.playing = new Playing();
     this.setState("connecting", "Opening the microphone");
     try {
@@ -72,8 +73,8 @@ export class Session extends EventTarget {
   listen(signal) {
     signal.addEventListener("event", ({ detail }) => this.heard(detail));
     signal.addEventListener("audio", ({ detail }) => this.way.audio(detail));
-    signal.addEventListener("lost", () => this.setState("reconnecting", "Connection lost, trying again"));
-    signal.addEventListener("back", () => this.setState("connected"));
+    signal.addEventListener("lost", () => this.trouble("signal", "Connection lost, trying again"));
+    signal.addEventListener("back", () => this.trouble("signal", ""));
     signal.addEventListener("close", ({ detail }) => this.closed(detail));
   }
 
@@ -99,7 +100,7 @@ export class Session extends EventTarget {
       this.finish("failed", `The answer could not be used: ${error.message}`);
       return;
     }
-    this.setState("connected");
+    this.trouble("answer", "");
     await this.way.ready;
     const { greeting, voice } = this.wish;
     if (greeting && this.state === "connected") this.say(greeting, { ...voice, playId: "greeting" });
@@ -108,7 +109,16 @@ export class Session extends EventTarget {
   mediaChanged(state) {
     this.emit("media", state);
     if (state === "failed") this.finish("failed", "No way for the sound was found (ICE failed).");
-    else if (this.answeredAt && this.active) this.setState(state, state === "reconnecting" ? "The sound is interrupted" : "");
+    else this.trouble("media", state === "reconnecting" ? "The sound is interrupted" : "");
+  }
+
+  /** Note that a part of the call is interrupted, or (without a detail) whole again. */
+  trouble(part, detail) {
+    if (detail) this.troubles.set(part, detail);
+    else this.troubles.delete(part);
+    if (!this.answeredAt || !this.active) return;
+    const [worst] = this.troubles.values();
+    this.setState(worst ? "reconnecting" : "connected", worst);
   }
 
   closed({ code, reason, clean }) {
