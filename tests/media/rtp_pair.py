@@ -3,7 +3,7 @@
 import numpy as np
 
 from softswitch.audio.pcm import BUS_RATE, FRAME
-from softswitch.media.messages import PayloadFormat, RtpParameters
+from softswitch.media.messages import PayloadFormat, Report, RtpParameters
 from softswitch.media.rtp_plane import RtpPlane
 from tests.rtp.wire import STRIDE, datagrams
 
@@ -64,9 +64,9 @@ class Pair:
             self.far.open(slot, 20 + slot, far or parameters(name, ssrc=2000 + slot, **options), self.now)
         self.drop = lambda tick, slot: False
         self.tick_count = 0
-        self.wire = []
+        self.wire: list[tuple[int, int, bytes]] = []
         """(tick, slot, datagram) of everything the near plane sent."""
-        self.reports = []
+        self.reports: list[Report] = []
 
     def tick(self, frame=None, *, hear=True):
         """Let both planes do 20 ms; return what the far one hears, ``(slots, 480)``."""

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -193,7 +195,7 @@ def test_batch_equals_single():
     lost = rng.random((100, 5)) < 0.08
     together.drop = lambda tick, slot: bool(lost[tick, slot])
     for slot, single in enumerate(singles):
-        single.drop = lambda tick, _, slot=slot: bool(lost[tick, slot])
+        single.drop = partial(lambda slot, tick, _: bool(lost[tick, slot]), slot)
     for frame in voice(2.0):
         batch = together.tick(frame)
         for slot, single in enumerate(singles):

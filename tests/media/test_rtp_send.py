@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from softswitch.audio.pcm import FRAME
-from softswitch.media.messages import DigitsSent, PayloadFormat, RtpParameters
+from softswitch.media.messages import DigitReceived, DigitsSent, PayloadFormat, RtpParameters
 from softswitch.rtp.packet import extensions
 from tests.media.rtp_pair import Pair, give, level, parameters, tone, voice
 from tests.rtp.wire import datagrams
@@ -97,7 +97,7 @@ def test_digits_are_sent_in_place_of_the_audio_and_heard_once():
     events = [fields(data) for _, _, data in pair.wire if data[1] & 127 == 101]
     assert len({stamp for _, _, _, stamp, _ in events}) == 3
     assert len(events) == 3 * 7
-    digits = [report.digit for report in pair.reports if type(report).__name__ == "DigitReceived"]
+    digits = [report.digit for report in pair.reports if isinstance(report, DigitReceived)]
     assert digits == ["1", "5", "#"]
     [done] = [report for report in pair.near.take_reports() if isinstance(report, DigitsSent)]
     assert (done.port, done.digits) == (10, "15#")
@@ -140,7 +140,7 @@ def test_digits_queue_up():
     pair.near.send_digits(0, "12", 60, 60)
     pair.near.send_digits(0, "34", 60, 60)
     pair.carry(tone(1.2))
-    digits = "".join(report.digit for report in pair.reports if type(report).__name__ == "DigitReceived")
+    digits = "".join(report.digit for report in pair.reports if isinstance(report, DigitReceived))
     assert digits == "1234"
     sent = [report.digits for report in pair.near.take_reports() if isinstance(report, DigitsSent)]
     assert sent == ["12", "34"]

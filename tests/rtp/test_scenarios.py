@@ -81,7 +81,9 @@ class Script:
         made = []
         for place in range(n):
             source = int(self.rng.integers(2, 2**32)) if ssrc == "random each" else self.ssrc
-            stamp = {"const": 5000, "random": int(self.rng.integers(0, 2**32))}.get(fixed, self.timestamp)
+            stamp = {"const": 5000, "random": int(self.rng.integers(0, 2**32))}.get(
+                str(fixed), self.timestamp
+            )
             data = packet(
                 self.sequence,
                 stamp,
@@ -126,7 +128,7 @@ def between(player, begin, end):
 
 def delays(player, script):
     """Return from arrival to playing, ms, and when each was played."""
-    arrived = {}
+    arrived: dict[int, float] = {}
     for at, data in script.arrivals:
         arrived.setdefault(int.from_bytes(data[12:16]), at * 1000)
     found = [(at, at - arrived[index]) for at, what, index in player.steps if what == "play"]

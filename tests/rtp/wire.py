@@ -16,7 +16,7 @@ def packet(
     """Return one RTP packet; numbers may be larger than their fields."""
     second = payload_type | (0x80 if marker else 0)
     head = struct.pack(">BBHII", first, second, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc)
-    return head + payload
+    return bytes(head + payload)
 
 
 def rows(datagrams) -> tuple[np.ndarray, np.ndarray]:
