@@ -278,13 +278,23 @@ class SqliteStore:
     async def sweep(self, now_ms: int) -> Swept:
         """Delete recordings and dumps beyond the retention time, call records beyond their number.
 
+        What the disk refuses is written to the log and tried again by the next sweep.
+
         Args:
             now_ms: the wall clock, epoch milliseconds.
         """
-        recordings, dumps = await self._off_loop(lambda: self._shelf.delete_old(now_ms))
+        recordings = dumps = 0
+        try:
+            recordings, dumps = await self._off_loop(lambda: self._shelf.delete_old(now_ms))
+            await self._forget_missing()
+        except (OSError, UnavailableError) as error:
+            logger.warning("a sweep of old files failed", extra={"reason": str(error)})
+        await self._put(Row(TRIM_CALLS, (self._calls_kept,)))
+        return Swept(recordings=recordings, dumps=dumps)
+
+    async def _forget_missing(self) -> None:
+        """Delete the rows of recordings whose files are gone."""
         present = {file.name for file in await self._off_loop(self._shelf.recordings.files)}
         for known in await self._records("recordings", Recording, ""):
             if known.name not in present:
                 await self._put(Row(DELETE_RECORDING, (known.name,)))
-        await self._put(Row(TRIM_CALLS, (self._calls_kept,)))
-        return Swept(recordings=recordings, dumps=dumps)

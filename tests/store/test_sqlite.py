@@ -256,6 +256,21 @@ async def test_store_counts_dump_lines_that_a_folder_gone_costs(
     await store.close()
 
 
+async def test_sweep_does_not_raise_where_nothing_can_be_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = SqliteStore(tmp_path, free_bytes=0)
+    await store.start()
+    for path in tmp_path.glob("softswitch.db*"):
+        path.unlink()
+    (tmp_path / "softswitch.db").mkdir()
+    await store.sweep(0)
+    (tmp_path / "dumps").rmdir()
+    await store.sweep(0)
+    assert caplog.text.count("sweep of old files failed") == 2
+    await store.close()
+
+
 async def test_store_reads_again_after_its_file_was_replaced(store: SqliteStore, tmp_path: Path) -> None:
     await store.save_call(record("a"))
     assert len(await store.calls()) == 1
