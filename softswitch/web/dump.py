@@ -35,7 +35,7 @@ class Dump:
     def _write(self, what: str, text: str) -> None:
         try:
             shown = mask(msgspec.json.decode(text))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             shown = mask(text[:1000])
         line = {"at": int(time.time() * 1000), what: shown}
         self._store.dump(self._call_id, msgspec.json.encode(line).decode())

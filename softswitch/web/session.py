@@ -21,6 +21,9 @@ from softswitch.web.line import Line
 from softswitch.web.rate import Bucket
 from softswitch.web.sockets import CallSocket
 
+TOLERANCE_S = 20
+"""A client that is this many seconds of commands above what it may send is closed."""
+
 Lines = MutableMapping[str, Line]
 """The lines of live calls, by session id."""
 FRAME_S = 0.02
@@ -62,6 +65,7 @@ class Session:
         self._limits = switch.resources.settings.limits
         self._metrics = switch.resources.metrics
         self._bucket = Bucket(self._limits.commands_per_second, time.monotonic())
+        self._excess = 0
         self._dump: Dump | None = None
         dropped = self._metrics.audio_dropped_seconds.labels("socket", "slow_reader")
         self.socket = CallSocket(
@@ -191,18 +195,26 @@ class Session:
         if len(message.data) > self._limits.message_bytes:
             self.socket.close(1009, f"a command may have {self._limits.message_bytes} bytes")
             return
-        if self._dump is not None:
-            self._dump.command(message.data)
         try:
-            if not self._bucket.take(time.monotonic()):
-                raise CommandRejected(
-                    f"more than {self._limits.commands_per_second} commands in a second", 429
-                )
+            self._count_command()
+            if self._dump is not None:
+                self._dump.command(message.data)
             command = self._parse(message.data)
         except CommandRejected as rejected:
             self._reject(conversation, rejected)
         else:
             self._carry_out(conversation, command)
+
+    def _count_command(self) -> None:
+        """Refuse a command beyond the rate; close on a client that floods (refusing is work, too)."""
+        bound = self._limits.commands_per_second
+        if self._bucket.take(time.monotonic()):
+            self._excess = max(0, self._excess - 1)
+            return
+        self._excess += 1
+        if self._excess > TOLERANCE_S * bound:
+            self.socket.close(1008, "too many commands")
+        raise CommandRejected(f"more than {bound} commands in a second", 429)
 
     def _carry_out(self, conversation: Conversation, command: Command) -> None:
         self._metrics.commands.labels(type(command).__name__).inc()
