@@ -16,10 +16,10 @@ import pytest
 
 from tests.conformance.conftest import StartSwitch, Switch, eventually
 from tests.support import sound
-from tests.support.client import calling
+from tests.support.client import Client, calling
 from tests.support.servers import Files
+from tests.support.switch import Faults, SwitchProcess
 from tests.support.switch import Switch as AnySwitch
-from tests.support.switch import SwitchProcess
 
 LEAK_CALLS = int(os.environ.get("SOFTSWITCH_TEST_LEAK_CALLS", "500"))
 
@@ -185,7 +185,8 @@ async def test_calls_leave_nothing_behind(tmp_path: Path, files: Files) -> None:
             await asyncio.sleep(1.0)
             points.append((part * fifth, resident()))
         await settled(descriptors, files_before)
-        await settled(threads, threads_before)
+        # The loop's pool of threads grows to its bound when many things happen at once, and stays there.
+        await settled(threads, threads_before + min(32, (os.cpu_count() or 1) + 4))
         # At 500 calls the allocator's own steps are of the size of the bound.
         bound = 1024 if LEAK_CALLS >= 5000 else 4096
         assert slope(points) < bound, points
@@ -210,7 +211,7 @@ async def test_calls_leave_no_task_and_no_route_behind(start_switch: StartSwitch
             await client.hang_up()
     await eventually(lambda: switch.calls() == 0, "calls are left")
     await eventually(lambda: switch.inside(tasks) <= before, "tasks are left")
-    assert switch.routes() == 0
+    await eventually(lambda: switch.routes() == 0, f"{switch.routes()} routes are left")
 
 
 # ---------------------------------------------------------------- faults around
@@ -293,7 +294,7 @@ async def test_database_that_vanishes_costs_no_call(
     async with asyncio.timeout(15):
         while await status() != 200:
             await asyncio.sleep(0.05)
-    switch.faults.lines = [line for line in switch.faults.lines if "store" not in line]
+    Faults.forgive("the store fails")
 
 
 async def test_wall_clock_that_jumps_an_hour_changes_nothing(
@@ -401,8 +402,7 @@ async def test_health_is_told(switch: Switch, http: aiohttp.ClientSession) -> No
 
 async def test_client_that_stops_answering_pings_is_given_up(start_switch: StartSwitch) -> None:
     switch = start_switch()
-    client = switch.client(ping=1)
-    client._options["autoping"] = False
+    client = Client(switch.socket_url("/call", ping=1), autoping=False)
     async with client:
         await client.invite(vad=False)
         await eventually(lambda: switch.calls() == 0, "the call goes on for nobody", 20)

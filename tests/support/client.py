@@ -56,7 +56,7 @@ class Client:
         session = await self._stack.enter_async_context(aiohttp.ClientSession())
         try:
             self.socket = await session.ws_connect(
-                self.url, headers=self._headers, max_msg_size=0, autoping=True, **self._options
+                self.url, headers=self._headers, max_msg_size=0, **self._options
             )
         except BaseException:
             await self._stack.aclose()
