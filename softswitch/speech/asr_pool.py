@@ -9,10 +9,13 @@ import os
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from softswitch.speech import asr_wire as wire
+from softswitch.speech.backoff import Backoff
 from softswitch.speech.interface import SpeechBusyError, SpeechUnavailableError
 
 logger = logging.getLogger(__name__)
@@ -84,12 +87,15 @@ class Worker:
 class RecogniserPool:
     """At most `workers` processes; each utterance borrows one, the others wait in order."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin without processes.
 
         Args:
             workers: how many there may be; each takes some 40 MB, most of it shared.
+            clock: monotonic seconds.
         """
+        self._clock = clock
+        self._backoff = Backoff()
         self._free = asyncio.Semaphore(max(workers, 1))
         self._idle: list[Worker] = []
         self._lent: set[Worker] = set()
@@ -111,10 +117,21 @@ class RecogniserPool:
                 return
             if importlib.util.find_spec("pocketsphinx") is None:
                 raise SpeechUnavailableError("pocketsphinx is not installed (pip package pocketsphinx)")
-            self._end_mother()
-            await self._load()
+            if wait_s := self._backoff.wait_s(self._clock()):
+                raise SpeechUnavailableError(f"the recogniser did not start; tried again in {wait_s:.0f} s")
+            await self._restart()
         if not self._idle:
             self._idle.append(await self._fork())
+
+    async def _restart(self) -> None:
+        self._end_mother()
+        try:
+            await self._load()
+        except SpeechUnavailableError:
+            self._backoff.failed(self._clock())
+            self._end_mother()
+            raise
+        self._backoff.succeeded()
 
     async def _load(self) -> None:
         ours, theirs = socket.socketpair()

@@ -2,10 +2,11 @@
 
 Run as ``python -m softswitch.speech.asr_worker <fd>``. The switch has threads and must not fork; this process
 has none, imports nothing but the recogniser, and forks in some milliseconds, sharing the model's memory. For
-each worker the switch sends one end of a socket pair over the control socket. When the switch goes, however it
-goes, the control socket closes, the mother ends and the kernel kills the workers.
+each worker the switch sends one end of a socket pair over the control socket. When the switch goes, however
+it goes, the control socket closes, the mother ends and the kernel kills the workers.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -156,7 +157,10 @@ def mother(control: socket.socket) -> None:
         if os.fork() == 0:
             control.close()
             _die_with(here)
-            serve(socket.socket(fileno=sockets[0]), recogniser)
+            with contextlib.suppress(
+                ConnectionError
+            ):  # Whoever does not want the end of an utterance hangs up.
+                serve(socket.socket(fileno=sockets[0]), recogniser)
             os._exit(0)
         os.close(sockets[0])
 

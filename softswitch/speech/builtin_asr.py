@@ -19,7 +19,7 @@ class BuiltinAsr:
 
     def __init__(self, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin without processes; see :class:`RecogniserPool`."""
-        self._pool = RecogniserPool(workers)
+        self._pool = RecogniserPool(workers, clock)
         self._clock = clock
 
     @property

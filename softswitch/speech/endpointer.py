@@ -56,7 +56,7 @@ class Endpointer:
         return bool(high < low * _NARROW or high < self._loud_frames * _GRAIN)
 
     def push(self, frame: Pcm) -> Pcm | None:
-        """Take a frame ``(320,)`` in PCM16 units; return what belongs to the utterance, None where none goes on.
+        """Take a frame ``(320,)`` in PCM16 units; return what belongs to the utterance, None if none goes on.
 
         The first piece of an utterance has the frames before it too. Where the frame ends the utterance,
         :attr:`speaking` is False afterwards.

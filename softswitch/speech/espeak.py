@@ -130,7 +130,7 @@ class Espeak:
 
 @functools.cache
 def engine() -> Espeak:
-    """Return the one engine of this process: the library has one state and keeps the address of its callback."""
+    """Return the one engine of this process: the library has one state and keeps its callback's address."""
     return Espeak()
 
 

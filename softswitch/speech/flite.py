@@ -10,8 +10,8 @@ import threading
 from collections.abc import Iterator
 
 from softswitch.speech.interface import SpeechUnavailableError
-from softswitch.speech.scripts import ascii_of
 from softswitch.speech.lead_in import OnAudio
+from softswitch.speech.scripts import ascii_of
 from softswitch.speech.voice_engine import Utterance, ignore
 
 VOICES = ("slt", "rms", "awb", "kal", "kal16")

@@ -7,7 +7,7 @@ import numpy as np
 OnAudio = Callable[[bytes, int], bool]
 """Take PCM16 and its rate in Hz; return whether to go on."""
 
-_QUIET = 64
+_QUIET = 160
 """Amplitude, PCM16 units, up to which a voice's first samples count as silence."""
 _KEEP_MS = 10
 

@@ -35,6 +35,11 @@ def speakable(text: str) -> bool:
     return _SPEAKABLE.search(text) is not None
 
 
+def closed(sentence: str) -> bool:
+    """Return whether a sentence ends as one does, and was not cut for its length."""
+    return sentence.rstrip(_CLOSING)[-1:] in {*_FULL, *_STOPS}
+
+
 class SentenceCutter:
     """Holds back the sentence that is still being written."""
 

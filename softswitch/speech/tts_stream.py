@@ -17,7 +17,7 @@ from softswitch.speech.interface import (
     TtsOutput,
 )
 from softswitch.speech.phrases import Key, PhraseCache, Spoken
-from softswitch.speech.sentences import SentenceCutter
+from softswitch.speech.sentences import SentenceCutter, closed
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,8 @@ LOOK_AHEAD_S = 4.0
 """Audio that may wait for the reader before the next sentence is begun."""
 SETTLE_S = 0.7
 """Streamed text that stops in the middle of a sentence is spoken after so long: its end may never come."""
+PAUSE_S, BREATH_S = 0.18, 0.06
+"""Silence before a sentence that follows another one, or a part of the same that was too long."""
 MAX_PENDING = 65536
 """Characters that may wait to be spoken."""
 
@@ -71,7 +73,7 @@ class SentenceStream:
         self._cancelled = False
         self._outputs: deque[TtsOutput] = deque()
         self._ahead_s = 0.0
-        self._spoken_s = 0.0
+        self._spoken_s = self._sentence_s = self._pause_s = 0.0
         self._characters = 0
         self._cached = 0
         self._began: float | None = None
@@ -167,12 +169,14 @@ class SentenceStream:
         kept = self._cache.get(key) if self._cache is not None else None
         self._characters += len(sentence)
         self._cached += kept is not None
-        start_s = self._spoken_s
         pieces: list[Spoken] = []
         try:
             async with contextlib.aclosing(_again(kept) if kept else self._synthesize(sentence)) as speech:
                 async for piece in speech:
-                    self._say(piece, None if pieces else sentence, start_s)
+                    if not pieces:
+                        self._begin(sentence, piece)
+                    else:
+                        self._say(piece)
                     pieces.append(piece)
         except NotNowError as error:
             self._give(SpeechError("tts", str(error), 503))
@@ -185,14 +189,21 @@ class SentenceStream:
             if self._cache is not None and kept is None and pieces:
                 self._cache.put(key, tuple(pieces))
 
-    def _say(self, piece: Spoken, sentence: str | None, start_s: float) -> None:
+    def _begin(self, sentence: str, piece: Spoken) -> None:
+        """Tell the first piece of a sentence, after a pause where something was said before."""
+        pause = int(self._pause_s * piece.sample_rate)
+        self._sentence_s = self._spoken_s + pause / piece.sample_rate
+        self._say(Spoken(bytes(2 * pause) + piece.pcm, piece.sample_rate, piece.words), sentence)
+        self._pause_s = PAUSE_S if closed(sentence) else BREATH_S
+
+    def _say(self, piece: Spoken, sentence: str | None = None) -> None:
         if piece.pcm or sentence is not None:
             self._give(TtsAudio(piece.pcm, piece.sample_rate, sentence))
             seconds = _seconds(piece.pcm, piece.sample_rate)
             self._ahead_s += seconds
             self._spoken_s += seconds
         for word, offset_ms in piece.words:
-            self._give(TtsMark(word, round(start_s * 1000) + offset_ms))
+            self._give(TtsMark(word, round(self._sentence_s * 1000) + offset_ms))
         if not self._heard and piece.pcm:
             self._heard = True
             self._measure("ttfb")

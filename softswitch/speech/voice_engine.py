@@ -15,6 +15,7 @@ from softswitch.speech.phrases import Spoken
 MAX_WAITING = 64
 """Sentences that may wait for one synthesiser; each takes some 20 ms."""
 
+
 def ignore(_pcm: bytes, _rate: int) -> bool:
     """Want no audio."""
     return False
@@ -99,7 +100,8 @@ class VoiceThread:
                 lead_in = LeadIn(on_audio)
                 words = self._loaded().speak(utterance, lead_in.take)
                 if rate:
-                    take(Spoken(b"", rate, tuple((word, max(0, at - lead_in.trimmed_ms)) for word, at in words)))
+                    moved = ((word, max(begin_ms - lead_in.trimmed_ms, 0)) for word, begin_ms in words)
+                    take(Spoken(b"", rate, tuple(moved)))
 
         self._waiting += 1
         job = loop.run_in_executor(self._pool, work)
