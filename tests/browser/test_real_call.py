@@ -132,14 +132,15 @@ async def test_recording_has_both_sides_in_step(speaker: Browser, switch: str, w
         await page.fill("#setup [name=greeting]", "")
         await call_from(page, way)
         call_id = await page.evaluate("softswitch.session.id")
-        await page.evaluate(
-            "other => softswitch.session.send({command: 'bridge', targetSessionId: other})", f"other-{way}"
-        )
+        await page.click("#tab-calls")
+        await page.get_by_role("button", name="Join").click()
+        await expect(page.get_by_role("button", name="Part")).to_be_visible()
         await until_heard(page, "near", seconds=20, above=-40)
         await asyncio.sleep(3)
         burst.set()
         await until_heard(page, "far", seconds=5)
         await asyncio.sleep(1)
+        await page.click("#tab-talk")
         await page.click("#hangup")
         await expect(page.locator("#connection")).to_have_text("Disconnected")
     left, right, rate = await recording_of(switch, call_id)

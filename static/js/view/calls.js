@@ -11,6 +11,9 @@ export class Calls {
   constructor(session, server) {
     this.session = session;
     this.server = server;
+    this.joined = null;
+    this.rows = new Map();
+    session.addEventListener("state", ({ detail }) => detail.state === "connecting" && (this.joined = null));
     byId("calls-refresh").addEventListener("click", () => this.load());
   }
 
@@ -36,13 +39,22 @@ export class Calls {
   paintLive(calls) {
     byId("live-count").textContent = calls.length || "";
     byId("live-empty").hidden = calls.length > 0;
-    // A button that is being asked "sure?" must not be replaced under the pointer.
-    if (byId("live").querySelector(".danger")) return;
-    byId("live").replaceChildren(...calls.map((call) => this.liveRow(call)));
+    // A row that says the same stays: its button may have the focus, or be waiting for a second press.
+    const rows = new Map();
+    for (const call of calls) {
+      const key = `${call.id} ${this.session.state} ${this.joined === call.id}`;
+      const row = this.rows.get(key) ?? this.liveRow(call);
+      row.querySelector(".fine").textContent = [call.state, clock(Date.now() - Date.parse(call.created_at))].filter(Boolean).join(" · ");
+      rows.set(key, row);
+    }
+    this.rows = rows;
+    const list = byId("live");
+    const shown = [...rows.values()];
+    if (shown.length !== list.children.length || shown.some((row, at) => row !== list.children[at])) list.replaceChildren(...shown);
   }
 
   liveRow(call) {
-    const { id, call_type: kind, created_at: since, option = {}, state } = call;
+    const { id, call_type: kind, option = {} } = call;
     const { caller = option.caller, callee = option.callee } = call;
     const mine = this.session.active && id === this.session.id;
     return build(
@@ -50,14 +62,30 @@ export class Calls {
       {},
       build("span", { class: "tag" }, kind),
       who(caller, callee, mine ? "this page" : id),
-      build("span", { class: "fine" }, [state, clock(Date.now() - Date.parse(since))].filter(Boolean).join(" · ")),
-      confirmButton({
-        label: "End",
-        sure: "End it?",
-        subject: `the call of ${caller || "unknown"}, ${id}`,
-        act: () => this.kill(id),
-      }),
+      build("span", { class: "fine" }),
+      build(
+        "span",
+        { class: "actions" },
+        this.session.state === "connected" && !mine ? this.joinButton(id) : null,
+        confirmButton({
+          label: "End",
+          sure: "End it?",
+          subject: `the call of ${caller || "unknown"}, ${id}`,
+          act: () => this.kill(id),
+        }),
+      ),
     );
+  }
+
+  /** Join this page's call with another one, or part them again. */
+  joinButton(id) {
+    const joined = this.joined === id;
+    const act = () => {
+      this.joined = joined ? null : id;
+      this.session.send(joined ? { command: "unbridge" } : { command: "bridge", targetSessionId: id });
+      this.load();
+    };
+    return build("button", { type: "button", class: "quiet", on: { click: act } }, joined ? "Part" : "Join");
   }
 
   async kill(id) {
@@ -67,7 +95,6 @@ export class Calls {
       // 404: it ended by itself in the meantime, which is what was wanted.
       if (error.status !== 404) showNotice(error.message);
     }
-    byId("live").replaceChildren();
     await this.load();
   }
 
