@@ -143,6 +143,7 @@ def _export(metrics: Metrics, engine: Engine, resources: Resources, webrtc: WebR
         ticks = engine.tick_seconds
         return [
             *readings("media", engine.counters),
+            *readings("rtp", engine.rtp_counters),
             *readings("store", {name: getattr(store, name) for name in store.__slots__}),
             *readings("speech", resources.providers.counters()),
             *readings("egress", {name: getattr(door, name) for name in door.__slots__}),

@@ -15,6 +15,8 @@ _NUMBER = frozenset(
 )
 SHORTER, LONGER = 0.6, 2.0
 """How the wait for more changes after a sentence that is closed, and after one that is visibly not."""
+FINAL_WAIT_S = 1.5
+"""After speech has ended: how long the end of the utterance waits for its final text."""
 WORDS_WAIT_S = 0.8
 """After a short noise: how long recognition may take to find words in it before playback goes on."""
 
@@ -58,6 +60,7 @@ class Turns:
         self._resume_at: float | None = None
         self._utterance: list[str] = []
         self._partial = ""
+        self._final_missing = False
         self._eou_at: float | None = None
         self._input_wait: tuple[float, float] | None = None
 
@@ -94,6 +97,7 @@ class Turns:
         if self._silence_timeout:
             self._repeat_at = report.ended + self._silence_timeout
         if self._recognising:
+            self._final_missing = True
             self._outbox.do(effects.FinalizeUtterance(leg))
         if self._suspect_since is not None:
             if report.ended - self._suspect_since >= self._barge_in.min_speech_ms / 1000 and not self._needs_words:
@@ -109,6 +113,7 @@ class Turns:
         if report.final:
             self._utterance.append(report.text)
             self._partial = ""
+            self._final_missing = False
         else:
             self._partial = report.text
         self._confirm()
@@ -180,6 +185,8 @@ class Turns:
         if self._eou_s is None or self.speaking_since is not None or self._speech is None:
             return
         wait = self._eou_s * patience(" ".join((*self._utterance, self._partial)))
+        if self._final_missing:
+            wait = max(wait, FINAL_WAIT_S)
         self._eou_at = max(self._outbox.now, silent_since + wait)
 
     def _end_of_utterance(self) -> None:

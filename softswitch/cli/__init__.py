@@ -12,6 +12,7 @@ from softswitch import __version__
 COMMANDS = {
     "serve": "run the switch (the default)",
     "doctor": "tell what works on this machine and what does not",
+    "call": "make a call from the shell",
     "token": "make a JSON web token for a client",
 }
 """The sub-commands, each the module of that name below this package."""

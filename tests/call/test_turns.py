@@ -168,3 +168,16 @@ def test_silence_repeats_where_that_is_asked_for() -> None:
     stop(desk, began)
     desk.wait(2.2)
     assert len(desk.told(events.Silence)) == 3
+
+
+def test_end_of_utterance_waits_for_the_final_text_but_not_for_ever() -> None:
+    desk = Desk(CallOption(asr=c.AsrOption()))
+    began = desk.now - 0.2
+    start(desk)
+    desk.now += 1
+    desk.report(reports.Transcribed("party", 0, "go for", began, desk.now, final=False))
+    stop(desk, began)
+    desk.wait(1.1)
+    assert not desk.told(events.EndOfUtterance)
+    desk.wait(0.2)
+    assert [eou.text for eou in desk.told(events.EndOfUtterance)] == ["go for"]
