@@ -8,6 +8,7 @@ import ctypes as c
 import functools
 import importlib
 import threading
+from collections.abc import Iterator
 
 from softswitch.speech.interface import SpeechUnavailableError
 from softswitch.speech.lead_in import OnAudio
@@ -86,8 +87,7 @@ class Espeak:
         found: set[str] = set()
         index = 0
         while entries[index]:
-            # A list of (priority byte, name, zero byte), ended by a zero byte; the first is the voice's own.
-            found.add(c.string_at(entries[index].contents.languages + 1).decode())
+            found.update(_names(entries[index].contents.languages))
             index += 1
         return sorted(found)
 
@@ -126,6 +126,14 @@ class Espeak:
             self._failure = error
             return _STOP
         return _GO_ON if wanted else _STOP
+
+
+def _names(address: int) -> Iterator[str]:
+    """Yield the languages of a voice: a priority byte and a name each, until a zero."""
+    while c.string_at(address, 1) != b"\0":
+        name = c.string_at(address + 1)
+        yield name.decode()
+        address += len(name) + 2
 
 
 @functools.cache
