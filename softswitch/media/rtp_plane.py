@@ -211,7 +211,6 @@ class RtpPlane:
         lost = sum(sessions.sources.lost(slot) for slot in self._ports)
         return {
             "received": sessions.received,
-            "received_octets": sessions.received_octets,
             "sent": self._encoder.sent_total,
             "lost": self._lost_earlier + lost,
             "late": jitter.late_total,

@@ -81,11 +81,11 @@ class RtpReceiver:
         """
         if len(slots) == 0:
             return
-        held = self._store.held[slots]
+        held = self._store.held
         even = not held.any()
-        self._jitter.review(slots, None if even else held // FRAME * _FRAME_UNITS, now)
+        self._jitter.review(slots, None if even else held[slots] // FRAME * _FRAME_UNITS, now)
         due = None
-        if even and not self._jitter.excess[slots].any():
+        if even and not self._jitter.stretching:
             due = self._jitter.pop(slots, now)
             if due.plain and self._play_straight(due, slots, out):
                 return

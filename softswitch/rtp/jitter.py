@@ -73,6 +73,8 @@ class JitterBuffer:
         """Make a buffer with `slots` rows to begin with."""
         self.timeline = Timeline()
         self.meter = DelayMeter()
+        self.stretching = False
+        """Whether any slot has an excess of delay."""
         self.excess = np.zeros(0, np.int64)
         """Delay to be stretched out of each slot (negative: into it), units; the caller counts it down."""
         self.quiet_until = np.zeros(0, np.int64)
@@ -203,6 +205,7 @@ class JitterBuffer:
         self.timeline.set_base(seen, base)
         excess = np.where(delay > high, delay - high, np.where(delay < low, delay - low, 0))
         self.excess[seen] = excess
+        self.stretching = bool(excess.any())
         for row in np.flatnonzero(excess > MOST_DELAY).tolist():
             self._leap(int(seen[row]), now)
 
@@ -245,10 +248,9 @@ class JitterBuffer:
             while width < longest:
                 width *= 2
             self._widen(min(width, LARGEST_PAYLOAD), len(self._state))
-        first = int(offsets[0])
-        if (offsets == first).all():
-            width = min(longest, rows.shape[1] - first)
-            self._ring[place, :width] = rows[:, first : first + width]
+        if isinstance(offsets, int):
+            width = min(longest, rows.shape[1] - offsets)
+            self._ring[place, :width] = rows[:, offsets : offsets + width]
             return
         for offset in np.unique(offsets).tolist():
             chosen = np.flatnonzero(offsets == offset)

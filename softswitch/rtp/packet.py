@@ -42,8 +42,8 @@ class Headers:
     timestamp: Ints
     """0 to 2**32 - 1, in the stream's own clock."""
     ssrc: Ints
-    offset: Ints
-    """Where the payload begins."""
+    offset: Ints | int
+    """Where the payload begins; one number where that is the same for all."""
     length: Ints
     """Octets of the payload, padding left out; -1 where the datagram is not RTP at all."""
 
@@ -54,7 +54,7 @@ class Headers:
             self.sequence[rows],
             self.timestamp[rows],
             self.ssrc[rows],
-            self.offset[rows],
+            self.offset if isinstance(self.offset, int) else self.offset[rows],
             self.length[rows],
         )
 
@@ -84,7 +84,7 @@ def parse(rows: Bytes, lengths: Indices) -> Headers:
         sequence=first & 0xFFFF,
         timestamp=words[:, 1],
         ssrc=words[:, 2],
-        offset=np.full(len(rows), HEADER, np.int64),
+        offset=HEADER,
         length=lengths - HEADER,
     )
     plain = (first >> 24 == _VERSION) & (lengths >= HEADER)
@@ -113,7 +113,9 @@ def _parse_rest(rows: Bytes, lengths: Indices, headers: Headers, odd: Indices) -
     valid &= ~padded | (padding > 0)
     length = end - padding - offset
     valid &= length >= 0
-    headers.offset[odd] = np.where(valid, offset, HEADER)
+    offsets = np.full(len(rows), HEADER, np.int64)
+    offsets[odd] = np.where(valid, offset, HEADER)
+    headers.offset = offsets
     headers.length[odd] = np.where(valid, length, -1)
 
 

@@ -13,7 +13,6 @@ from softswitch.rtp.packet import (
     Headers,
     Indices,
     Ints,
-    Mask,
     is_rtcp,
     parse,
 )
@@ -23,13 +22,16 @@ from softswitch.rtp.statistics import Sources
 from softswitch.rtp.telephone_event import EventReceiver, Press
 from softswitch.rtp.timeline import Arrivals
 
-UNKNOWN, EVENT, PAUSE = -1, -2, -3
+UNKNOWN, EVENT, PAUSE = -3, -2, -1
 """Kinds of payload that are no audio: not negotiated; telephone events; comfort noise."""
 
 COMFORT_NOISE = (13, 19)
 """Payload types of comfort noise, old and new; accepted without being negotiated (RFC 3389 §4)."""
 
 _TYPES = 128
+_LIKE_RTCP = slice(64, 96)
+"""Payload types that with the marker look like RTCP: they are never negotiated (RFC 5761 §4)."""
+
 _LONGEST = 120 * UNITS_PER_MS
 _LOUDEST_NOISE = 30
 """Comfort noise louder than this many dB below overload is no comfort."""
@@ -53,11 +55,13 @@ class Sessions:
     def __init__(self, codings: Sequence[Coding], slots: int = 0) -> None:
         """Make sessions for the audio formats `codings`, whose indices are the kinds of packets."""
         self._codings = tuple(codings)
-        self._steps = np.array([UNITS // coding.clock_rate for coding in codings], np.int64)
-        self._per_octet = np.array([coding.units_per_octet for coding in codings], np.int64)
+        self._steps = [UNITS // coding.clock_rate for coding in codings]
+        self._per_octet = [coding.units_per_octet for coding in codings]
+        self._step_table = np.array(self._steps, np.int64)
+        self._octet_table = np.array(self._per_octet, np.int64)
         self.sources, self.senders, self.jitter = Sources(), Senders(), JitterBuffer()
         self.reporter = Reporter(self.senders, self.sources)
-        self.received = self.received_octets = self.malformed = self.rejected = self.unknown = 0
+        self.received = self.malformed = self.rejected = self.unknown = 0
         self.reported = np.zeros(0)
         """When each slot last had an RTCP packet, or was opened."""
         self.refused = np.zeros(0, np.int64)
@@ -118,6 +122,7 @@ class Sessions:
             table[payload_type] = kind
         for payload_type in event_clocks:
             table[payload_type] = EVENT
+        table[_LIKE_RTCP] = UNKNOWN
         self._clocks[slot] = dict(event_clocks)
         self._events.pop(slot, None)
 
@@ -137,22 +142,20 @@ class Sessions:
             slots: whose each is; a slot may come several times, in order of arrival.
             now: monotonic seconds.
         """
-        control = is_rtcp(rows)
-        if control.any():
-            for row in np.flatnonzero(control).tolist():
-                self._receive_control(int(slots[row]), rows[row, : int(lengths[row])].tobytes(), now)
-            media = np.flatnonzero(~control)
-            rows, lengths, slots = rows[media], lengths[media], slots[media]
         if len(slots) == 0:
             return
         headers = parse(rows, lengths)
+        kinds = self._kinds.take(slots * _TYPES + headers.payload_type)
+        if kinds.min() == UNKNOWN or headers.length.min() < 0:
+            chosen = self._sort_out(rows, lengths, slots, headers.length, kinds, now)
+            rows, slots, kinds, headers = rows[chosen], slots[chosen], kinds[chosen], headers.chosen(chosen)
         arrival = int(now * UNITS)
-        for chosen in self._rounds(slots):
-            if chosen is None:
-                self._receive_media(rows, headers, slots, arrival, now)
+        for turn in self._rounds(slots):
+            if turn is None:
+                self._receive_media(rows, headers, slots, kinds, arrival, now)
             else:
-                some = headers.chosen(chosen)
-                self._receive_media(rows[chosen], some, slots[chosen], arrival, now)
+                some = headers.chosen(turn)
+                self._receive_media(rows[turn], some, slots[turn], kinds[turn], arrival, now)
 
     def poll(self, now: float) -> None:
         """Let time pass for keys that are down; to be called once per tick."""
@@ -195,16 +198,27 @@ class Sessions:
             self.malformed += 1
             self.refused[slot] += 1
 
-    def _receive_media(self, rows: Bytes, headers: Headers, slots: Indices, arrival: int, now: float) -> None:
-        """Take datagrams of RTP, each slot at most once."""
-        kinds = self._kinds[slots * _TYPES + headers.payload_type]
-        good = (headers.length >= 0) & (kinds != UNKNOWN)
-        if not good.all():
-            self._count_refused(headers, slots, good)
-            chosen = np.flatnonzero(good)
-            rows, slots, kinds, headers = rows[chosen], slots[chosen], kinds[chosen], headers.chosen(chosen)
-        if len(slots) == 0:
-            return
+    def _sort_out(
+        self, rows: Bytes, lengths: Indices, slots: Indices, sizes: Ints, kinds: Ints, now: float
+    ) -> Indices:
+        """Read the RTCP, count what is of no use; return which rows are RTP that is known."""
+        # No format has the payload types that RTCP looks like (RFC 5761 §4), so it is among the unknown.
+        control = is_rtcp(rows)
+        for row in np.flatnonzero(control).tolist():
+            self._receive_control(int(slots[row]), rows[row, : int(lengths[row])].tobytes(), now)
+        good = ~control & (sizes >= 0) & (kinds != UNKNOWN)
+        useless = ~control & ~good
+        broken = int(np.count_nonzero(useless & (sizes < 0)))
+        self.malformed += broken
+        self.unknown += int(np.count_nonzero(useless)) - broken
+        for slot in slots[useless].tolist():
+            self.refused[slot] += 1
+        return np.flatnonzero(good)
+
+    def _receive_media(
+        self, rows: Bytes, headers: Headers, slots: Indices, kinds: Ints, arrival: int, now: float
+    ) -> None:
+        """Take datagrams of RTP in known formats, each slot at most once."""
         extended, admitted = self.sources.admit(slots, headers.ssrc, headers.sequence, arrival)
         if admitted is not None:
             self.refused[slots[~admitted]] += 1
@@ -212,33 +226,24 @@ class Sessions:
             self.rejected += len(slots) - len(chosen)
             rows, slots, kinds, headers = rows[chosen], slots[chosen], kinds[chosen], headers.chosen(chosen)
             extended = extended[chosen]
-            if len(slots) == 0:
-                return
         self.received += len(slots)
-        self.received_octets += int(headers.length.sum())
-        if kinds.min() < 0:
-            audio = kinds >= 0
-            for row in np.flatnonzero(~audio).tolist():
-                offset = int(headers.offset[row])
-                payload = rows[row, offset : offset + int(headers.length[row])].tobytes()
-                self._receive_other(int(slots[row]), int(kinds[row]), headers, row, payload, now)
-                self.jitter.quiet_until[slots[row]] = extended[row]
-            chosen = np.flatnonzero(audio)
+        if len(slots) and kinds.min() < 0:
+            for row in np.flatnonzero(kinds < 0).tolist():
+                self._receive_other(rows, headers, row, int(slots[row]), int(kinds[row]), now)
+            others = slots[kinds < 0]
+            self.jitter.quiet_until[others] = np.maximum(self.jitter.quiet_until[others], extended[kinds < 0])
+            chosen = np.flatnonzero(kinds >= 0)
             rows, slots, kinds, headers = rows[chosen], slots[chosen], kinds[chosen], headers.chosen(chosen)
             extended = extended[chosen]
         if len(slots):
             self._place(rows, headers, slots, kinds, extended, arrival)
 
-    def _count_refused(self, headers: Headers, slots: Indices, good: Mask) -> None:
-        broken = int(np.count_nonzero(headers.length < 0))
-        self.malformed += broken
-        self.unknown += int(np.count_nonzero(~good)) - broken
-        self.refused[slots[~good]] += 1
-
     def _receive_other(
-        self, slot: int, kind: int, headers: Headers, row: int, payload: bytes, now: float
+        self, rows: Bytes, headers: Headers, row: int, slot: int, kind: int, now: float
     ) -> None:
         """Take a packet that is no audio."""
+        offset = headers.offset if isinstance(headers.offset, int) else int(headers.offset[row])
+        payload = rows[row, offset : offset + int(headers.length[row])].tobytes()
         if kind == PAUSE:
             level = max(payload[0] & 127, _LOUDEST_NOISE) if payload else 127
             self.noise[slot] = 32768.0 * 10 ** (-level / 20)
@@ -257,24 +262,20 @@ class Sessions:
         self, rows: Bytes, headers: Headers, slots: Indices, kinds: Ints, extended: Ints, arrival: int
     ) -> None:
         """Put packets of audio into the jitter buffer."""
-        per_octet = self._per_octet[kinds]
-        durations = headers.length * per_octet
-        if not per_octet.all():
+        kind = int(kinds[0])
+        steps: Ints | int
+        if (kinds == kind).all():
+            steps, durations = self._steps[kind], headers.length * self._per_octet[kind]
+        else:
+            steps, durations = self._step_table[kinds], headers.length * self._octet_table[kinds]
+        if durations.min() == 0:
             self._look_up(rows, headers, kinds, durations)
         packets = Arrivals(
-            slots,
-            extended,
-            headers.timestamp,
-            self._steps[kinds],
-            durations,
-            kinds,
-            rows,
-            headers.offset,
-            headers.length,
+            slots, extended, headers.timestamp, steps, durations, kinds, rows, headers.offset, headers.length
         )
-        good = (durations > 0) & (durations <= _LONGEST) & (headers.length <= LARGEST_PAYLOAD)
-        if not good.all():
+        if durations.min() <= 0 or durations.max() > _LONGEST:
             # Empty, longer than 120 ms or broken: such a packet is as good as lost.
+            good = (durations > 0) & (durations <= _LONGEST)
             self.malformed += len(good) - int(np.count_nonzero(good))
             self.refused[slots[~good]] += 1
             packets = packets.chosen(good)
@@ -286,8 +287,10 @@ class Sessions:
         for kind, coding in enumerate(self._codings):
             if coding.durations is None:
                 continue
-            chosen = np.flatnonzero((kinds == kind) & (headers.length > 0))
+            fitting = (headers.length > 0) & (headers.length <= LARGEST_PAYLOAD)
+            chosen = np.flatnonzero((kinds == kind) & fitting)
             if len(chosen):
-                offset = np.minimum(headers.offset[chosen], rows.shape[1] - 2)
-                heads = np.stack((rows[chosen, offset], rows[chosen, offset + 1]), axis=1)
+                offset = headers.offset if isinstance(headers.offset, int) else headers.offset[chosen]
+                second = np.minimum(offset + 1, rows.shape[1] - 1)
+                heads = np.stack((rows[chosen, offset], rows[chosen, second]), axis=1)
                 durations[chosen] = coding.durations(heads, headers.length[chosen])

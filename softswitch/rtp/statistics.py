@@ -20,10 +20,10 @@ _ABSENT = 30 * UNITS_PER_MS
     _SSRC,
     _RAW,
     _EXTENDED,
-    _OFFSET,
-    _FIRST,
     _RECEIVED,
     _TOTAL,
+    _OFFSET,
+    _FIRST,
     _EXPECTED_BEFORE,
     _RECEIVED_BEFORE,
     _LOST_EARLIER,
@@ -85,6 +85,13 @@ class Sources:
             Extended sequence numbers, and a mask of the packets that count; None where all do.
         """
         state = self._state.take(slots, axis=0)
+        # Nearly always every packet is the one after the last.
+        if (((sequence - state[:, _RAW]) & 0xFFFF == 1) & (ssrc == state[:, _SSRC])).all():
+            state[:, _RAW] = sequence
+            state[:, _EXTENDED : _TOTAL + 1] += 1
+            state[:, _CANDIDATE_RUN : _HEARD + 1] = 0, _NONE, arrival
+            self._state[slots] = state
+            return state[:, _EXTENDED], None
         step = ((sequence - state[:, _RAW] + 0x8000) & 0xFFFF) - 0x8000
         extended = state[:, _EXTENDED] + step
         plain = (ssrc == state[:, _SSRC]) & (step > -_MISORDER) & (step < _DROPOUT)

@@ -18,8 +18,10 @@ _WILD = UNITS
 _LONGEST = 120 * UNITS_PER_MS
 """No packet holds more audio."""
 
-_EXTENDED, _STAMP, _MEDIA, _DURATION, _ARRIVAL, _BASE, _BEGUN = range(7)
-_FIELDS = 7
+_EXTENDED, _STAMP, _MEDIA, _DURATION, _ARRIVAL, _BASE = range(6)
+_FIELDS = 6
+_UNBEGUN = -1
+"""Duration that stands in a slot which has had no packet."""
 
 
 @dataclass(slots=True)
@@ -31,16 +33,16 @@ class Arrivals:
     """Extended sequence numbers."""
     stamps: Ints
     """RTP timestamps, 32 bit."""
-    steps: Ints
-    """Units of media time in one step of each timestamp."""
+    steps: Ints | int
+    """Units of media time in one step of each timestamp; one number where that is the same for all."""
     durations: Ints
     """Units that each payload holds."""
     kinds: Ints
     """Of no meaning here; handed back when the packet is due."""
     rows: Bytes
     """The datagrams, ``(n, octets)``."""
-    offsets: Ints
-    """Where their payloads begin."""
+    offsets: Ints | int
+    """Where their payloads begin; one number where that is the same for all."""
     lengths: Ints
     """Octets of the payloads."""
 
@@ -50,11 +52,11 @@ class Arrivals:
             self.slots[rows],
             self.extended[rows],
             self.stamps[rows],
-            self.steps[rows],
+            self.steps if isinstance(self.steps, int) else self.steps[rows],
             self.durations[rows],
             self.kinds[rows],
             self.rows[rows],
-            self.offsets[rows],
+            self.offsets if isinstance(self.offsets, int) else self.offsets[rows],
             self.lengths[rows],
         )
 
@@ -86,11 +88,14 @@ class Timeline:
 
     def grow(self, slots: int) -> None:
         """Make room for slots 0 to `slots` - 1."""
-        self._state = np.pad(self._state, ((0, max(slots - len(self._state), 0)), (0, 0)))
+        more = max(slots - len(self._state), 0)
+        self._state = np.pad(self._state, ((0, more), (0, 0)))
+        self._state[len(self._state) - more :, _DURATION] = _UNBEGUN
 
     def open(self, slot: int) -> None:
         """Begin anew in `slot`."""
         self._state[slot] = 0
+        self._state[slot, _DURATION] = _UNBEGUN
 
     def set_base(self, slots: Indices, base: Ints) -> None:
         """Tell the smallest transit seen lately, units, ``(n,)``."""
@@ -110,9 +115,17 @@ class Timeline:
         """
         slots, extended, stamps = packets.slots, packets.extended, packets.stamps
         state = self._state.take(slots, axis=0)
-        fresh: Mask | None = None
-        if not state[:, _BEGUN].all():
-            fresh = state[:, _BEGUN] == 0
+        passed = ((stamps - state[:, _STAMP]) & 0xFFFFFFFF) * packets.steps
+        # Nearly always every packet follows the last, and says so.
+        if ((passed == state[:, _DURATION]) & (extended - state[:, _EXTENDED] == 1)).all():
+            media = state[:, _MEDIA] + passed
+            transit = arrival - media
+            off = transit - state[:, _BASE]
+            if off.max() <= _WILD and off.min() >= -_WILD:
+                self._move(slots, state, packets, media, arrival)
+                return Placed(media, transit, None)
+        fresh = state[:, _DURATION] == _UNBEGUN
+        if fresh.any():
             self._begin(state, fresh, extended, stamps, arrival)
         ahead = extended - state[:, _EXTENDED]
         ordered = ahead * state[:, _DURATION]
@@ -128,10 +141,15 @@ class Timeline:
             # Whole milliseconds keep holes divisible into samples of every rate.
             media[wild] = (arrival - state[wild, _BASE]) // UNITS_PER_MS * UNITS_PER_MS
             transit[wild] = arrival - media[wild]
-        placed = Placed(media, transit, fresh)
-        self._advance(state, ahead > 0, packets, placed, arrival)
+        newer = np.flatnonzero(ahead > 0)
+        self._move(slots[newer], state[newer], packets.chosen(newer), media[newer], arrival)
+        return Placed(media, transit, fresh if fresh.any() else None)
+
+    def _move(self, slots: Indices, state: Ints, packets: Arrivals, media: Ints, arrival: int) -> None:
+        """Remember the newest packets."""
+        state[:, _EXTENDED], state[:, _STAMP] = packets.extended, packets.stamps
+        state[:, _MEDIA], state[:, _DURATION], state[:, _ARRIVAL] = media, packets.durations, arrival
         self._state[slots] = state
-        return placed
 
     @staticmethod
     def _begin(state: Ints, fresh: Mask, extended: Ints, stamps: Ints, arrival: int) -> None:
@@ -142,7 +160,6 @@ class Timeline:
         state[fresh, _MEDIA] = arrival
         state[fresh, _DURATION] = 0
         state[fresh, _ARRIVAL] = arrival
-        state[fresh, _BEGUN] = 1
 
     @staticmethod
     def _correction(state: Ints, ahead: Ints, ordered: Ints, stamped: Ints, arrival: int) -> Ints:
@@ -158,19 +175,3 @@ class Timeline:
             (stamped < 0) & (stamped >= ahead * _LONGEST),
         )
         return np.where(credible, stamped - ordered, 0)
-
-    @staticmethod
-    def _advance(state: Ints, newer: Mask, packets: Arrivals, placed: Placed, arrival: int) -> None:
-        if newer.all():
-            state[:, _EXTENDED], state[:, _STAMP] = packets.extended, packets.stamps
-            state[:, _MEDIA], state[:, _DURATION], state[:, _ARRIVAL] = (
-                placed.media,
-                packets.durations,
-                arrival,
-            )
-            return
-        np.copyto(state[:, _EXTENDED], packets.extended, where=newer)
-        np.copyto(state[:, _STAMP], packets.stamps, where=newer)
-        np.copyto(state[:, _MEDIA], placed.media, where=newer)
-        np.copyto(state[:, _DURATION], packets.durations, where=newer)
-        state[newer, _ARRIVAL] = arrival

@@ -78,6 +78,7 @@ def test_levels_are_sent_where_negotiated(senders):
     row = np.zeros((1, 64), np.uint8)
     row[0, : len(levelled)] = np.frombuffer(levelled, np.uint8)
     headers = parse(row, np.array([len(levelled)]))
+    assert not isinstance(headers.offset, int)
     assert (int(headers.offset[0]), int(headers.length[0])) == (20, 4)
     senders.open(2, 1, 1, 1)
     assert not senders.extended(np.array([2]))
