@@ -268,9 +268,9 @@ class Switch:
                 initiator=call.initiator,
                 duration_ms=int((ended - answered) * 1000) if answered is not None else 0,
                 codec=call.codec,
-                recording=conversation.carrier.recording,
+                recording=conversation.carrier.recording.name,
                 option_json=json.dumps(call.option.shown, default=str),
-                statistics_json=json.dumps(conversation.carrier.statistics),
+                statistics_json=json.dumps(conversation.carrier.legs.statistics),
             )
         )
 
@@ -286,7 +286,7 @@ class Switch:
             return f"targetSessionId: {other_id!r} is bridged already"
         for one, two in ((conversation, other), (other, conversation)):
             one.bridged_with = two.id
-        for port in other.carrier.ports():
+        for port in other.carrier.legs.ports():
             self.resources.engine.post(m.JoinMix(port, conversation.carrier.mix))
         conversation.report(Bridged(other_id))
         other.report(Bridged(conversation.id))
@@ -296,7 +296,7 @@ class Switch:
         other = self._calls.get(other_id)
         for one in filter(None, (conversation, other)):
             one.bridged_with = None
-            for port in one.carrier.ports():
+            for port in one.carrier.legs.ports():
                 self.resources.engine.post(m.JoinMix(port, one.carrier.mix))
         conversation.report(Unbridged(other_id))
         if other is not None:

@@ -160,10 +160,13 @@ class FakeStore:
 class FakeEndpoint:
     """Answers at once."""
 
-    def __init__(self, request: LegRequest, report: Callable[[Report], None]) -> None:
-        """Remember what it was made for."""
+    def __init__(
+        self, request: LegRequest, report: Callable[[Report], None], tell: Callable[[m.Report], None]
+    ) -> None:
+        """Remember what it was made for; ``tell`` stands for the engine that closes the port."""
         self.request = request
         self.report = report
+        self._tell = tell
         self.hung_up: list[str] = []
 
     def ring(self, early_media: bool = False) -> None:
@@ -185,6 +188,7 @@ class FakeEndpoint:
     def hangup(self, reason: str = "", headers: dict[str, str] | None = None) -> None:
         """Remember."""
         self.hung_up.append(reason)
+        self._tell(m.PortClosed(self.request.port, 1.0, {"packets_lost": 3.0}))
 
     async def closed(self) -> None:
         """Return at once."""
@@ -215,7 +219,7 @@ class House:
 
     def endpoint(self, request: LegRequest, report: Callable[[Report], None]) -> Endpoint:
         """Make an endpoint that answers (an ``EndpointFactory``)."""
-        self.endpoints.append(FakeEndpoint(request, report))
+        self.endpoints.append(FakeEndpoint(request, report, self.report))
         return self.endpoints[-1]
 
     def report(self, *reports: m.Report) -> None:

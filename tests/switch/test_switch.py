@@ -111,8 +111,6 @@ async def test_drain_ends_as_soon_as_the_last_call_has(house: House) -> None:
 async def test_finished_call_is_recorded_with_its_masked_option(house: House) -> None:
     option = CallOption(caller="1", callee="2", shown={"asr": {"secretKey": "***"}})
     conversation = await up(house, option=option)
-    port = house.endpoints[0].request.port
-    house.report(m.PortClosed(port, 1.0, {"packets_lost": 3.0}))
     conversation.command(c.Hangup(reason="done"))
     await conversation.released.wait()
     await settle()
@@ -180,7 +178,7 @@ async def test_failure_in_one_call_ends_that_call_alone(house: House) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("injected")
 
-    one.call._playbacks.say = broken  # type: ignore[method-assign]
+    one.call._playbacks.say = broken  # type: ignore[method-assign, assignment]
     one.command(c.Say(text="x"))
     assert listener.names()[-1] == "HungUp"
     assert listener.closed == [1011]
@@ -223,7 +221,6 @@ async def test_everything_is_given_back_after_a_call(house: House) -> None:
     conversation.command(c.Hangup())
     recorder = house.engine.told(m.StartRecorder)[0]
     house.report(m.RecorderClosed(recorder.recorder, 1.0, recorder.path, 500, 1000))
-    house.report(m.PortClosed(house.endpoints[0].request.port, 1.0, {}))
     await asyncio.wait_for(conversation.released.wait(), 5)
     await settle()
     assert len(house.resources.routes) == before

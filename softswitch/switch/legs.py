@@ -1,0 +1,139 @@
+"""The legs of one call: an endpoint and a port in the engine each."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from softswitch.call import effects as fx
+from softswitch.call import reports as r
+from softswitch.call.commands import CommandRejected
+from softswitch.call.needs import Endpoint, EndpointFactory, LegRequest
+from softswitch.media import messages as m
+from softswitch.switch.owner import Owner
+
+STATISTICS_S = 1.0
+"""How long a closed leg's figures are waited for; a leg that failed before its port was opened has none."""
+
+
+class Legs:
+    """Opens and closes legs and brings what their ports report."""
+
+    def __init__(
+        self, owner: Owner, mix: int, party: EndpointFactory, on_speech: Callable[[str], None]
+    ) -> None:
+        """Hold nothing yet.
+
+        Args:
+            owner: The conversation.
+            mix: Its mix.
+            party: Makes the endpoint of the client's own leg.
+            on_speech: Told the leg whose party began to speak, before the call is.
+        """
+        self._owner = owner
+        self._resources = owner.resources
+        self._mix = mix
+        self._party = party
+        self._on_speech = on_speech
+        self._endpoints: dict[str, Endpoint] = {}
+        self._ports: dict[str, int] = {}
+        self._names: dict[int, str] = {}
+        self._closing: list[Endpoint] = []
+        self._closed = asyncio.Event()
+        self.statistics: dict[str, dict[str, float]] = {}
+        """Figures of the media of each leg that is closed."""
+
+    def open(self, effect: fx.OpenLeg) -> None:
+        """Make an endpoint and let it answer or dial."""
+        name, option = effect.leg, effect.option
+        factory = self._resources.dialers.get(effect.callee.partition(":")[0]) if effect.callee else self._party
+        if factory is None:
+            self._owner.report(r.LegRejected(name, 404, f"callee: nobody here can reach {effect.callee!r}"))
+            return
+        port = next(self._resources.ids)
+        request = LegRequest(
+            call=self._owner.id,
+            leg=name,
+            port=port,
+            mix=self._mix,
+            offer="" if effect.callee else option.offer,
+            codec=option.codec,
+            sample_rate=option.sample_rate,
+            caller=option.caller,
+            callee=effect.callee or option.callee,
+            headers=option.headers,
+            handshake_s=option.handshake_s,
+        )
+        self._ports[name] = port
+        self._names[port] = name
+        self._resources.routes.reports(port, self._take)
+        self._endpoints[name] = factory(request, self._owner.report)
+        self._endpoints[name].answer()
+
+    def endpoint(self, name: str) -> Endpoint:
+        """Return the endpoint of a leg; raises CommandRejected where it is not there."""
+        if name not in self._endpoints:
+            raise CommandRejected(f"the leg {name!r} is not there", 409)
+        return self._endpoints[name]
+
+    def port(self, name: str) -> int:
+        """Return the port of a leg; raises CommandRejected where it is not there."""
+        if name not in self._ports:
+            raise CommandRejected(f"the leg {name!r} is not there", 409)
+        return self._ports[name]
+
+    def ports(self) -> list[int]:
+        """Return the ports of all legs."""
+        return list(self._ports.values())
+
+    def close(self, name: str, reason: str, headers: dict[str, str]) -> None:
+        """Hang a leg up; one that is gone is left alone."""
+        self._ports.pop(name, None)
+        endpoint = self._endpoints.pop(name, None)
+        if endpoint is not None:
+            endpoint.hangup(reason, headers)
+            self._closing.append(endpoint)
+
+    async def release(self) -> None:
+        """Hang all legs up and wait until they have given everything back; the caller bounds the time."""
+        for name in list(self._endpoints):
+            self.close(name, "", {})
+        while self._closing:
+            await self._closing.pop().closed()
+        if self._names:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STATISTICS_S):
+                    await self._closed.wait()
+
+    def forget(self) -> None:
+        """Expect no more reports."""
+        for port in self._names:
+            self._resources.routes.remove(port)
+        self._names.clear()
+
+    def _take(self, report: m.Report) -> None:
+        name = self._names.get(getattr(report, "port", 0), "")
+        match report:
+            case m.SpeechStarted():
+                self._on_speech(name)
+                self._owner.report(r.SpeechStarted(name, report.began))
+            case m.SpeechStopped():
+                self._owner.report(r.SpeechStopped(name, report.began, report.ended))
+            case m.DigitReceived():
+                self._owner.report(r.DigitReceived(name, report.digit, report.duration_ms, report.method))
+            case m.MediaSilent():
+                self._owner.report(r.MediaSilent(name, report.seconds))
+            case m.MediaResumed():
+                self._owner.report(r.MediaResumed(name, report.seconds))
+            case m.PortFailed():
+                self._owner.report(r.LegFailed(name, "media", report.error))
+            case m.PortClosed():
+                self._port_closed(name, report)
+            case _:
+                pass  # That digits were sent is not told to clients.
+
+    def _port_closed(self, name: str, report: m.PortClosed) -> None:
+        self.statistics[name] = report.statistics
+        self._resources.routes.remove(report.port)
+        del self._names[report.port]
+        if not self._names:
+            self._closed.set()
