@@ -77,18 +77,30 @@ class Resampler:
         matrix = self._tiles.get(tile)
         if matrix is None:
             matrix = self._tiles[tile] = self._matrix(tile)
-        past = self._past
-        line = self._lines(rows, past + samples)
-        np.take(self._history, slots, axis=0, out=line[:, :past])
-        line[:, past:] = pcm
-        self._history[slots] = line[:, samples:]
-        windows = self._scratch(rows * (samples // tile), past + tile)
-        overlapping = sliding_window_view(line, past + tile, axis=1)[:, ::tile]
-        np.copyto(windows.reshape(rows, -1, past + tile), overlapping)
+        windows = self._scratch(rows * (samples // tile), self._past + tile)
+        self._lay_out(pcm, slots, windows.reshape(rows, -1, self._past + tile))
         if out is None:
             out = np.empty((rows, samples // self._down * self._up), np.float32)
         np.matmul(windows, matrix, out=out.reshape(-1, matrix.shape[1]))
         return out
+
+    def _lay_out(self, pcm: Pcm, slots: Indices, windows: Pcm) -> None:
+        """Write every tile behind the samples before it into ``(n, tiles, past + tile)``."""
+        rows, samples = pcm.shape
+        past, tile = self._past, windows.shape[2] - self._past
+        if tile < past:
+            line = self._lines(rows, past + samples)
+            np.take(self._history, slots, axis=0, out=line[:, :past])
+            line[:, past:] = pcm
+            self._history[slots] = line[:, samples:]
+            np.copyto(windows, sliding_window_view(line, past + tile, axis=1)[:, ::tile])
+            return
+        # What lies before a tile is the end of the one before: no line needs to be put together first.
+        tiles = pcm.reshape(rows, -1, tile)
+        windows[:, 0, :past] = self._history[slots]
+        windows[:, 1:, :past] = tiles[:, :-1, tile - past :]
+        windows[:, :, past:] = tiles
+        self._history[slots] = pcm[:, samples - past :]
 
     def _lines(self, rows: int, width: int) -> Pcm:
         if self._line.shape[0] < rows or self._line.shape[1] != width:
