@@ -3,6 +3,8 @@
 /** The switch that served this file; two folders up from `static/js/`, so a path prefix is kept. */
 const HOME = new URL("../../", import.meta.url);
 const KEY_SLOT = "softswitch.api-key";
+/** What a sub-protocol may be made of (RFC 9110, token). */
+const PROTOCOL_TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
 
 /** An answer that is not 2xx. `status` is 0 when the switch could not be reached. */
 export class ServerError extends Error {
@@ -34,11 +36,12 @@ export class Server {
     return this.url(path, { token: this.token });
   }
 
-  /** WebSocket address of `path`: browsers cannot set headers there either. */
-  socketUrl(path, query = {}) {
-    const url = this.url(path, { ...query, token: this.token });
+  /** Open a WebSocket. It cannot carry a header either, but a sub-protocol, which no proxy writes into its log. */
+  socket(path, query = {}) {
+    const speakable = PROTOCOL_TOKEN.test(this.token);
+    const url = this.url(path, speakable ? query : { ...query, token: this.token });
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-    return url;
+    return new WebSocket(url, speakable ? ["softswitch", `softswitch.token.${this.token}`] : []);
   }
 
   /** Fetch `path` and return the response; raise ServerError with a sentence a person can act on. */

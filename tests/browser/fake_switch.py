@@ -204,7 +204,9 @@ class FakeSwitch:
 
     @web.middleware
     async def guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        given = request.query.get("token") or request.headers.get("Authorization", "").removeprefix("Bearer ")
+        header = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        protocol = request.headers.get("Sec-WebSocket-Protocol", "").rpartition("softswitch.token.")[2]
+        given = header or protocol or request.query.get("token")
         if (
             self.key
             and given != self.key
@@ -219,7 +221,7 @@ class FakeSwitch:
         return web.FileResponse(STATIC / "index.html")
 
     async def socket(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse()
+        socket = web.WebSocketResponse(protocols=("softswitch",))
         await socket.prepare(request)
         call = FakeCall(request.query["id"], socket, webrtc=request.path.endswith("webrtc"))
         self.calls[call.ident] = call

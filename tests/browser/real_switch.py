@@ -25,13 +25,17 @@ def free_port() -> int:
 
 
 @contextlib.asynccontextmanager
-async def real_switch(data: Path) -> AsyncIterator[str]:
-    """Run `python -m softswitch` with everything embedded; give its address."""
+async def real_switch(data: Path, **settings: str) -> AsyncIterator[str]:
+    """Run `python -m softswitch` with everything embedded; give its address.
+
+    `settings` are environment variables without their prefix: `AUTH_API_KEYS="..."`.
+    """
     port = free_port()
     environment = {
         **os.environ,
         "SOFTSWITCH_HTTP_PORT": str(port),
         "SOFTSWITCH_PATHS_DATA": str(data),
+        **{f"SOFTSWITCH_{name}": value for name, value in settings.items()},
     }
     with (data / "switch.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(

@@ -167,15 +167,16 @@ async def test_copied_curl_never_shows_the_key(browser: Browser, url: str) -> No
         assert """'{"command":"tts","text":"it'\\''s"}'""" in line
 
 
+@pytest.mark.parametrize("key", ["k-1", "with space/and?signs"])
 async def test_api_key_is_asked_for_kept_in_the_tab_and_sent(
-    browser: Browser, fake: FakeSwitch, url: str
+    browser: Browser, fake: FakeSwitch, url: str, key: str
 ) -> None:
-    fake.key = "k-1"
+    fake.key = key
     async with open_page(browser, url, quiet=False) as page:
         await page.click("#tab-calls")
         await expect(page.locator("#notice")).to_have_text("The switch asks for an API key.")
         await page.click("#key-open")
-        await page.fill("#key", "k-1")
+        await page.fill("#key", key)
         await page.keyboard.press("Enter")
         await expect(page.locator("#notice")).to_be_hidden()
         assert await page.evaluate("[sessionStorage.length, localStorage.getItem('softswitch.api-key')]") == [

@@ -10,6 +10,7 @@ import io
 import time
 import wave
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -176,6 +177,22 @@ async def burst_caller(switch: str, call_id: str) -> AsyncIterator[asyncio.Event
             await ws.send_json({"command": "hangup"})
             async for _ in ws:
                 pass
+
+
+async def test_key_opens_calls_and_recordings_of_a_guarded_switch(browser: Browser, tmp_path: Path) -> None:
+    running = real_switch(tmp_path, AUTH_API_KEYS="page:k3y.of-the_page")
+    async with running as url, open_page(browser, url, quiet=False) as page:
+        await page.click("#call")
+        await expect(page.locator("#connection")).to_have_text("Failed")
+        await page.click("#key-open")
+        await page.fill("#key", "k3y.of-the_page")
+        await page.keyboard.press("Enter")
+        await call_from(page, "WebSocket")
+        await until_heard(page, "far", seconds=8)
+        await page.click("#hangup")
+        await page.click("#tab-recordings")
+        await page.get_by_role("button", name="Play").click()
+        await until(page, "document.getElementById('player-audio').currentTime > 0.2")
 
 
 @pytest.mark.parametrize("way", ["WebRTC", "WebSocket"])

@@ -36,7 +36,7 @@ export class Signal extends EventTarget {
   }
 
   dial(query) {
-    this.socket = new WebSocket(this.server.socketUrl(this.path, query));
+    this.socket = this.server.socket(this.path, query);
     this.socket.binaryType = "arraybuffer";
     this.socket.onopen = () => this.opened();
     this.socket.onmessage = ({ data }) => this.receive(data);

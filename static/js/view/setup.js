@@ -12,6 +12,8 @@ export class Setup {
     this.session = session;
     this.form = byId("setup");
     this.paintWays();
+    // On a phone the keypad and the transcript matter more than the choice of devices.
+    byId("devices").open = !matchMedia("(max-width: 760px)").matches;
     byId("speakers").append(...VOICES.map((value) => build("option", { value })));
     this.restore();
     this.paintCodecs();
