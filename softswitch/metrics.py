@@ -154,28 +154,31 @@ class Metrics:
         self.recordings_refused = self._counter("recordings_refused", "Recordings not made", "reason")
 
     def _make_web(self) -> None:
-        self.http_requests = self._counter("http_requests", "Requests answered", "route", "status")
         self.auth_failures = self._counter("auth_failures", "Requests refused", "reason")
         self.sockets_active = self._gauge("sockets_active", "WebSockets open now")
         self.sockets_closed_slow = self._counter(
             "sockets_closed_slow", "WebSockets of too slow readers closed"
         )
-        self.webhooks = self._counter("webhooks", "Webhooks sent", "outcome")
         self.loop_lag_seconds = self._histogram(
             "loop_lag_seconds", "How late the event loop wakes", LATENCY_BUCKETS
         )
 
     def _make_speech(self) -> None:
-        self.tts_first_audio_seconds = self._histogram(
-            "tts_first_audio_seconds", "Text to the first audio", LATENCY_BUCKETS, "provider"
+        self.errors = self._counter("errors", "Failures that calls survived", "sender")
+        self._speech_seconds = self._histogram(
+            "speech_seconds", "Speaking and understanding, by stage", LATENCY_BUCKETS, "stage", "provider"
         )
-        self.asr_final_seconds = self._histogram(
-            "asr_final_seconds", "End of speech to its final text", LATENCY_BUCKETS, "provider"
-        )
-        self.speech_errors = self._counter("speech_errors", "Failures of providers", "kind", "provider")
-        self.barge_in_seconds = self._histogram(
-            "barge_in_seconds", "Interruption received to silence", LATENCY_BUCKETS
-        )
+
+    def measure(self, key: str, seconds: float) -> None:
+        """Take a measurement of speech, as calls tell it.
+
+        Args:
+            key: `ttfb.tts.builtin`: the stage is `ttfb.tts`, the rest names the provider.
+            seconds: how long it took.
+        """
+        first, _, rest = key.partition(".")
+        kind, _, provider = rest.partition(".")
+        self._speech_seconds.labels(f"{first}.{kind}", provider).observe(seconds)
 
     def register(self, source: Source) -> Callable[[], None]:
         """Read these numbers at each scrape; return the function that ends it.

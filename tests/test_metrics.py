@@ -54,6 +54,14 @@ def test_histograms_of_a_floor_are_exported():
     assert metrics.value("softswitch_tick_seconds_sum") == pytest.approx(0.02)
 
 
+def test_measurements_of_speech_are_kept_by_stage_and_provider():
+    metrics = Metrics()
+    metrics.measure("ttfb.tts.builtin", 0.03)
+    labels = {"stage": "ttfb.tts", "provider": "builtin"}
+    assert metrics.value("softswitch_speech_seconds_count", **labels) == 1
+    assert metrics.value("softswitch_speech_seconds_sum", **labels) == pytest.approx(0.03)
+
+
 def test_source_that_breaks_is_counted_and_hides_no_other():
     metrics = Metrics()
 

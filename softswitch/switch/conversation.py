@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from softswitch.call import reports
+from softswitch.call import events, reports
 from softswitch.call.call import Call
 from softswitch.call.commands import Command, CommandRejected
 from softswitch.call.effects import CloseCall, Effect
@@ -74,7 +74,9 @@ class Conversation:
         """Set when everything the call held was given back."""
         self.seq = 0
         self._subscribers: list[Subscriber] = []
-        self._kept: deque[tuple[int, Event]] = deque(maxlen=resources.settings.limits.events_kept if keep_events else 0)
+        self._kept: deque[tuple[int, Event]] = deque(
+            maxlen=resources.settings.limits.events_kept if keep_events else 0
+        )
         self._inbox: deque[reports.Report] = deque()
         self._settling = False
         self._timer: asyncio.TimerHandle | None = None
@@ -210,17 +212,28 @@ class Conversation:
         try:
             self.carrier.carry(effect)
         except CommandRejected as refused:
-            self._inbox.append(reports.Refused(refused.sender, refused.error, refused.code, refused.request_id))
+            self._inbox.append(
+                reports.Refused(refused.sender, refused.error, refused.code, refused.request_id)
+            )
 
     def _publish(self, event: Event) -> None:
         self.seq += 1
         if self._kept.maxlen:
             self._kept.append((self.seq, event))
-        self.resources.metrics.events.labels(type(event).__name__).inc()
+        self._count(event)
         for subscriber in list(self._subscribers):
             subscriber.event(event, self.seq)
         if isinstance(event, HungUp):
             logger.info("call ended", extra={"reason": event.reason, "initiator": event.initiator})
+
+    def _count(self, event: Event) -> None:
+        metrics = self.resources.metrics
+        metrics.events.labels(type(event).__name__).inc()
+        match event:
+            case events.Metrics():
+                metrics.measure(event.key, event.duration / 1000)
+            case events.Error():
+                metrics.errors.labels(event.sender).inc()
 
     async def _release(self) -> None:
         await self.carrier.release()
