@@ -20,6 +20,10 @@ _LANES = 16
 """Outputs of a tile are a multiple of this where they can be: float32 lanes of the widest registers."""
 
 
+_MOST_FILTERS = 64
+"""Numbers of samples whose tile is remembered; packets of strangers may hold any."""
+
+
 class Resampler:
     """Streaming polyphase filter for many slots, as one matrix product per call.
 
@@ -43,6 +47,8 @@ class Resampler:
         self.delay = after / rate_in
         """Seconds by which the output lags."""
         self._tiles: dict[int, Pcm] = {}
+        self._filters: dict[int, tuple[int, Pcm]] = {}
+        """Tile and matrix by the samples of a call."""
         self._history = np.zeros((0, self._past), np.float32)
         # Scratch that lives on: fresh memory of this size costs as much in page faults as the product itself.
         self._line = np.empty((0, 0), np.float32)
@@ -71,18 +77,24 @@ class Resampler:
             ValueError: so many samples do not make a whole number at the other rate.
         """
         rows, samples = pcm.shape
-        if samples % self._down:
-            raise ValueError(f"pcm: {samples} samples are no multiple of {self._down}")
-        tile = self._tile(samples)
-        matrix = self._tiles.get(tile)
-        if matrix is None:
-            matrix = self._tiles[tile] = self._matrix(tile)
+        tile, matrix = self._filters.get(samples) or self._filter(samples)
         windows = self._scratch(rows * (samples // tile), self._past + tile)
         self._lay_out(pcm, slots, windows.reshape(rows, -1, self._past + tile))
         if out is None:
             out = np.empty((rows, samples // self._down * self._up), np.float32)
         np.matmul(windows, matrix, out=out.reshape(-1, matrix.shape[1]))
         return out
+
+    def _filter(self, samples: int) -> tuple[int, Pcm]:
+        """Return the tile for so many samples and its matrix, and remember them."""
+        if samples % self._down:
+            raise ValueError(f"pcm: {samples} samples are no multiple of {self._down}")
+        tile = self._tile(samples)
+        if tile not in self._tiles:
+            self._tiles[tile] = self._matrix(tile)
+        if len(self._filters) < _MOST_FILTERS:
+            self._filters[samples] = tile, self._tiles[tile]
+        return tile, self._tiles[tile]
 
     def _lay_out(self, pcm: Pcm, slots: Indices, windows: Pcm) -> None:
         """Write every tile behind the samples before it into ``(n, tiles, past + tile)``."""
