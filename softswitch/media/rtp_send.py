@@ -17,6 +17,7 @@ _OPUS_MS = (10, 20, 40, 60)
 """Durations that one Opus frame can have and a call can want."""
 
 _SHORTEST_MS, _LONGEST_MS = 10, 60
+_KIND = 1000
 
 MOST_DIGITS = 128
 """Digits that may wait to be sent."""
@@ -49,8 +50,8 @@ class RtpEncoder:
     def __init__(self, formats: Formats, senders: Senders) -> None:
         """Encode with `formats` what `senders` number."""
         self._formats, self._senders = formats, senders
-        self._kind = np.zeros(0, np.int64)
-        self._ptime = np.zeros(0, np.int64)
+        self._way = np.zeros(0, np.int64)
+        """How each slot is encoded: its kind, times a thousand, and its ptime."""
         self._event_formats: dict[int, tuple[int, int]] = {}
         self._dialling: dict[int, _Dialling] = {}
         self._pending: dict[int, _Pending] = {}
@@ -59,9 +60,7 @@ class RtpEncoder:
 
     def grow(self, slots: int) -> None:
         """Make room for slots 0 to `slots` - 1."""
-        more = max(slots - len(self._kind), 0)
-        self._kind = np.pad(self._kind, (0, more))
-        self._ptime = np.pad(self._ptime, (0, more), constant_values=TICK_MS)
+        self._way = np.pad(self._way, (0, max(slots - len(self._way), 0)), constant_values=TICK_MS)
 
     def set_format(self, slot: int, parameters: RtpParameters) -> None:
         """Send as negotiated from now on.
@@ -77,7 +76,7 @@ class RtpEncoder:
         if codec.name == "opus":
             ptime = max(ms for ms in _OPUS_MS if ms <= ptime)
             self._formats.bank(kind).tune(slot, bitrate=parameters.bitrate)
-        self._kind[slot], self._ptime[slot] = kind, ptime
+        self._way[slot] = kind * _KIND + ptime
         self._pending.pop(slot, None)
         self._senders.set_format(slot, parameters.send.payload_type, parameters.level_extension)
         if parameters.send_events is None:
@@ -93,7 +92,7 @@ class RtpEncoder:
 
     def kind(self, slot: int) -> int:
         """Return the kind that `slot` sends."""
-        return int(self._kind[slot])
+        return int(self._way[slot]) // _KIND
 
     def dial(self, slot: int, digits: str, duration_ms: int, gap_ms: int) -> bool:
         """Queue digits; False where no telephone events were negotiated.
@@ -139,14 +138,14 @@ class RtpEncoder:
         return packets
 
     def _encode(self, pcm: Pcm, slots: Indices) -> list[Packets]:
-        ways = self._kind[slots] * 1000 + self._ptime[slots]
+        ways = self._way[slots]
         first = int(ways[0])
         if (ways == first).all():
-            return self._encode_alike(pcm, slots, *divmod(first, 1000))
+            return self._encode_alike(pcm, slots, *divmod(first, _KIND))
         parts: list[Packets] = []
         for way in np.unique(ways).tolist():
             rows = np.flatnonzero(ways == way)
-            parts += self._encode_alike(pcm[rows], slots[rows], *divmod(way, 1000))
+            parts += self._encode_alike(pcm[rows], slots[rows], *divmod(way, _KIND))
         return parts
 
     def _encode_alike(self, pcm: Pcm, slots: Indices, kind: int, ptime: int) -> list[Packets]:

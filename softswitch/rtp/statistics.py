@@ -21,7 +21,7 @@ _ABSENT = 30 * UNITS_PER_MS
     _RAW,
     _EXTENDED,
     _RECEIVED,
-    _TOTAL,
+    _RECEIVED_EARLIER,
     _OFFSET,
     _FIRST,
     _EXPECTED_BEFORE,
@@ -88,8 +88,11 @@ class Sources:
         # Nearly always every packet is the one after the last.
         if (((sequence - state[:, _RAW]) & 0xFFFF == 1) & (ssrc == state[:, _SSRC])).all():
             state[:, _RAW] = sequence
-            state[:, _EXTENDED : _TOTAL + 1] += 1
-            state[:, _CANDIDATE_RUN : _HEARD + 1] = 0, _NONE, arrival
+            state[:, _EXTENDED] += 1
+            state[:, _RECEIVED] += 1
+            state[:, _CANDIDATE_RUN] = 0
+            state[:, _JUMP] = _NONE
+            state[:, _HEARD] = arrival
             self._state[slots] = state
             return state[:, _EXTENDED], None
         step = ((sequence - state[:, _RAW] + 0x8000) & 0xFFFF) - 0x8000
@@ -114,8 +117,10 @@ class Sources:
         else:
             np.copyto(state[:, _RAW], sequence, where=newer)
             np.copyto(state[:, _EXTENDED], extended, where=newer)
-        state[:, _RECEIVED : _TOTAL + 1] += 1
-        state[:, _CANDIDATE_RUN : _HEARD + 1] = 0, _NONE, arrival
+        state[:, _RECEIVED] += 1
+        state[:, _CANDIDATE_RUN] = 0
+        state[:, _JUMP] = _NONE
+        state[:, _HEARD] = arrival
         self._state[slots] = state
 
     def ssrc(self, slot: int) -> int:
@@ -129,7 +134,8 @@ class Sources:
 
     def packets(self, slot: int) -> int:
         """Return how many packets have come since the slot was opened, all sources together."""
-        return int(self._state[slot, _TOTAL])
+        state = self._state[slot]
+        return int(state[_RECEIVED_EARLIER] + state[_RECEIVED])
 
     def report(self, slot: int) -> Reception | None:
         """Return how the source is received, and begin the next interval (RFC 3550 §A.3)."""
@@ -187,9 +193,9 @@ class Sources:
 
     def _begin(self, state: Ints, ssrc: int, sequence: int, extended: int, arrival: int) -> int:
         lost = int(state[_LOST_EARLIER]) + (self._missing(state) if state[_SSRC] != _NONE else 0)
-        total = int(state[_TOTAL]) + 1
+        earlier = int(state[_RECEIVED_EARLIER] + state[_RECEIVED])
         state[:] = self._blank()
         state[[_SSRC, _RAW, _EXTENDED, _FIRST, _RECEIVED]] = ssrc, sequence, extended, extended, 1
         state[_OFFSET] = extended - sequence
-        state[[_LOST_EARLIER, _HEARD, _TOTAL]] = lost, arrival, total
+        state[[_LOST_EARLIER, _HEARD, _RECEIVED_EARLIER]] = lost, arrival, earlier
         return extended
