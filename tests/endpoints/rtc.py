@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import numpy as np
-from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
 
@@ -100,16 +100,12 @@ class ToneTrack(MediaStreamTrack):
 class Far:
     """A WebRTC client: aiortc, on loopback alone."""
 
-    def __init__(self, *, prefer: str = "", track: MediaStreamTrack | None = None) -> None:
+    def __init__(self, *, track: MediaStreamTrack | None = None) -> None:
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.received: list[AudioFrame] = []
         self._reader: asyncio.Task[None] | None = None
         self.pc.on("track", self._read)
         self.pc.addTrack(track or ToneTrack())
-        if prefer:
-            codecs = RTCRtpSender.getCapabilities("audio").codecs
-            chosen = [codec for codec in codecs if codec.mimeType.lower() == f"audio/{prefer.lower()}"]
-            self.pc.getTransceivers()[0].setCodecPreferences(chosen)
 
     async def offer(self) -> str:
         await self.pc.setLocalDescription(await self.pc.createOffer())
@@ -134,6 +130,7 @@ class Far:
         if self._reader:
             self._reader.cancel()
             await asyncio.wait([self._reader])
+            self._reader = None
         await self.pc.close()
 
 
@@ -145,7 +142,13 @@ class Bench:
         self.endpoints = WebRtcEndpoints(self.engine, ice, **options)
         self.reports: list[Report] = []
         self.legs: list[WebRtcLeg] = []
-        self._news = asyncio.Event()
+        self._fars: list[Far] = []
+
+    def far(self, *, track: MediaStreamTrack | None = None) -> Far:
+        """Return a far end that is closed with this bench, whatever becomes of the test."""
+        far = Far(track=track)
+        self._fars.append(far)
+        return far
 
     def leg(self, offer: str, *, codec: str = "", port: int = 1) -> WebRtcLeg:
         request = LegRequest(call="c", leg="a", port=port, mix=100, offer=offer, codec=codec)
@@ -184,6 +187,8 @@ class Bench:
             leg.hangup()
         for leg in self.legs:
             await leg.closed()
+        for far in self._fars:
+            await far.close()
         self.engine.close()
 
 

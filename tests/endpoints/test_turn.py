@@ -17,7 +17,7 @@ from softswitch.media.messages import ConnectSecure
 from softswitch.sdp import parse
 from softswitch.settings import Ice
 from tests.conftest import require_tool
-from tests.endpoints.rtc import Far, bench, until
+from tests.endpoints.rtc import bench, until
 from tests.endpoints.test_webrtc import received, rtp
 from tests.sdp import offers
 
@@ -128,7 +128,7 @@ async def test_media_of_a_relayed_leg_goes_both_ways(coturn: Coturn, monkeypatch
 
     monkeypatch.setattr(IceConnection, "_bind", no_host)
     async with bench(settings_for(coturn.port), gather_s=5.0) as place:
-        far = Far()
+        far = place.far()
         leg, answer = await place.answered(await far.offer())
         assert "typ relay" in answer.sdp
         assert "typ host" not in answer.sdp
@@ -145,7 +145,6 @@ async def test_media_of_a_relayed_leg_goes_both_ways(coturn: Coturn, monkeypatch
         leg.hangup()
         await leg.closed()
         place.endpoints.send(leg.port, b"\x80")  # too late, and no fault
-        await far.close()
 
 
 async def test_a_leg_ends_in_bounded_time_although_its_server_is_dead(

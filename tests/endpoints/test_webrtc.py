@@ -38,7 +38,7 @@ async def connected(place: Bench, far: Far, *, codec: str = "", port: int = 1):
 
 async def test_leg_answers_connects_and_keys_its_port() -> None:
     async with bench() as place:
-        far = Far()
+        far = place.far()
         leg, answer = await connected(place, far)
         assert (answer.codec, answer.sample_rate, answer.ptime_ms) == ("opus", 48000, 20)
         [opened] = place.engine.of(AddRtpPort)
@@ -50,19 +50,17 @@ async def test_leg_answers_connects_and_keys_its_port() -> None:
         await leg.closed()
         assert place.engine.of(RemovePort) == [RemovePort(1)]
         assert place.endpoints.legs == 0
-        await far.close()
 
 
 def test_leg_works_on_uvloop() -> None:
     async def call() -> None:
         async with bench() as place:
-            far = Far()
+            far = place.far()
             await connected(place, far)
             assert os.fstat(place.engine.of(ConnectSecure)[0].fd)
             place.engine.send(rtp(place, 960))
             await until(lambda: received(far) > 0)
             assert received(far) > 0
-            await far.close()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(call())
@@ -86,7 +84,7 @@ def received(far: Far) -> int:
 
 async def test_media_leaves_on_the_duplicate_of_the_nominated_socket() -> None:
     async with bench() as place:
-        far = Far()
+        far = place.far()
         await connected(place, far)
         before = received(far)
         for number in range(20):
@@ -95,7 +93,6 @@ async def test_media_leaves_on_the_duplicate_of_the_nominated_socket() -> None:
         assert received(far) >= before + 20
         await until(lambda: len(far.received) > 0)
         assert far.received
-        await far.close()
 
 
 @pytest.mark.parametrize(
@@ -140,28 +137,27 @@ async def test_leg_takes_its_part_in_the_handshake(setup: str) -> None:
 
 async def test_leg_connects_when_the_far_end_begins_the_handshake() -> None:
     async with bench() as place:
-        far = Far()
+        far = place.far()
         offer = (await far.offer()).replace("setup:actpass", "setup:active")
         _, answer = await place.answered(offer)
         assert "a=setup:passive" in answer.sdp
         await far.accept(answer.sdp)
         await until(lambda: bool(place.engine.plain))
         assert place.engine.plain
-        await far.close()
 
 
 async def test_leg_takes_the_lead_where_the_far_end_is_lite() -> None:
     async with bench() as place:
-        far = Far()
-        leg, answer = await place.answered(
-            (await far.offer()).replace("t=0 0\r\n", "t=0 0\r\na=ice-lite\r\n")
-        )
+        far = place.far()
+        offer = await far.offer()
+        transport = far.pc.getTransceivers()[0].sender.transport.transport
+        transport._connection.ice_controlling, transport._role_set = False, True  # as a lite end is
+        leg, answer = await place.answered(offer.replace("t=0 0\r\n", "t=0 0\r\na=ice-lite\r\n"))
         assert leg._link is not None
         assert leg._link.ice.ice_controlling
         await far.accept(answer.sdp)
         await place.heard(3)
         assert len(place.engine.plain) > 3
-        await far.close()
 
 
 async def test_leg_connects_over_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,14 +168,13 @@ async def test_leg_connects_over_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
     except OSError:
         pytest.skip("this host has no IPv6")
     async with bench(Ice(host_addresses=("::1",))) as place:
-        far = Far()
+        far = place.far()
         await connected(place, far)
         before = received(far)
         place.engine.send(rtp(place))
         await until(lambda: received(far) > before)
         assert received(far) > before
         assert place.engine.of(ConnectSecure)[0].remote_host == "::1"
-        await far.close()
 
 
 async def test_leg_names_its_faults_without_an_offer_or_with_a_bad_one() -> None:
@@ -217,13 +212,13 @@ async def test_answer_is_quick_with_host_candidates() -> None:
     times = []
     async with bench() as place:
         for port in range(1, 12):
-            began = time.perf_counter()
+            began = time.thread_time()
             leg = place.leg(offers.CHROME, port=port)
             leg.answer()
             await place.report(LegAnswered, port)
-            times.append(time.perf_counter() - began)
-    # 3 ms on an idle machine; the goal of the project is 60 ms for the whole way from the socket.
-    assert statistics.median(times) < 0.06
+            times.append(time.thread_time() - began)
+    # CPU, since others may use this machine; 3 ms of both when it is idle, where 60 ms are the goal.
+    assert statistics.median(times) < 0.03
 
 
 async def test_leg_fails_where_no_socket_can_be_opened() -> None:
@@ -272,18 +267,17 @@ def without_candidates(sdp: str) -> tuple[str, list[str]]:
 
 async def test_leg_connects_although_the_offer_has_no_candidates() -> None:
     async with bench() as place:
-        far = Far()
+        far = place.far()
         offer, _ = without_candidates(await far.offer())
         _, answer = await place.answered(offer)
         await far.accept(answer.sdp)
         await until(lambda: bool(place.engine.plain))
         assert place.engine.plain  # learned from its own checks
-        await far.close()
 
 
 async def test_leg_never_waits_for_mdns_candidates() -> None:
     async with bench() as place:
-        far = Far()
+        far = place.far()
         offer, _ = without_candidates(await far.offer())
         began = time.perf_counter()
         offer += (
@@ -295,13 +289,12 @@ async def test_leg_never_waits_for_mdns_candidates() -> None:
         await far.accept(answer.sdp)
         await until(lambda: bool(place.engine.plain))
         assert place.engine.plain
-        await far.close()
 
 
 @pytest.mark.parametrize("prefix", ["", "a="])
 async def test_leg_takes_trickled_candidates(prefix: str) -> None:
     async with bench() as place:
-        far = Far()
+        far = place.far()
         offer, candidates = without_candidates(await far.offer())
         leg = place.leg(offer)
         mid = parse(offer).media[0].first("mid")
@@ -316,7 +309,6 @@ async def test_leg_takes_trickled_candidates(prefix: str) -> None:
         await until(lambda: bool(place.engine.plain))
         assert place.engine.plain
         assert place.of(LegWarned) == []
-        await far.close()
 
 
 async def test_leg_warns_of_bad_candidates_and_lives_on() -> None:
@@ -417,11 +409,11 @@ async def test_a_bad_later_offer_is_a_warning() -> None:
 
 async def test_an_ice_restart_moves_the_call_without_new_keys() -> None:
     async with bench() as place:
-        far = Far()
+        far = place.far()
         leg, answer = await connected(place, far)
         [first] = place.engine.of(ConnectSecure)
         # aiortc cannot restart ICE: a second session of the far end takes its DTLS association over.
-        moved = Far()
+        moved = place.far()
         fresh = parse(await moved.offer()).media[0]
         offer = str(far.pc.localDescription.sdp)
         old = parse(offer).media[0]
@@ -442,8 +434,6 @@ async def test_an_ice_restart_moves_the_call_without_new_keys() -> None:
         await until(lambda: len(place.engine.plain) > count + 5)
         assert len(place.engine.plain) > count + 5
         assert not place.of(LegEnded)
-        await moved.close()
-        await far.close()
 
 
 async def move(far: Far, moved: Far, answer: str) -> None:
@@ -459,7 +449,7 @@ async def move(far: Far, moved: Far, answer: str) -> None:
 
 async def test_a_restart_that_leads_nowhere_is_a_warning() -> None:
     async with bench(connect_s=0.3) as place:
-        far = Far()
+        far = place.far()
         leg, _ = await connected(place, far)
         offer = str(far.pc.localDescription.sdp)
         pwd = parse(offer).media[0].first("ice-pwd")
@@ -470,7 +460,6 @@ async def test_a_restart_that_leads_nowhere_is_a_warning() -> None:
         count = len(place.engine.plain)
         await until(lambda: len(place.engine.plain) > count + 5)
         assert len(place.engine.plain) > count + 5
-        await far.close()
 
 
 # --- the end ---------------------------------------------------------------------------------
@@ -486,6 +475,8 @@ async def test_nothing_is_left_of_closed_legs() -> None:
         files, tasks = open_files(), len(asyncio.all_tasks())
         for port in range(2, 6):
             await far_and_back(place, port)
+        # The far end lets go of its own a moment later.
+        await until(lambda: open_files() == files and len(asyncio.all_tasks()) == tasks, 5)
         assert open_files() == files
         assert len(asyncio.all_tasks()) == tasks
         assert place.endpoints.legs == 0
@@ -493,7 +484,7 @@ async def test_nothing_is_left_of_closed_legs() -> None:
 
 async def far_and_back(place: Bench, port: int) -> None:
     place.engine.plain.clear()
-    far = Far()
+    far = place.far()
     leg, _ = await connected(place, far, port=port)
     leg.hangup()
     leg.hangup()
@@ -531,7 +522,7 @@ async def test_hangup_before_the_answer_is_quiet() -> None:
 
 async def test_the_far_end_closing_its_dtls_ends_the_leg() -> None:
     async with bench() as place:
-        far = Far()
+        far = place.far()
         leg, _ = await connected(place, far)
         await far.close()
         ended = await place.report(LegEnded)
@@ -545,14 +536,13 @@ async def test_a_far_end_that_vanishes_ends_the_leg(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("aioice.ice.CONSENT_FAILURES", 2)
     monkeypatch.setattr("aioice.stun.RETRY_RTO", 0.05)
     async with bench() as place:
-        far = Far()
+        far = place.far()
         leg, _ = await connected(place, far)
         for protocol in far.pc.getTransceivers()[0].sender.transport.transport._connection._protocols:
-            protocol.transport.abort()
+            monkeypatch.setattr(protocol, "datagram_received", lambda *_: None)
         ended = await place.report(LegEnded)
         assert (ended.reason, ended.initiator) == ("media_timeout", "system")
         await leg.closed()
-        await far.close()
 
 
 async def test_a_far_end_that_never_connects_fails_the_leg() -> None:
@@ -566,7 +556,7 @@ async def test_a_far_end_that_never_connects_fails_the_leg() -> None:
 
 async def test_another_certificate_than_announced_fails_the_leg() -> None:
     async with bench() as place:
-        far = Far()
+        far = place.far()
         offer = await far.offer()
         found = parse(offer).media[0].first("fingerprint") or ""
         lines = [line for line in offer.splitlines() if not line.startswith("a=fingerprint:")]
@@ -578,7 +568,6 @@ async def test_another_certificate_than_announced_fails_the_leg() -> None:
         failed = await place.report(LegFailed)
         assert failed.sender == "dtls"
         assert place.engine.of(ConnectSecure) == []
-        await far.close()
 
 
 async def test_a_fault_of_ours_ends_its_leg_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -646,7 +635,7 @@ async def test_calls_survive_a_spray_of_strangers_while_they_are_set_up_and_late
     survived = 0
     for seed in range(CALLS):
         async with bench() as place:
-            far = Far()
+            far = place.far()
             _, answer = await place.answered(await far.offer())
             stop = asyncio.Event()
             attack = asyncio.create_task(spray(answer.sdp, stop, seed))
@@ -662,5 +651,4 @@ async def test_calls_survive_a_spray_of_strangers_while_they_are_set_up_and_late
             assert drops["empty"] > 0
             assert drops["stranger"] > 0
             assert drops["stun_stranger"] > 0
-            await far.close()
     assert survived == CALLS

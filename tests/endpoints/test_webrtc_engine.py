@@ -32,6 +32,8 @@ class House:
         self.reports: list[Report] = []
         self.engine_reports: list[EngineReport] = []
         self.heard = bytearray()
+        self.fars: list[Far] = []
+        self.legs: list[WebRtcLeg] = []
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
@@ -50,8 +52,10 @@ class House:
                 self.heard += pcm
 
     async def call(self, far: Far, codec: str = "") -> WebRtcLeg:
+        self.fars.append(far)
         request = LegRequest(call="c", leg="a", port=1, mix=100, offer=await far.offer(), codec=codec)
         leg = self.endpoints(request, self.reports.append)
+        self.legs.append(leg)
         leg.answer()
         await until(lambda: bool(self.reports))
         [answer] = self.reports
@@ -78,6 +82,11 @@ async def house() -> AsyncIterator[House]:
     try:
         yield place
     finally:
+        for leg in place.legs:
+            leg.hangup()
+            await leg.closed()
+        for far in place.fars:
+            await far.close()
         place.engine.stop()
 
 
@@ -101,7 +110,6 @@ async def test_a_tone_goes_both_ways(codec: str) -> None:
         [closed] = [item for item in place.engine_reports if isinstance(item, PortClosed)]
         assert closed.statistics["packets_received"] > 50
         assert closed.statistics.get("packets_rejected", 0) == 0
-        await far.close()
 
 
 async def test_a_digit_for_a_far_end_without_events_leaves_as_a_tone() -> None:
@@ -114,9 +122,6 @@ async def test_a_digit_for_a_far_end_without_events_leaves_as_a_tone() -> None:
         await until(lambda: len(far.received) > count + 40)
         told = np.concatenate([frame.to_ndarray()[0] for frame in far.received[count:]])
         assert np.abs(told).max() > 1000
-        leg.hangup()
-        await leg.closed()
-        await far.close()
 
 
 EVENT = 101
@@ -158,7 +163,7 @@ class KeyedFar(Far):
 async def test_digits_of_the_far_end_arrive_once_each() -> None:
     async with house() as place:
         far = KeyedFar()
-        leg = await place.call(far)
+        await place.call(far)
         await until(lambda: len(place.heard) > 16000)
         await far.press(1, 100, 1000, ssrc=4711, packets=1)  # of nobody in this call
         first = await far.fall_silent()
@@ -170,9 +175,6 @@ async def test_digits_of_the_far_end_arrive_once_each() -> None:
 
         await until(lambda: len(digits()) == 2)
         assert digits() == ["5", "#"]
-        leg.hangup()
-        await leg.closed()
-        await far.close()
 
 
 async def test_another_nomination_after_the_sequence_has_wrapped_goes_unheard(
@@ -189,6 +191,3 @@ async def test_another_nomination_after_the_sequence_has_wrapped_goes_unheard(
         count, heard = len(far.received), len(place.heard)
         await until(lambda: len(far.received) > count + 30 and len(place.heard) > heard + 16000, 5.0)
         assert len(far.received) > count + 30
-        leg.hangup()
-        await leg.closed()
-        await far.close()
