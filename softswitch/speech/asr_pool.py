@@ -1,7 +1,6 @@
 """The recogniser's processes seen from the switch: started when needed, lent for one utterance, replaced."""
 
 import asyncio
-import contextlib
 import importlib.util
 import json
 import logging
@@ -80,8 +79,8 @@ class Worker:
             raise WorkerLostError(f"the recogniser's process {self.pid} ended") from error
 
     def close(self) -> None:
-        """Let the process end."""
-        self._writer.close()
+        """Let the process end; what is on its way to it is forgotten."""
+        self._writer.transport.abort()
 
 
 class RecogniserPool:
@@ -124,12 +123,12 @@ class RecogniserPool:
             self._idle.append(await self._fork())
 
     async def _restart(self) -> None:
-        self._end_mother()
+        await self._end_mother()
         try:
             await self._load()
         except SpeechUnavailableError:
             self._backoff.failed(self._clock())
-            self._end_mother()
+            await self._end_mother()
             raise
         self._backoff.succeeded()
 
@@ -214,7 +213,7 @@ class RecogniserPool:
         else:
             worker.close()
 
-    def _end_mother(self) -> None:
+    async def _end_mother(self) -> None:
         """Let the processes end: the workers die with their mother."""
         for worker in self._idle:
             worker.close()
@@ -224,8 +223,7 @@ class RecogniserPool:
             self._control = None
         if self._mother is not None:
             self._mother.kill()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._mother.wait(1.0)
+            await asyncio.get_running_loop().run_in_executor(None, self._mother.wait)
             self._mother = None
 
     async def close(self) -> None:
@@ -233,4 +231,4 @@ class RecogniserPool:
         self._closed = True
         for worker in tuple(self._lent):
             worker.close()
-        await asyncio.get_running_loop().run_in_executor(None, self._end_mother)
+        await self._end_mother()

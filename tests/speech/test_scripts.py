@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001  (signs that look like others are meant)
 import pytest
 
 from softswitch.speech.scripts import ascii_of, language_of
