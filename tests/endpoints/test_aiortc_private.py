@@ -173,7 +173,7 @@ async def test_nomination_is_told_once_and_names_the_pair() -> None:
 
 
 async def test_another_nomination_is_told_again() -> None:
-    async with joined("127.0.0.1", "127.0.0.2") as (a, _, owner, _):
+    async with joined() as (a, _, owner, _):
         used = a._nominated[1]
         assert isinstance(used, CandidatePair)
         spare = CandidatePair(used.protocol, used.remote_candidate)
