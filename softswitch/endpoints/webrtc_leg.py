@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 
@@ -18,7 +19,7 @@ from softswitch.call.reports import (
 from softswitch.endpoints.rtp_parameters import StreamIdentity, audio_rate, rtp_parameters
 from softswitch.endpoints.secure_link import LinkError, SecureLink
 from softswitch.endpoints.webrtc_shared import WebRtcShared
-from softswitch.errors import PeerError
+from softswitch.errors import NotNowError, PeerError
 from softswitch.media.messages import AddRtpPort, ConnectSecure, RemovePort, SendDigits, SetHeld, UpdateRtp
 from softswitch.sdp import (
     SECURE_PROFILES,
@@ -291,22 +292,25 @@ class WebRtcLeg:
         pair, keys = link.pair, link.keys
         if pair is None or keys is None or self._report is None:
             return
+        fd = -1
         try:
             fd = link.duplicate_socket()
-        except OSError as error:
-            self._end(LegFailed(self._request.leg, "media", f"no socket for media: {error.strerror}", 503))
-            return
-        self._engine.post(
-            ConnectSecure(
-                port=self.port,
-                receive_key=keys.receive_key,
-                send_key=keys.send_key,
-                profile=keys.profile,
-                fd=fd,
-                remote_host=pair.remote[0],
-                remote_port=pair.remote[1],
+            self._engine.post(
+                ConnectSecure(
+                    port=self.port,
+                    receive_key=keys.receive_key,
+                    send_key=keys.send_key,
+                    profile=keys.profile,
+                    fd=fd,
+                    remote_host=pair.remote[0],
+                    remote_port=pair.remote[1],
+                )
             )
-        )
+        except (OSError, NotNowError) as error:
+            # The engine owns the descriptor only once it has taken the message.
+            if fd >= 0:
+                os.close(fd)
+            self._end(LegFailed(self._request.leg, "media", f"the port cannot be connected: {error}", 503))
 
     def link_ended(self, reason: str) -> None:
         """Report that the far end is gone."""

@@ -12,7 +12,7 @@ import uvloop
 from softswitch.call.needs import Candidate
 from softswitch.call.reports import LegAnswered, LegEnded, LegFailed, LegHeld, LegUpdated, LegWarned
 from softswitch.endpoints.webrtc import WebRtcEndpoints
-from softswitch.errors import UnavailableError
+from softswitch.errors import NotNowError, UnavailableError
 from softswitch.media.messages import AddRtpPort, ConnectSecure, RemovePort, SendDigits, SetHeld, UpdateRtp
 from softswitch.sdp import parse
 from softswitch.settings import Ice
@@ -568,6 +568,26 @@ async def test_another_certificate_than_announced_fails_the_leg() -> None:
         failed = await place.report(LegFailed)
         assert failed.sender == "dtls"
         assert place.engine.of(ConnectSecure) == []
+
+
+async def test_an_engine_that_takes_nothing_fails_the_leg_and_keeps_no_descriptor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with bench() as place:
+        far = place.far()
+        leg, answer = await place.answered(await far.offer())
+        files = open_files()
+
+        def refuse(message: object) -> None:
+            if isinstance(message, ConnectSecure):
+                raise NotNowError("the media engine does not keep up")
+
+        monkeypatch.setattr(place.engine, "post", refuse)
+        await far.accept(answer.sdp)
+        failed = await place.report(LegFailed)
+        assert (failed.sender, failed.code) == ("media", 503)
+        await leg.closed()
+        assert open_files() < files
 
 
 async def test_a_fault_of_ours_ends_its_leg_alone(monkeypatch: pytest.MonkeyPatch) -> None:
