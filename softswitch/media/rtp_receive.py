@@ -25,6 +25,9 @@ _FORCED = 50 * UNITS_PER_MS
 _PATIENCE = 12
 """Frames in which a good place for a cut is looked for; noise, for one, has none."""
 
+_SETTLING = 8
+"""Ticks from one look for rests that can be dropped to the next."""
+
 _NO_KIND = -1
 _ENDING: Pcm = np.array([[1.0, 0.0]], np.float32)
 
@@ -46,6 +49,7 @@ class RtpReceiver:
         # Fixed noise is as good as fresh: nobody hears that it returns after two seconds.
         self._hiss: Pcm = np.random.default_rng(1).uniform(-1.7, 1.7, 48000).astype(np.float32)
         self._hiss_at = 0
+        self._ticks = 0
 
     def grow(self, slots: int) -> None:
         """Make room for slots 0 to `slots` - 1."""
@@ -81,32 +85,52 @@ class RtpReceiver:
         """
         if len(slots) == 0:
             return
+        self._ticks += 1
         held = self._store.held
         even = not held.any()
         self._jitter.review(slots, None if even else held[slots] // FRAME * _FRAME_UNITS, now)
-        due = None
         if even and not self._jitter.stretching:
-            due = self._jitter.pop(slots, now)
-            if due.plain and self._play_straight(due, slots, out):
-                return
-        self._assemble(slots, out, now, due)
+            self._pull_even(slots, out, now)
+            return
+        odd = (held[slots] > 0) | (self._jitter.excess[slots] != 0)
+        rows, others = np.flatnonzero(~odd), np.flatnonzero(odd)
+        if len(rows):
+            frames = np.empty((len(rows), FRAME), np.float32)
+            self._pull_even(slots[rows], frames, now)
+            out[rows] = frames
+        if len(others):
+            out[others] = self._assemble(slots[others], now, None)
 
-    def _play_straight(self, due: Due, slots: Indices, out: Pcm) -> bool:
-        """Decode right into the bus where every slot has 20 ms of the format it had before."""
+    def _pull_even(self, slots: Indices, out: Pcm, now: int) -> None:
+        """Write the next frame of slots of which nothing is held back: most play one packet of 20 ms."""
+        due = self._jitter.pop(slots, now)
+        straight = (due.duration == _FRAME_UNITS) & (due.kind == self._kind[slots])
+        if not due.plain:
+            straight &= due.action == PLAY
         kind = int(due.kind[0])
-        same = (due.kind == kind) & (due.duration == _FRAME_UNITS) & (self._kind[slots] == kind)
-        if not same.all():
-            return False
+        if straight.all() and (due.kind == kind).all():
+            self._play_straight(kind, due, slots, out)
+            return
+        for kind in _distinct(due.kind[straight]):
+            rows = np.flatnonzero(straight & (due.kind == kind))
+            frames = np.empty((len(rows), FRAME), np.float32)
+            self._play_straight(kind, due.chosen(rows), slots[rows], frames)
+            out[rows] = frames
+        others = np.flatnonzero(~straight)
+        if len(others):
+            out[others] = self._assemble(slots[others], now, due.chosen(others))
+
+    def _play_straight(self, kind: int, due: Due, slots: Indices, out: Pcm) -> None:
+        """Decode one packet of 20 ms for each slot, right into the bus."""
         payloads = self._jitter.payloads(due.place, int(due.length.max()))
         pcm, counts = self._formats.bank(kind).decode(payloads, due.length, slots)
         if (counts == CODECS[kind].sample_rate // 50).all():
             self._formats.to_bus(kind, pcm, slots, out)
-        else:
-            self._append(kind, pcm, counts, slots)
-            self._store.take(slots, out)
-        return True
+            return
+        self._append(kind, pcm, counts, slots)
+        self._store.take(slots, out)
 
-    def _assemble(self, slots: Indices, out: Pcm, now: int, due: Due | None) -> None:
+    def _assemble(self, slots: Indices, now: int, due: Due | None) -> Pcm:
         """Put 20 ms together from what is held and as many steps of the jitter buffer as it takes."""
         store = self._store
         rows = np.flatnonzero(store.held[slots] < FRAME)
@@ -119,12 +143,18 @@ class RtpReceiver:
             self._render(due, short, may_stretch=turn == 0)
             due = None
             rows = rows[store.held[short] < FRAME]
+        out = np.empty((len(slots), FRAME), np.float32)
         store.take(slots, out)
+        if self._ticks % _SETTLING == 0:
+            # Packets of another duration leave a rest by themselves, and need it.
+            rows = np.flatnonzero(self._jitter.lasting(slots) == _FRAME_UNITS)
+            store.settle(slots[rows], out[rows])
+        return out
 
     def _render(self, due: Due, slots: Indices, *, may_stretch: bool) -> None:
         """Make the sound of one step of the jitter buffer."""
         playing = due.action == PLAY
-        for kind in np.unique(due.kind[playing]).tolist():
+        for kind in _distinct(due.kind[playing]):
             rows = np.flatnonzero(playing & (due.kind == kind))
             self._play(
                 kind, self._payloads(due, rows), due.length[rows], slots[rows], may_stretch=may_stretch
@@ -152,7 +182,7 @@ class RtpReceiver:
 
     def _append(self, kind: int, pcm: Pcm, counts: Indices, slots: Indices) -> None:
         """Append decoded rows, of which `counts` samples are sound, at the bus's rate."""
-        for count in np.unique(counts).tolist():
+        for count in _distinct(counts):
             rows = np.flatnonzero(counts == count)
             if len(rows) == len(counts):
                 self._store.append(slots, self._formats.to_bus(kind, pcm[:, :count], slots))
@@ -183,10 +213,12 @@ class RtpReceiver:
         """Make up for holes, alike ones together."""
         # What falls silent by announcement still needs its last sound to end without a click.
         ending = (due.action[rows] == SILENCE) & (due.run[rows] == 0)
-        keys = np.stack((self._kind[slots[rows]], due.action[rows], due.duration[rows], ending), axis=1)
-        for key in np.unique(keys, axis=0).tolist():
-            alike = rows[(keys == key).all(axis=1)]
-            kind, action, duration, end = key
+        keys = (self._kind[slots[rows]], due.action[rows], due.duration[rows], ending)
+        groups: dict[tuple[int, int, int, bool], list[int]] = {}
+        for row, *key in zip(rows.tolist(), *(column.tolist() for column in keys), strict=True):
+            groups.setdefault((key[0], key[1], key[2], key[3]), []).append(row)
+        for (kind, action, duration, end), members in groups.items():
+            alike = np.array(members, np.intp)
             if kind == _NO_KIND or (action == SILENCE and not end):
                 self._store.append(slots[alike], self._quiet(slots[alike], duration // _PER_SAMPLE))
             else:
@@ -218,6 +250,11 @@ class RtpReceiver:
         self._hiss_at = (self._hiss_at + 997) % (len(self._hiss) - samples)
         hissing: Pcm = noise[:, None] * self._hiss[self._hiss_at : self._hiss_at + samples]
         return hissing
+
+
+def _distinct(numbers: Ints) -> list[int]:
+    """Return the numbers that occur; for a few of them this is much quicker than sorting in numpy."""
+    return sorted(set(numbers.tolist()))
 
 
 def _fade(run: Ints, duration: int) -> Pcm | None:

@@ -61,6 +61,18 @@ class Due:
     plain: bool
     """Whether every slot simply plays the next packet."""
 
+    def chosen(self, rows: Indices) -> "Due":
+        """Return what some of the slots are to do."""
+        return Due(
+            self.action[rows],
+            self.duration[rows],
+            self.place[rows],
+            self.length[rows],
+            self.kind[rows],
+            self.run[rows],
+            self.plain,
+        )
+
 
 class JitterBuffer:
     """The packets of each slot in a ring, and a cursor in media time that time itself moves.
@@ -208,6 +220,11 @@ class JitterBuffer:
         self.stretching = bool(excess.any())
         for row in np.flatnonzero(excess > MOST_DELAY).tolist():
             self._leap(int(seen[row]), now)
+
+    def lasting(self, slots: Indices) -> Ints:
+        """Return the duration of the last packet that each slot played, units."""
+        lasting: Ints = self._state[slots, _LASTING]
+        return lasting
 
     def delay(self, slot: int, held: int, now: int) -> int:
         """Return by how much what is heard now lags what arrives at best, units; 0 while nothing is heard."""
