@@ -148,6 +148,7 @@ def _export(metrics: Metrics, engine: Engine, resources: Resources, webrtc: WebR
             *readings("speech", resources.providers.counters()),
             *readings("egress", {name: getattr(door, name) for name in door.__slots__}),
             Reading("media_tick_seconds", ticks.sum, "histogram", buckets=ticks.buckets()),
+            *readings("webrtc", webrtc.numbers()),
             Reading("webrtc_legs", webrtc.legs, "gauge"),
             Reading("routes", len(resources.routes), "gauge"),
         ]
