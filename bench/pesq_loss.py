@@ -1,14 +1,14 @@
 """PESQ wide-band of speech that crossed a lossy network, through the real receive path.
 
-Two RTP planes talk: one packs spoken sentences, a pretended network loses packets by a trace, the other unpacks
-them with its jitter buffer, its concealment and its resamplers; reports travel back, so that the encoder arms
-itself as it would in a call. What is judged is the fall against the same path without loss.
+Two RTP planes talk: one packs spoken sentences, a pretended network loses packets by a trace, the other
+unpacks them with its jitter buffer, its concealment and its resamplers; reports travel back, so that the
+encoder arms itself as it would in a call. What is judged is the fall against the same path without loss.
 
     python bench/pesq_loss.py [--json FILE] [--codec opus,PCMU,G722] [--seeds 4]
 """
 
 import argparse
-import ctypes
+import asyncio
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,15 +16,20 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from softswitch.audio.pcm import BUS_RATE, FRAME, Pcm  # isort: skip (softswitch sets BLAS threads before numpy)
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import softswitch  # noqa: F401, I001  (before numpy: it sets the number of BLAS threads)
 import numpy as np
 from numpy.typing import NDArray
 from pesq import pesq
 
+from softswitch.audio.pcm import BUS_RATE, FRAME, Bytes, Indices, Pcm, from_bytes
 from softswitch.audio.resample import StreamResampler
 from softswitch.media.messages import PayloadFormat, RtpParameters
 from softswitch.media.rtp_plane import RtpPlane
+from softswitch.speech.builtin_tts import BuiltinTts
+from softswitch.speech.interface import TtsAudio, TtsOptions
+from softswitch.speech.phrases import PhraseCache
 
 TRACES = Path(__file__).resolve().parents[2] / "shared" / "cases" / "net" / "traces.json"
 SENTENCES = (
@@ -33,6 +38,9 @@ SENTENCES = (
     "Please press one to speak with sales, or stay on the line for the next free agent.",
     "Your appointment is on Thursday the fourteenth of March at half past nine.",
 )
+VOICES = ("slt", "rms", "awb")
+"""Of flite; where there is none the default voice speaks all."""
+
 LOSSES = (1, 5, 10)
 FALLS = {"opus": (0.15, 0.75, 1.05), "PCMU": (0.2, 0.95, 1.35)}
 """The most that may be lost at 1, 5 and 10 % loss."""
@@ -61,34 +69,22 @@ class Score:
     """The most that `fall` may be; None where nothing is asked."""
 
 
-def speak(text: str, voice: str = "slt") -> tuple[Pcm, int]:
-    """Return a sentence spoken by flite: samples in PCM16 units, and their rate."""
-    library = ctypes.CDLL("libflite.so.1", mode=ctypes.RTLD_GLOBAL)
-    for name in ("libflite_usenglish.so.1", "libflite_cmulex.so.1"):
-        ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL)
-    library.flite_init()
-    register = getattr(ctypes.CDLL(f"libflite_cmu_us_{voice}.so.1"), f"register_cmu_us_{voice}")
-    register.restype = ctypes.c_void_p
-    library.flite_text_to_wave.restype = ctypes.POINTER(_Wave)
-    library.flite_text_to_wave.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
-    library.delete_wave.argtypes = [ctypes.POINTER(_Wave)]
-    wave = library.flite_text_to_wave(text.encode(), register(None))
-    samples = np.ctypeslib.as_array(wave.contents.samples, (wave.contents.num_samples,)).astype(np.float32)
-    rate = int(wave.contents.sample_rate)
-    library.delete_wave(wave)
-    return samples, rate
+async def speak(texts: Sequence[str]) -> list[Pcm]:
+    """Return sentences spoken by the built-in voices, at the bus's rate."""
+    tts = BuiltinTts(PhraseCache(0))
+    try:
+        return [await _speak(tts, text, VOICES[index % len(VOICES)]) for index, text in enumerate(texts)]
+    finally:
+        await tts.close()
 
 
-class _Wave(ctypes.Structure):
-    """The beginning of flite's ``cst_wave``."""
-
-    _fields_ = (
-        ("type", ctypes.c_char_p),
-        ("sample_rate", ctypes.c_int),
-        ("num_samples", ctypes.c_int),
-        ("num_channels", ctypes.c_int),
-        ("samples", ctypes.POINTER(ctypes.c_short)),
-    )
+async def _speak(tts: BuiltinTts, text: str, voice: str) -> Pcm:
+    stream = await tts.open(TtsOptions(voice=voice))
+    stream.push_text(text)
+    stream.flush()
+    pieces = [piece async for piece in stream if isinstance(piece, TtsAudio)]
+    samples = from_bytes(b"".join(piece.pcm for piece in pieces))
+    return resampled(samples, pieces[0].sample_rate, BUS_RATE)
 
 
 def resampled(pcm: Pcm, rate_in: int, rate_out: int) -> Pcm:
@@ -107,7 +103,9 @@ def losses(percent: int, seed: int) -> NDArray[np.bool_]:
     return np.random.default_rng(1000 * percent + seed).random(3000) < percent / 100
 
 
-def carry(speech: Pcm, name: str, lost: NDArray[np.bool_], warmup_s: float = 12.0) -> tuple[Pcm, dict[str, int]]:
+def carry(
+    speech: Pcm, name: str, lost: NDArray[np.bool_], warmup_s: float = 12.0
+) -> tuple[Pcm, dict[str, int]]:
     """Send speech at the bus's rate through both planes; return what comes out, and the receiver's counters.
 
     Args:
@@ -120,7 +118,9 @@ def carry(speech: Pcm, name: str, lost: NDArray[np.bool_], warmup_s: float = 12.
     form = FORMATS[name]
     near, far = RtpPlane(1), RtpPlane(1)
     now = 1000.0
-    near.open(0, 1, RtpParameters((form,), form, ssrc=11, sequence=65000, timestamp=4294900000, cname="near"), now)
+    near.open(
+        0, 1, RtpParameters((form,), form, ssrc=11, sequence=65000, timestamp=4294900000, cname="near"), now
+    )
     far.open(0, 2, RtpParameters((form,), form, ssrc=22, sequence=100, timestamp=200, cname="far"), now)
     slot = np.zeros(1, np.intp)
     warmup = round(warmup_s / _TICK)
@@ -142,7 +142,9 @@ def carry(speech: Pcm, name: str, lost: NDArray[np.bool_], warmup_s: float = 12.
     return heard[warmup:].reshape(-1), far.counters
 
 
-def _deliver(packets: tuple[NDArray[np.uint8], NDArray[np.intp], NDArray[np.intp]], to: RtpPlane, now: float, *, drops: bool = False) -> None:
+def _deliver(
+    packets: tuple[Bytes, Indices, Indices], to: RtpPlane, now: float, *, drops: bool = False
+) -> None:
     rows, lengths, slots = packets
     if drops or len(slots) == 0:
         return
@@ -161,10 +163,7 @@ def judge(speech: Pcm, heard: Pcm) -> float:
 
 def measure(codecs: Sequence[str], seeds: int) -> Iterator[Score]:
     """Yield the mean score of each codec and loss over all sentences and seeds."""
-    spoken = []
-    for index, text in enumerate(SENTENCES):
-        samples, rate = speak(text, ("slt", "rms", "awb")[index % 3])
-        spoken.append(resampled(samples, rate, BUS_RATE))
+    spoken = asyncio.run(speak(SENTENCES))
     for codec in codecs:
         clean = float(np.mean([judge(speech, carry(speech, codec, losses(0, 0))[0]) for speech in spoken]))
         yield Score(codec, 0, clean, 0.0, None)
@@ -190,7 +189,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for score in measure(options.codec.split(","), options.seeds):
         scores.append(score)
         allowed = "" if score.limit is None else f"{score.limit:.2f}"
-        sys.stdout.write(f"| {score.codec} | {score.loss_percent} | {score.pesq:.2f} | {score.fall:.2f} | {allowed} |\n")
+        sys.stdout.write(
+            f"| {score.codec} | {score.loss_percent} | {score.pesq:.2f} | {score.fall:.2f} | {allowed} |\n"
+        )
         sys.stdout.flush()
     if options.json:
         table = [{field: getattr(score, field) for field in Score.__slots__} for score in scores]
