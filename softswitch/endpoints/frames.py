@@ -44,7 +44,7 @@ class FrameWriter:
 
     def text(self, message: str) -> None:
         """Send a text message; never blocks."""
-        if not self._open:
+        if not self._alive():
             return
         payload = message.encode("utf-8", "replace")
         self._write(header(_TEXT, len(payload)) + payload)
@@ -54,12 +54,16 @@ class FrameWriter:
 
     def binary(self, payload: bytes) -> None:
         """Send a binary message, or drop it where the reader is behind."""
-        if not self._open:
+        if not self._alive():
             return
         if self._transport.get_write_buffer_size() > self._audio_limit:
             self._on_drop()
             return
         self._write(header(_BINARY, len(payload)) + payload)
+
+    def _alive(self) -> bool:
+        """Tell whether a write makes sense; uvloop's transports raise where asyncio's only warn."""
+        return self._open and not self._transport.is_closing()
 
     def stop(self) -> None:
         """Write nothing more: the connection is closing."""

@@ -16,6 +16,10 @@ class Wire(asyncio.WriteTransport):
         super().__init__()
         self.written = bytearray()
         self.reads = True
+        self.closing = False
+
+    def is_closing(self) -> bool:
+        return self.closing
 
     def write(self, data: object) -> None:
         self.written += data  # type: ignore[arg-type]
@@ -57,3 +61,12 @@ def test_any_text_is_written(text: str) -> None:
     wire = Wire()
     FrameWriter(wire, 100, lambda: None, lambda: None).text(text)
     assert wire.written[0] == 0x81
+
+
+def test_nothing_is_written_to_a_connection_that_is_gone() -> None:
+    wire = Wire()
+    writer = FrameWriter(wire, 100, lambda: None, lambda: None)
+    wire.closing = True
+    writer.text("late")
+    writer.binary(b"late")
+    assert not wire.written
