@@ -25,11 +25,12 @@ class PcmStore:
         """Make room for slots 0 to `slots` - 1."""
         if slots <= len(self.held):
             return
-        self.held = np.pad(self.held, (0, slots - len(self.held)))
         # Memory that is never written is never used: most slots only ever hold the beginning of a line.
         lines: Pcm = np.zeros((slots, ROOM), np.float32)
-        lines[: len(self._lines)] = self._lines
+        waiting = np.flatnonzero(self.held)
+        lines[waiting] = self._lines[waiting]
         self._lines = lines
+        self.held = np.pad(self.held, (0, slots - len(self.held)))
 
     def clear(self, slot: int) -> None:
         """Drop what waits in `slot`."""

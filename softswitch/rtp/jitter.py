@@ -108,13 +108,13 @@ class JitterBuffer:
         self.timeline.grow(slots)
         self.meter.grow(slots)
         self.excess = np.pad(self.excess, (0, more))
-        self.quiet_until = np.pad(self.quiet_until, (0, more))
+        self.quiet_until = np.pad(self.quiet_until, (0, more), constant_values=NEVER)
         self.late = np.pad(self.late, (0, more))
         self._state = np.pad(self._state, ((0, more), (0, 0)))
         self._notes = np.pad(self._notes, ((0, more * DEPTH), (0, 0)))
+        self._state[-more:, [_CURSOR, _START, _LOW]] = NEVER
+        self._notes[-more * DEPTH :, NUMBER] = NEVER
         self._widen(self._ring.shape[1], slots)
-        for slot in range(slots - more, slots):
-            self.open(slot)
 
     def open(self, slot: int) -> None:
         """Begin anew in `slot`."""
