@@ -46,7 +46,8 @@ let shownView = "view-talk";
 const showView = wireTabs(byId("views"), (view) => {
   shownView = view;
   const hash = view === "view-talk" ? "" : `#${view.slice(5)}`;
-  if (!hash || !location.hash.startsWith(hash)) history.replaceState(null, "", location.pathname + location.search + hash);
+  if (!hash || !location.hash.startsWith(hash))
+    history.replaceState(null, "", location.pathname + location.search + hash);
   calls.visible(view === "view-calls");
   recordings.visible(view === "view-recordings");
 });

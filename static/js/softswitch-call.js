@@ -30,7 +30,13 @@ SHEET.replaceSync(`
   .guess { opacity: 0.7; font-style: italic; }
 `);
 
-const STATUS = { disconnected: "", connecting: "Calling…", connected: "Connected", reconnecting: "Reconnecting…", failed: "Failed" };
+const STATUS = {
+  disconnected: "",
+  connecting: "Calling…",
+  connected: "Connected",
+  reconnecting: "Reconnecting…",
+  failed: "Failed",
+};
 
 export class SoftswitchCall extends HTMLElement {
   constructor() {

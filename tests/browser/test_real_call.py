@@ -179,6 +179,37 @@ async def burst_caller(switch: str, call_id: str) -> AsyncIterator[asyncio.Event
                 pass
 
 
+async def test_call_is_held_and_taken_back(browser: Browser, switch: str) -> None:
+    async with open_page(browser, switch) as page:
+        await page.fill("#setup [name=greeting]", LONG)
+        await call_from(page, "WebRTC")
+        await until_heard(page, "far", seconds=8)
+        for _ in range(2):
+            await page.click("#hold")
+            await expect(page.locator("#stage-title")).to_have_text("On hold")
+            await asyncio.sleep(0.5)
+            assert (await listen(page, "far", 1.0)).loudest < HEARD_DB
+            await page.click("#hold")
+            await expect(page.locator("#stage-title")).to_have_text("You are talking")
+            await page.fill("#speak-text", "Thank you for waiting.")
+            await page.keyboard.press("Enter")
+            await until_heard(page, "far", seconds=8)
+
+
+async def test_sound_goes_on_over_a_new_path(browser: Browser, switch: str) -> None:
+    async with open_page(browser, switch) as page:
+        await page.fill("#setup [name=greeting]", "")
+        await call_from(page, "WebRTC")
+        await until(page, "softswitch.session.way.peer.connectionState === 'connected'")
+        await page.evaluate("softswitch.session.way.renegotiate({iceRestart: true})")
+        await until(page, "softswitch.session.way.peer.signalingState === 'stable'")
+        await asyncio.sleep(2)
+        await page.fill("#speak-text", "Another way, the same call.")
+        await page.keyboard.press("Enter")
+        await until_heard(page, "far", seconds=8)
+        assert await page.evaluate("softswitch.session.state") == "connected"
+
+
 async def test_key_opens_calls_and_recordings_of_a_guarded_switch(browser: Browser, tmp_path: Path) -> None:
     running = real_switch(tmp_path, AUTH_API_KEYS="page:k3y.of-the_page")
     async with running as url, open_page(browser, url, quiet=False) as page:

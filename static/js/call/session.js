@@ -38,6 +38,7 @@ export class Session extends EventTarget {
     this.wish = wish;
     this.id = crypto.randomUUID();
     this.answeredAt = 0;
+    this.held = false;
     this.troubles = new Map();
     this.playing = new Playing();
     this.setState("connecting", "Opening the microphone");
@@ -80,26 +81,29 @@ export class Session extends EventTarget {
 
   /** Every event is passed on; a few also move the call. */
   heard(event) {
-    this.emit("event", event);
     this.playing.heard(event);
+    if (event.event === "hold") this.held = event.onHold === true;
+    this.emit("event", event);
     this.emit("playing", this.playing);
     if (event.event === "answer") this.answered(event);
     if (event.event === "interruption") this.way.interrupted();
     if (event.event === "hangup") this.finish("disconnected", sayReason(event));
     if (event.event === "reject") this.finish("failed", event.reason ?? `Rejected (${event.code ?? "no code"})`);
     if (event.event === "error" && !this.answeredAt) this.lastError = event.error;
+    if (event.event === "error" && event.sender === "offer") this.way.refused();
   }
 
   async answered(event) {
-    if (this.answeredAt) return;
+    const again = this.answeredAt > 0;
     clearTimeout(this.answerTimer);
-    this.answeredAt = Date.now();
+    this.answeredAt ||= Date.now();
     try {
       await this.way.answered(event);
     } catch (error) {
       this.finish("failed", `The answer could not be used: ${error.message}`);
       return;
     }
+    if (again) return;
     this.trouble("answer", "");
     await this.way.ready;
     const { greeting, voice } = this.wish;
@@ -157,6 +161,11 @@ export class Session extends EventTarget {
   interrupt() {
     this.way?.interrupted();
     this.send({ command: "interrupt" });
+  }
+
+  /** Hold the call or take it back, where the way can. */
+  async hold(on) {
+    if (this.state === "connected" && this.way.canHold) await this.way.hold(on);
   }
 
   mute(muted) {

@@ -6,6 +6,10 @@ import { DIGIT_MS, PAUSE_MS } from "./tones.js";
 const BATCH_MS = 40;
 /** Longest wait for sound to flow before the greeting is said all the same. */
 const READY_MS = 4000;
+/** A path that stays broken this long is looked for anew. */
+const RESTART_MS = 2500;
+/** A new path that is not found by then is not there. */
+const GIVE_UP_MS = 12_000;
 
 export class WebRtcWay {
   static id = "webrtc";
@@ -31,6 +35,8 @@ export class WebRtcWay {
     Object.assign(this, { server, sound, send, mediaState });
     this.batch = [];
     this.invited = false;
+    this.canHold = true;
+    this.takenBack = 0;
   }
 
   /** Build the offer. ICE servers are asked for first; without them host candidates still serve. */
@@ -45,7 +51,7 @@ export class WebRtcWay {
     this.peer.ontrack = ({ track }) => this.sound.playStream(new MediaStream([track]));
     const { track, microphone } = this.sound;
     const line = this.peer.addTransceiver(track, { direction: "sendrecv", streams: [microphone] });
-    this.sender = line.sender;
+    this.line = line;
     if (codec) preferCodec(line, codec);
     await this.peer.setLocalDescription();
     return { offer: this.peer.localDescription.sdp };
@@ -76,18 +82,55 @@ export class WebRtcWay {
     this.send({ command: "candidate", candidates: this.batch.splice(0) });
   }
 
+  /** Take the answer to the first offer, and to every later one. */
   async answered({ sdp }) {
-    await this.peer.setRemoteDescription({ type: "answer", sdp });
+    if (this.peer.signalingState !== "have-local-offer") return;
+    if (this.line.direction === "sendrecv" && this.line.currentDirection === "inactive") this.takenBack += 1;
+    await this.peer.setRemoteDescription({ type: "answer", sdp: this.wake(sdp) });
+  }
+
+  /**
+   * A Chromium receiver that was inactive stays silent when it comes back with the SSRC it had: it must see a
+   * change. So every second time the SSRC is left out, and the browser learns it from the packets.
+   */
+  wake(sdp) {
+    return this.takenBack % 2 ? sdp.replace(/^a=ssrc:.*\r?\n/gm, "") : sdp;
   }
 
   stateChanged() {
     const state = this.peer.connectionState;
+    clearTimeout(this.restarting);
     if (state === "connected") {
+      clearTimeout(this.givingUp);
+      this.givingUp = 0;
       this.flowing();
       this.mediaState("connected");
     }
-    if (state === "disconnected") this.mediaState("reconnecting");
-    if (state === "failed") this.mediaState("failed");
+    if (state === "disconnected" || state === "failed") {
+      this.mediaState("reconnecting");
+      this.givingUp ||= setTimeout(() => this.mediaState("failed"), GIVE_UP_MS);
+      this.restarting = setTimeout(() => this.renegotiate({ iceRestart: true }), state === "failed" ? 0 : RESTART_MS);
+    }
+  }
+
+  /** Make a new offer under the running call: another direction, another path. */
+  async renegotiate(options) {
+    if (this.peer.signalingState !== "stable") return;
+    this.invited = false;
+    await this.peer.setLocalDescription(await this.peer.createOffer(options));
+    this.send({ command: "offer", offer: this.peer.localDescription.sdp });
+    this.inviteSent();
+  }
+
+  /** The switch refused an offer: what was agreed before stands. */
+  async refused() {
+    if (this.peer.signalingState === "have-local-offer") await this.peer.setLocalDescription({ type: "rollback" });
+  }
+
+  /** Put the call on hold, or take it back; the switch tells by `hold` when it is so. */
+  async hold(on) {
+    this.line.direction = on ? "inactive" : "sendrecv";
+    await this.renegotiate();
   }
 
   audio() {
@@ -100,12 +143,12 @@ export class WebRtcWay {
 
   /** Replace the microphone under the running call. */
   async microphoneChanged() {
-    await this.sender.replaceTrack(this.sound.track);
+    await this.line.sender.replaceTrack(this.sound.track);
   }
 
   /** Send digits as telephone-events. Returns false where the far side did not negotiate them. */
   dtmf(digits) {
-    const pad = this.sender?.dtmf;
+    const pad = this.line?.sender.dtmf;
     if (!pad?.canInsertDTMF) return false;
     // A second call replaces what is still waiting, so what is waiting goes first.
     pad.insertDTMF(pad.toneBuffer + digits, DIGIT_MS, PAUSE_MS);
@@ -117,6 +160,8 @@ export class WebRtcWay {
   }
 
   close() {
+    clearTimeout(this.restarting);
+    clearTimeout(this.givingUp);
     this.peer?.close();
     this.flowing?.();
   }

@@ -23,6 +23,7 @@ export class WebSocketWay {
     this.figures = { kind: "websocket", sent: 0, received: 0, unsent: 0, heldMs: 0, gaps: 0, droppedMs: 0 };
     this.toneEnd = 0;
     this.ready = Promise.resolve();
+    this.canHold = false;
   }
 
   async option({ codec }) {
@@ -37,6 +38,7 @@ export class WebSocketWay {
 
   /** The switch says at which rate it listens and speaks; older ones say nothing and mean what was asked. */
   async answered({ audio }) {
+    if (this.capture) return;
     this.rate = audio?.sampleRate ?? this.rate;
     const { context, upstream } = this.sound;
     const options = { processorOptions: { rate: this.rate }, channelCount: 1, channelCountMode: "explicit" };
@@ -66,6 +68,10 @@ export class WebSocketWay {
   /** What is still held on this side must not be heard either. */
   interrupted() {
     this.playback?.port.postMessage("flush");
+  }
+
+  async refused() {
+    // There are no offers on this way.
   }
 
   async microphoneChanged() {

@@ -44,13 +44,16 @@ export class Calls {
     for (const call of calls) {
       const key = `${call.id} ${this.session.state} ${this.joined === call.id}`;
       const row = this.rows.get(key) ?? this.liveRow(call);
-      row.querySelector(".fine").textContent = [call.state, clock(Date.now() - Date.parse(call.created_at))].filter(Boolean).join(" · ");
+      row.querySelector(".fine").textContent = [call.state, clock(Date.now() - Date.parse(call.created_at))]
+        .filter(Boolean)
+        .join(" · ");
       rows.set(key, row);
     }
     this.rows = rows;
     const list = byId("live");
     const shown = [...rows.values()];
-    if (shown.length !== list.children.length || shown.some((row, at) => row !== list.children[at])) list.replaceChildren(...shown);
+    if (shown.length !== list.children.length || shown.some((row, at) => row !== list.children[at]))
+      list.replaceChildren(...shown);
   }
 
   liveRow(call) {

@@ -10,7 +10,12 @@ const PATIENCE_MS = 3000;
  */
 export function confirmButton({ label, sure, subject, act }) {
   const words = build("span", {}, label);
-  const button = build("button", { type: "button", class: "quiet" }, words, build("span", { class: "visually-hidden" }, ` ${subject}`));
+  const button = build(
+    "button",
+    { type: "button", class: "quiet" },
+    words,
+    build("span", { class: "visually-hidden" }, ` ${subject}`),
+  );
   let timer = 0;
   const arm = (on) => {
     clearTimeout(timer);

@@ -14,7 +14,9 @@ export class Log {
     session.addEventListener("state", ({ detail }) => this.stateChanged(detail));
     byId("log-clear").addEventListener("click", () => this.clear());
     byId("log-copy").addEventListener("click", ({ currentTarget }) => copyFrom(currentTarget, this.text()));
-    byId("log-metrics").addEventListener("change", ({ target }) => this.list.classList.toggle("no-metrics", !target.checked));
+    byId("log-metrics").addEventListener("change", ({ target }) =>
+      this.list.classList.toggle("no-metrics", !target.checked),
+    );
     this.clear();
   }
 
@@ -59,7 +61,11 @@ export class Log {
 
   text() {
     return [...this.list.children]
-      .map((line) => [line.querySelector("time"), line.querySelector("b"), line.querySelector("code")].map((part) => part.textContent).join(" "))
+      .map((line) =>
+        [line.querySelector("time"), line.querySelector("b"), line.querySelector("code")]
+          .map((part) => part.textContent)
+          .join(" "),
+      )
       .join("\n");
   }
 }

@@ -96,7 +96,8 @@ function selectedPair(report) {
   return named ?? report.find((each) => each.type === "candidate-pair" && each.nominated) ?? {};
 }
 
-const codecName = ({ mimeType, clockRate }) => (mimeType ? `${mimeType.replace("audio/", "")} ${clockRate / 1000} kHz` : "–");
+const codecName = ({ mimeType, clockRate }) =>
+  mimeType ? `${mimeType.replace("audio/", "")} ${clockRate / 1000} kHz` : "–";
 
 const endpoint = ({ address, port, candidateType, protocol }) =>
   candidateType ? `${address ? `${address}:${port}` : "hidden"} · ${candidateType} ${protocol}` : "–";

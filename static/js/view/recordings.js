@@ -24,7 +24,9 @@ export class Recordings {
         this.server.json("recordings"),
         this.server.json("calls?limit=200"),
       ]);
-      const parties = new Map(calls.map(({ id, caller, callee }) => [id, `${caller || "unknown"} → ${callee || "unknown"}`]));
+      const parties = new Map(
+        calls.map(({ id, caller, callee }) => [id, `${caller || "unknown"} → ${callee || "unknown"}`]),
+      );
       this.paint(recordings.map((each) => ({ ...each, title: parties.get(each.callId) ?? each.name })));
       showNotice();
     } catch (error) {
@@ -40,7 +42,12 @@ export class Recordings {
 
   row(recording) {
     const { name, title, createdAt, durationMs, size } = recording;
-    const facts = [moment(createdAt), Number.isFinite(durationMs) && clock(durationMs), bytes(size), title === name ? "" : name];
+    const facts = [
+      moment(createdAt),
+      Number.isFinite(durationMs) && clock(durationMs),
+      bytes(size),
+      title === name ? "" : name,
+    ];
     return build(
       "li",
       { data: { name } },
@@ -57,7 +64,12 @@ export class Recordings {
       ),
       build(
         "a",
-        { class: "button quiet", href: this.server.fileUrl(path(name)).href, download: name, "aria-label": `Download ${name}` },
+        {
+          class: "button quiet",
+          href: this.server.fileUrl(path(name)).href,
+          download: name,
+          "aria-label": `Download ${name}`,
+        },
         icon("download"),
         build("span", {}, "Download"),
       ),
@@ -83,12 +95,14 @@ export class Recordings {
       await shape;
     } catch (error) {
       // Choosing another recording aborts this one: nothing to tell.
-      if (error.name !== "AbortError" && this.playing === name) showNotice(`${name} could not be played: ${error.message}`);
+      if (error.name !== "AbortError" && this.playing === name)
+        showNotice(`${name} could not be played: ${error.message}`);
     }
   }
 
   markPlaying() {
-    for (const row of byId("recordings").children) row.toggleAttribute("data-playing", row.dataset.name === this.playing);
+    for (const row of byId("recordings").children)
+      row.toggleAttribute("data-playing", row.dataset.name === this.playing);
   }
 
   async remove(name) {

@@ -34,10 +34,12 @@ export class Stage {
     byId("call").addEventListener("click", () => session.call(readWish()));
     byId("hangup").addEventListener("click", () => session.hangup());
     byId("mute").addEventListener("click", () => this.toggleMute());
+    byId("hold").addEventListener("click", () => session.hold(!session.held));
     byId("pause").addEventListener("click", () => session.togglePause());
     byId("interrupt").addEventListener("click", () => session.interrupt());
     document.addEventListener("keydown", (event) => this.key(event));
     session.addEventListener("state", ({ detail }) => this.show(detail));
+    session.addEventListener("event", ({ detail }) => detail.event === "hold" && this.paintHold());
     session.addEventListener("playing", ({ detail }) => this.paintPlaying(detail));
   }
 
@@ -46,12 +48,13 @@ export class Stage {
     const pill = byId("connection");
     pill.dataset.state = byId("stage").dataset.state = state;
     pill.textContent = PILLS[state];
-    byId("stage-title").textContent = TITLES[state];
+    byId("stage-title").textContent = state === "connected" && this.session.held ? "On hold" : TITLES[state];
     byId("stage-line").textContent = this.line(state, detail);
     const focused = document.activeElement;
     byId("call").hidden = active;
     byId("hangup").hidden = !active;
     byId("in-call").hidden = state !== "connected" && state !== "reconnecting";
+    byId("hold").hidden = !this.session.way?.canHold;
     // A hidden button loses the focus to nowhere: hand it to the one that took its place.
     if (focused === byId("call") && active) byId("hangup").focus();
     else if (!active && byId("stage").contains(focused)) byId("call").focus();
@@ -69,6 +72,7 @@ export class Stage {
     byId("clock").textContent = "00:00";
     this.session.mute(false);
     this.paintMute();
+    this.paintHold();
     this.paintPlaying(this.session.playing);
   }
 
@@ -90,6 +94,13 @@ export class Stage {
   stopClock() {
     clearInterval(this.ticking);
     this.ticking = 0;
+  }
+
+  paintHold() {
+    const { held } = this.session;
+    byId("hold").classList.toggle("on", held);
+    label(byId("hold"), held ? "Take back" : "Hold", held ? "play" : "hold");
+    if (this.session.state === "connected") byId("stage-title").textContent = held ? "On hold" : TITLES.connected;
   }
 
   toggleMute() {

@@ -29,7 +29,8 @@ const WORDS = {
   dtmf: ({ digit, method }) => [digit, method].filter(Boolean).join(" by "),
   trackStart: ({ playId }) => playId,
   trackEnd: ({ playId, duration }) => [playId, duration && `after ${milliseconds(duration)}`].filter(Boolean).join(" "),
-  interruption: ({ playId, position }) => [playId, position !== undefined && `at ${milliseconds(position)}`].filter(Boolean).join(" "),
+  interruption: ({ playId, position }) =>
+    [playId, position !== undefined && `at ${milliseconds(position)}`].filter(Boolean).join(" "),
   error: ({ sender, error }) => [sender, error].filter(Boolean).join(": "),
   metrics: ({ key }) => key,
   mark: ({ name, status }) => [name, status].filter(Boolean).join(" "),
@@ -50,7 +51,10 @@ export class Timeline {
     this.ribbon = ribbon;
     this.list = byId("timeline");
     this.latency = new Latency();
-    session.addEventListener("state", ({ detail }) => detail.state === "connecting" && !this.session.answeredAt && this.clear());
+    session.addEventListener(
+      "state",
+      ({ detail }) => detail.state === "connecting" && !this.session.answeredAt && this.clear(),
+    );
     session.addEventListener("sent", ({ detail }) => this.latency.sent(detail, performance.now()));
     session.addEventListener("event", ({ detail }) => this.heard(detail));
     this.clear();

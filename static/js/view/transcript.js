@@ -89,6 +89,8 @@ export class Transcript {
   }
 
   text() {
-    return [...this.list.children].map((line) => `${line.firstChild.textContent}: ${line.lastChild.textContent}`).join("\n");
+    return [...this.list.children]
+      .map((line) => `${line.firstChild.textContent}: ${line.lastChild.textContent}`)
+      .join("\n");
   }
 }

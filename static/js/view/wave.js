@@ -31,7 +31,8 @@ export class Wave {
   }
 
   seek({ offsetX }) {
-    if (Number.isFinite(this.audio.duration)) this.audio.currentTime = (offsetX / this.canvas.clientWidth) * this.audio.duration;
+    if (Number.isFinite(this.audio.duration))
+      this.audio.currentTime = (offsetX / this.canvas.clientWidth) * this.audio.duration;
   }
 
   draw() {
