@@ -259,3 +259,18 @@ def test_delay_is_told_in_units():
     player.run(stream(60))
     now = round((player.now - 0.3) * UNITS)
     assert player.sessions.jitter.delay(player.slot, 0, now) / UNITS_PER_MS < 200
+
+
+def test_listener_that_stood_still_leaps_to_what_is_new():
+    player = Player()
+    arrivals = stream(200)
+    player.run(arrivals[:20])
+    for index in range(20, 50):
+        player.receive(arrivals[index][1], now=player.began + arrivals[index][0] + 0.3)
+    player.now = player.began + 1.3
+    for index in range(50, 80):
+        player.receive(arrivals[index][1], now=player.now)
+        player.tick()
+    assert player.sessions.jitter.late[player.slot] > 5
+    late = [at - arrivals[index][0] * 1000 for at, what, index in player.steps if what == "play"]
+    assert late[-1] <= 300 + 110
