@@ -48,8 +48,7 @@ export class Stage {
     const pill = byId("connection");
     pill.dataset.state = byId("stage").dataset.state = state;
     pill.textContent = PILLS[state];
-    byId("stage-title").textContent = state === "connected" && this.session.held ? "On hold" : TITLES[state];
-    byId("stage-line").textContent = this.line(state, detail);
+    this.paintWords(state, detail);
     const focused = document.activeElement;
     byId("call").hidden = active;
     byId("hangup").hidden = !active;
@@ -61,6 +60,12 @@ export class Stage {
     if (!active) this.stopClock();
     else if (state === "connected") this.startClock();
     else if (state === "connecting") this.reset();
+  }
+
+  paintWords(state, detail) {
+    const held = state === "connected" && this.session.held;
+    byId("stage-title").textContent = held ? "On hold" : TITLES[state];
+    byId("stage-line").textContent = held ? "Neither side hears the other." : this.line(state, detail);
   }
 
   line(state, detail) {
@@ -100,7 +105,7 @@ export class Stage {
     const { held } = this.session;
     byId("hold").classList.toggle("on", held);
     label(byId("hold"), held ? "Take back" : "Hold", held ? "play" : "hold");
-    if (this.session.state === "connected") byId("stage-title").textContent = held ? "On hold" : TITLES.connected;
+    if (this.session.state === "connected") this.paintWords("connected", "");
   }
 
   toggleMute() {
