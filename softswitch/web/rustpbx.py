@@ -18,7 +18,7 @@ from softswitch.switch.conversation import Conversation
 from softswitch.switch.switch import CallView, Origin
 from softswitch.web.auth import IDENTITY, PROTOCOL
 from softswitch.web.keys import LINES, SETTINGS, SWITCH, WEBRTC
-from softswitch.web.session import Session, Wish
+from softswitch.web.session import Connection, Session, Wish
 
 ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.@:-]{0,127}")
 _BOOLEANS = {"true": True, "1": True, "": True, "false": False, "0": False}
@@ -57,7 +57,7 @@ async def _serve(request: web.Request, kind: str) -> web.StreamResponse:
         await ws.prepare(request)
         transport = request.transport
         if transport is not None:
-            session = Session(ws, transport, switch, request.app[LINES], wish, origin)
+            session = Session(ws, Connection(transport, request.protocol), switch, request.app[LINES], wish, origin)
             if returning is not None:
                 await session.resume(returning)
             else:

@@ -12,6 +12,7 @@ from softswitch.call.commands import Command, CommandRejected
 from softswitch.call.needs import EndpointFactory
 from softswitch.call.state import State
 from softswitch.dialects.rustpbx import parse, render, render_audio
+from softswitch.endpoints.frame_reader import take_binary
 from softswitch.errors import SoftswitchError
 from softswitch.log import call_id as log_call_id
 from softswitch.switch.conversation import Conversation
@@ -44,13 +45,22 @@ class Wish:
     since: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What lies under an upgraded WebSocket."""
+
+    transport: asyncio.WriteTransport
+    protocol: object
+    """aiohttp's own, into which the quick way of audio is put."""
+
+
 class Session:
     """Reads one socket and carries its commands to its call."""
 
     def __init__(
         self,
         ws: web.WebSocketResponse,
-        transport: asyncio.WriteTransport,
+        connection: Connection,
         switch: Switch,
         lines: Lines,
         wish: Wish,
@@ -58,6 +68,7 @@ class Session:
     ) -> None:
         """Take an upgraded connection."""
         self._ws = ws
+        self._connection = connection
         self._switch = switch
         self._lines = lines
         self._wish = wish
@@ -70,7 +81,7 @@ class Session:
         dropped = self._metrics.audio_dropped_seconds.labels("socket", "slow_reader")
         self.socket = CallSocket(
             ws,
-            transport,
+            connection.transport,
             self._limits.socket_buffer_bytes,
             render,
             self._metrics.sockets_closed_slow.inc,
@@ -179,6 +190,8 @@ class Session:
     # --- serving --------------------------------------------------------------------
 
     async def _serve(self, line: Line, conversation: Conversation) -> None:
+        if self._wish.kind == "websocket":
+            take_binary(self._connection.protocol, line.feed)
         try:
             while not self._ws.closed:
                 message = await self._ws.receive()

@@ -1,0 +1,126 @@
+"""Audio taken off a WebSocket before aiohttp sees it."""
+
+import struct
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from softswitch.endpoints.frame_reader import FrameReader, take_binary
+
+
+class Rest:
+    """What is left for aiohttp."""
+
+    def __init__(self, full_after: int = 10**9) -> None:
+        self.data = b""
+        self.ended = False
+        self._full_after = full_after
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        self.data += data
+        return len(self.data) > self._full_after, b""
+
+    def feed_eof(self) -> None:
+        self.ended = True
+
+
+def frame(first: int, payload: bytes, mask: bytes = b"\1\2\3\4") -> bytes:
+    bit = 0x80 if mask else 0
+    length = len(payload)
+    if length < 126:
+        head = bytes((first, bit | length))
+    elif length < 65536:
+        head = struct.pack("!BBH", first, bit | 126, length)
+    else:
+        head = struct.pack("!BBQ", first, bit | 127, length)
+    masked = bytes(byte ^ mask[number % 4] for number, byte in enumerate(payload)) if mask else payload
+    return head + mask + masked
+
+
+FRAMES = st.lists(
+    st.tuples(
+        st.sampled_from([0x82, 0x81, 0x89, 0x8A, 0x88]),
+        st.integers(0, 300) | st.sampled_from([125, 126, 65535, 65536, 70000]),
+    ),
+    max_size=6,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(FRAMES, st.data())
+def test_whole_binary_messages_are_taken_and_the_rest_is_passed_on_in_any_pieces(
+    frames: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    taken: list[bytes] = []
+    rest = Rest()
+    reader = FrameReader(rest, taken.append)
+    payloads = [(first, bytes(number % 251 for number in range(length))) for first, length in frames]
+    wire = b"".join(frame(first, payload) for first, payload in payloads)
+    while wire:
+        size = data.draw(st.integers(1, len(wire)))
+        assert reader.feed_data(wire[:size]) == (False, b"")
+        wire = wire[size:]
+    assert taken == [payload for first, payload in payloads if first == 0x82 and len(payload) < 65536]
+    left = [frame(*pair) for pair in payloads if pair[0] != 0x82 or len(pair[1]) >= 65536]
+    assert rest.data == b"".join(left)
+
+
+def test_binary_within_a_fragmented_message_is_aiohttps_to_refuse() -> None:
+    taken: list[bytes] = []
+    rest = Rest()
+    reader = FrameReader(rest, taken.append)
+    wire = frame(0x01, b"a") + frame(0x82, b"b")
+    reader.feed_data(wire)
+    assert rest.data == wire
+    reader = FrameReader(Rest(), taken.append)
+    reader.feed_data(frame(0x01, b"a") + frame(0x89, b"") + frame(0x80, b"c") + frame(0x82, b"d"))
+    assert taken == [b"d"]
+
+
+@pytest.mark.parametrize("wire", [frame(0x82, b"x", mask=b""), frame(0x02, b"x"), frame(0xC2, b"x"), frame(0x83, b"x")])
+def test_frame_that_breaks_the_rules_is_passed_on(wire: bytes) -> None:
+    taken: list[bytes] = []
+    rest = Rest()
+    FrameReader(rest, taken.append).feed_data(wire)
+    assert (taken, rest.data) == ([], wire)
+
+
+def test_end_and_refusal_are_passed_on() -> None:
+    rest = Rest(full_after=1)
+    reader = FrameReader(rest, lambda _: None)
+    assert reader.feed_data(frame(0x81, b"hello"))[0]
+    reader.feed_eof()
+    assert rest.ended
+
+
+async def test_aiohttp_still_has_the_place_this_reader_stands_in() -> None:
+    taken: list[bytes] = []
+
+    async def handler(request: web.Request) -> web.WebSocketResponse:
+        ws = web.WebSocketResponse()
+        await ws.prepare(request)
+        assert take_binary(request.protocol, taken.append)
+        async for message in ws:
+            await ws.send_str(f"{message.type.name} {message.data}")
+        return ws
+
+    app = web.Application()
+    app.router.add_get("/", handler)
+    async with TestClient(TestServer(app)) as client, client.ws_connect("/") as ws:
+        await ws.send_bytes(b"audio")
+        await ws.ping()
+        await ws.send_str("text")
+        assert (await ws.receive()).data == "TEXT text"
+        await ws.send_bytes(bytes(70000))
+        assert (await ws.receive()).data.startswith("BINARY")
+        assert taken == [b"audio"]
+        assert await ws.close()
+        assert ws.close_code == aiohttp.WSCloseCode.OK
+
+
+def test_connection_of_another_kind_is_left_alone() -> None:
+    assert not take_binary(object(), print)
