@@ -130,7 +130,7 @@ async def test_far_behind_worker_gets_no_more_audio(pool, monkeypatch):
 
 async def test_recogniser_that_does_not_start_is_left_alone_for_a_while(monkeypatch):
     now = 0.0
-    monkeypatch.setattr(asr_pool.sys, "executable", "/bin/false")
+    monkeypatch.setattr("sys.executable", "/bin/false")
     pool = RecogniserPool(1, clock=lambda: now)
     with pytest.raises(SpeechUnavailableError, match="cannot be loaded"):
         await pool.start()
@@ -144,7 +144,7 @@ async def test_recogniser_that_does_not_start_is_left_alone_for_a_while(monkeypa
 
 
 async def test_absent_package_is_named(monkeypatch):
-    monkeypatch.setattr(asr_pool.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     pool = RecogniserPool(1)
     with pytest.raises(SpeechUnavailableError, match="pip package pocketsphinx"):
         await pool.start()
@@ -166,6 +166,7 @@ asyncio.run(main())
 def test_processes_end_with_the_switch_however_it_ends():
     need_module("pocketsphinx")
     switch = subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert switch.stdout is not None
     pids = [int(pid) for pid in switch.stdout.readline().split()]
     assert len(pids) == 2
     assert all(map(alive, pids))

@@ -22,7 +22,7 @@ class Worker:
         self.option = None
         self.heard = 0
         self.takes = True
-        self.results = asyncio.Queue()
+        self.results: asyncio.Queue = asyncio.Queue()
 
     def begin(self, option):
         self.option, self.heard = option, 0
@@ -78,13 +78,10 @@ def pool():
 def opened(pool):
     streams = []
 
-    def make(**options):
-        streams.append(
-            RecognitionStream(
-                "fake", pool, **{"grammar": "", "sample_rate": RATE, "clock": lambda: 5.0} | options
-            )
-        )
-        return streams[-1]
+    def make(grammar="", sample_rate=RATE):
+        stream = RecognitionStream("fake", pool, grammar, sample_rate=sample_rate, clock=lambda: 5.0)
+        streams.append(stream)
+        return stream
 
     yield make
     for stream in streams:

@@ -12,7 +12,7 @@ from softswitch.speech.builtin_asr import BuiltinAsr
 from softswitch.speech.interface import AsrDelta, AsrFinal, AsrOptions, SpeechMetric
 from softswitch.speech.voice_engine import Utterance
 from tests.audio.sounds import noise
-from tests.speech.needs import need_flite, need_module
+from tests.speech.needs import keep, need_flite, need_module
 
 SENTENCES = (
     "go forward ten meters",
@@ -35,8 +35,8 @@ async def asr():
 
 
 def spoken(text, voice="rms", narrow=False):
-    pieces = []
-    flite.engine().speak(Utterance(text, voice), lambda pcm, rate: pieces.append(pcm) is None)
+    pieces: list[bytes] = []
+    flite.engine().speak(Utterance(text, voice), lambda pcm, _: keep(pieces, pcm))
     speech = from_bytes(b"".join(pieces))
     pcm = np.concatenate((noise(8000, 5), speech, noise(4800, 5))).astype(np.float32)
     return StreamResampler(16000, 8000).process(pcm) if narrow else pcm
@@ -112,6 +112,7 @@ async def test_final_has_times_and_confidence_and_partials_come_before(asr):
     assert partial.text
     assert final.start_ms == pytest.approx(500 + 140, abs=150)
     assert final.end_ms == pytest.approx(len(pcm) / 16 - 300 - 130, abs=250)
+    assert final.confidence is not None
     assert 0 < final.confidence <= 1
 
 

@@ -3,7 +3,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from softswitch.speech import builtin_tts, flite
+from softswitch.speech import flite
 from softswitch.speech.builtin_tts import BuiltinTts
 from softswitch.speech.interface import (
     SpeechError,
@@ -135,8 +135,8 @@ async def test_without_any_engine_opening_says_so(monkeypatch):
     def absent():
         raise SpeechUnavailableError("not installed")
 
-    monkeypatch.setattr(builtin_tts.flite, "engine", absent)
-    monkeypatch.setattr(builtin_tts.espeak, "engine", absent)
+    monkeypatch.setattr("softswitch.speech.flite.engine", absent)
+    monkeypatch.setattr("softswitch.speech.espeak.engine", absent)
     tts = BuiltinTts(PhraseCache(0))
     for _ in range(2):
         with pytest.raises(SpeechUnavailableError, match="not installed"):

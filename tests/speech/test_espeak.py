@@ -79,6 +79,6 @@ def test_absent_library_is_told_with_its_package(monkeypatch):
     def absent(*_args, **_kwargs):
         raise OSError("cannot open shared object file")
 
-    monkeypatch.setattr(espeak.c, "CDLL", absent)
+    monkeypatch.setattr("ctypes.CDLL", absent)
     with pytest.raises(SpeechUnavailableError, match="espeakng-loader"):
         espeak.Espeak()

