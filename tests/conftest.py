@@ -62,3 +62,10 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("SOFTSWITCH_") and not name.startswith("SOFTSWITCH_TEST_"):
             monkeypatch.delenv(name)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what lies in tests/conformance: the build tells those apart."""
+    for item in items:
+        if "conformance" in item.path.relative_to(ROOT).parts[:-1]:
+            item.add_marker(pytest.mark.conformance)
