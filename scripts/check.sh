@@ -1,7 +1,7 @@
 #!/bin/sh
 # Run every check, all of them even when one fails, and end with a table. `make test` calls this.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 PATH="$PWD/.venv/bin:$PATH:/usr/sbin:/sbin"
 export PATH
 table=""

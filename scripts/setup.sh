@@ -7,7 +7,7 @@
 # Environment: PYTHON  the interpreter to build on (default: the first fit one that is found).
 # Nothing outside this folder is touched, but for Debian packages where we are root or sudo asks no password.
 set -eu
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 
 purpose=${1:-run}
 venv=.venv
@@ -73,9 +73,12 @@ fingerprint() {
     { pwd; cat pyproject.toml scripts/setup.sh; "$venv/bin/python" -V; } 2>/dev/null | sha256sum | cut -d' ' -f1
 }
 
+# What the tests need holds what a run needs: either stamp will do for a run.
 stamp=$venv/softswitch-$purpose.stamp
-if [ -x $venv/bin/python ] && [ "$(cat "$stamp" 2>/dev/null)" = "$(fingerprint)" ]; then
-    exit 0
+if [ -x $venv/bin/python ]; then
+    now=$(fingerprint)
+    [ "$(cat "$stamp" 2>/dev/null)" = "$now" ] && exit 0
+    [ "$purpose" = run ] && [ "$(cat $venv/softswitch-test.stamp 2>/dev/null)" = "$now" ] && exit 0
 fi
 
 log=$(mktemp)
