@@ -146,7 +146,9 @@ class Sessions:
             return
         headers = parse(rows, lengths)
         kinds = self._kinds.take(slots * _TYPES + headers.payload_type)
-        if kinds.min() == UNKNOWN or headers.length.min() < 0:
+        # Bare headers have been found whole; only others may be broken.
+        broken = not isinstance(headers.offset, int) and headers.length.min() < 0
+        if broken or kinds.min() == UNKNOWN:
             chosen = self._sort_out(rows, lengths, slots, headers.length, kinds, now)
             rows, slots, kinds, headers = rows[chosen], slots[chosen], kinds[chosen], headers.chosen(chosen)
         arrival = int(now * UNITS)
@@ -177,6 +179,9 @@ class Sessions:
 
     def _rounds(self, slots: Indices) -> Iterator[Indices | None]:
         """Yield the rows in parts that have each slot at most once, in order; None for all of them."""
+        if (slots[1:] > slots[:-1]).all():
+            yield None
+            return
         order = np.arange(len(slots))
         self._mark[slots] = order
         if (self._mark[slots] == order).all():
@@ -268,12 +273,14 @@ class Sessions:
             steps, durations = self._steps[kind], headers.length * self._per_octet[kind]
         else:
             steps, durations = self._step_table[kinds], headers.length * self._octet_table[kinds]
-        if durations.min() == 0:
+        shortest = durations.min()
+        if shortest == 0:
             self._look_up(rows, headers, kinds, durations)
+            shortest = durations.min()
         packets = Arrivals(
             slots, extended, headers.timestamp, steps, durations, kinds, rows, headers.offset, headers.length
         )
-        if durations.min() <= 0 or durations.max() > _LONGEST:
+        if shortest <= 0 or durations.max() > _LONGEST:
             # Empty, longer than 120 ms or broken: such a packet is as good as lost.
             good = (durations > 0) & (durations <= _LONGEST)
             self.malformed += len(good) - int(np.count_nonzero(good))
