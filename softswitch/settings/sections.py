@@ -272,19 +272,8 @@ class Recording(Section, frozen=True):
 class Media(Section, frozen=True):
     """The audio engine."""
 
-    jitter_min_ms: Count = 20
-    """Least delay of the jitter buffer, in milliseconds."""
-    jitter_max_ms: Count = 200
-    """Largest delay of the jitter buffer, in milliseconds."""
     prebuffer_ms: Count = 60
     """Audio collected before a stream of a client starts to sound, in milliseconds."""
-
-    def __post_init__(self) -> None:
-        """Refuse bounds in the wrong order."""
-        if self.jitter_min_ms > self.jitter_max_ms:
-            raise ValueError(
-                f"jitter_min_ms {self.jitter_min_ms} is above jitter_max_ms {self.jitter_max_ms}"
-            )
 
 
 class Log(Section, frozen=True):
