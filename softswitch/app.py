@@ -150,6 +150,7 @@ def _export(metrics: Metrics, engine: Engine, resources: Resources, webrtc: WebR
             Reading("media_tick_seconds", ticks.sum, "histogram", buckets=ticks.buckets()),
             *readings("webrtc", webrtc.numbers()),
             Reading("webrtc_legs", webrtc.legs, "gauge"),
+            Reading("speech_recognitions", resources.recognitions, "gauge"),
             Reading("routes", len(resources.routes), "gauge"),
         ]
 

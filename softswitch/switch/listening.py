@@ -55,7 +55,19 @@ class Transcriber:
         self._segments: deque[tuple[float, float]] = deque(maxlen=64)
 
     async def run(self, option: AsrOption) -> None:
-        """Recognise until cancelled."""
+        """Recognise until cancelled; beyond ``[limits] speech_streams`` there is one warning instead."""
+        resources = self._resources
+        limit = resources.settings.limits.speech_streams
+        if resources.recognitions >= limit:
+            self._report(reports.SpeechWarned("asr", f"busy: {limit} recognitions are under way", 503))
+            return
+        resources.recognitions += 1
+        try:
+            await self._recognise(option)
+        finally:
+            resources.recognitions -= 1
+
+    async def _recognise(self, option: AsrOption) -> None:
         resources = self._resources
         opened = await resources.providers.open_asr(
             option.providers or (resources.settings.speech.asr,),

@@ -49,6 +49,8 @@ class Resources:
     dialers: Mapping[str, EndpointFactory]
     """Endpoints for second legs, by what a callee begins with: echo, tone, ..."""
     loops: Loops = field(default_factory=Loops)
+    recognitions: int = 0
+    """Legs whose speech is being recognised now."""
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     """Ids of ports, tracks, taps, recorders and mixes in the engine."""
 
