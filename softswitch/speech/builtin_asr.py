@@ -10,6 +10,8 @@ from softswitch.speech.interface import AsrOptions, AsrStream
 from softswitch.speech.setup import Setup
 
 NAME = "builtin"
+MODELS = frozenset({"", NAME, "en-us"})
+"""Names of the one model there is."""
 
 
 class BuiltinAsr:
@@ -41,6 +43,8 @@ class BuiltinAsr:
         warnings = []
         if options.language and not options.language.lower().startswith("en"):
             warnings.append(f"language: the built-in recogniser knows English, not {options.language!r}")
+        if options.model.lower() not in MODELS:
+            warnings.append(f"model: the built-in recogniser has no {options.model!r}; its own listens")
         if options.hotwords:
             warnings.append("hotwords: the built-in recogniser has none; give phrases as grammar")
         wanted = options.grammar

@@ -82,7 +82,6 @@ _BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
 """The same as our own entry points, so that a checkout that is not installed speaks and listens too."""
 
 Stream = TypeVar("Stream", TtsStream, AsrStream)
-Options = TypeVar("Options", TtsOptions, AsrOptions)
 
 
 class UnknownProviderError(PeerError):
@@ -177,7 +176,9 @@ class Providers:
         """Open the first speaker of `names` that works, and the built-in one if none does; never raises."""
 
         async def open_one(name: str) -> TtsStream:
-            return await self.tts(name).open(_with_provider(options, name))
+            # The voice of one provider is no voice of the one that takes its place: one warning is enough.
+            voice = options.voice if name in names else ""
+            return await self.tts(name).open(msgspec.structs.replace(options, provider=name, voice=voice))
 
         return await _first("tts", names, open_one)
 
@@ -185,7 +186,8 @@ class Providers:
         """Open the first listener of `names` that works, and the built-in one if none does; never raises."""
 
         async def open_one(name: str) -> AsrStream:
-            return await self.asr(name).open(_with_provider(options, name))
+            model = options.model if name in names else ""
+            return await self.asr(name).open(msgspec.structs.replace(options, provider=name, model=model))
 
         return await _first("asr", names, open_one)
 
@@ -239,10 +241,6 @@ def _find(kind: Kind) -> dict[str, EntryPoint]:
     for point in entry_points(group=group):
         found.setdefault(point.name, point)
     return found
-
-
-def _with_provider(options: Options, name: str) -> Options:
-    return msgspec.structs.replace(options, provider=name)
 
 
 async def _first(
