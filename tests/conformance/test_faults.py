@@ -1,6 +1,7 @@
 """What goes wrong around a switch: signals, leaks, full disks, dead peers, logs. Calls go on."""
 
 import asyncio
+import gc
 import json
 import os
 import subprocess
@@ -65,7 +66,7 @@ async def test_sigterm_lets_running_calls_end_and_refuses_new_ones(tmp_path: Pat
             await client.wait("trackEnd", lambda event: event.get("playId") == "p")
             await client.hang_up()
         assert await asyncio.to_thread(switch.process.wait, 20) == 0, switch.output()
-        assert "Traceback" not in switch.output()
+        assert not switch.tracebacks()
 
 
 async def test_sigterm_ends_calls_after_the_time_to_drain(tmp_path: Path) -> None:
@@ -157,7 +158,8 @@ def slope(points: list[tuple[int, int]]) -> float:
 @pytest.mark.timeout(LEAK_CALLS)
 async def test_calls_leave_nothing_behind(tmp_path: Path, files: Files) -> None:
     url = files.put("a.wav", sound.wav(sound.tone(500, 0.3)))
-    environment = {"SOFTSWITCH_EGRESS_ALLOW": "127.0.0.0/8"}
+    # aiohttp keeps a WebSocket that was cut off until its next two heartbeats are due.
+    environment = {"SOFTSWITCH_EGRESS_ALLOW": "127.0.0.0/8", "SOFTSWITCH_LIMITS_HEARTBEAT_S": "1"}
     with SwitchProcess(tmp_path / "data", environment) as switch:
         process = Path("/proc") / str(switch.process.pid)
 
@@ -177,34 +179,41 @@ async def test_calls_leave_nothing_behind(tmp_path: Path, files: Files) -> None:
 
         fifth = LEAK_CALLS // 5
         await many_calls(switch, fifth, url)
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(2)
         files_before, threads_before = descriptors(), threads()
         points = []
         for part in range(1, 5):
             await many_calls(switch, fifth, url)
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(2)
             points.append((part * fifth, resident()))
         await settled(descriptors, files_before)
         # The loop's pool of threads grows to its bound when many things happen at once, and stays there.
         await settled(threads, threads_before + min(32, (os.cpu_count() or 1) + 4))
-        # At 500 calls the allocator's own steps are of the size of the bound.
-        bound = 1024 if LEAK_CALLS >= 5000 else 4096
+        # The allocator takes some 14 000 calls to reach its plateau (measured: 30 MB, and flat from there on).
+        # In a short run its steps hide small leaks; the count of objects below finds those.
+        bound = 1024 if LEAK_CALLS >= 5000 else 16384
         assert slope(points) < bound, points
-        assert "Traceback" not in switch.output()
+        assert not switch.tracebacks()
 
 
 async def test_calls_leave_no_task_and_no_route_behind(start_switch: StartSwitch, files: Files) -> None:
-    switch = start_switch()
+    switch = start_switch({"limits": {"heartbeat_s": 1}})
     url = files.put("a.wav", sound.wav(sound.tone(500, 0.3)))
 
     async def tasks() -> int:
         return len(asyncio.all_tasks())
 
-    await many_calls(switch, 10, url)
+    await many_calls(switch, 60, url)
     await eventually(lambda: switch.calls() == 0, "calls are left")
-    await asyncio.sleep(1)
+    await asyncio.sleep(2)
     before = switch.inside(tasks)
-    await many_calls(switch, 40, url)
+    gc.collect()
+    blocks = sys.getallocatedblocks()
+    await many_calls(switch, 120, url)
+    await eventually(lambda: switch.calls() == 0, "calls are left")
+    await asyncio.sleep(2)
+    gc.collect()
+    assert sys.getallocatedblocks() - blocks < 120 * 12, "16 blocks are about a kilobyte"
     for _ in range(4):
         async with switch.rtc() as client:
             await client.call(vad=False)

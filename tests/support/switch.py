@@ -308,6 +308,10 @@ class SwitchProcess(Switch):
         """Send SIGTERM."""
         self.process.send_signal(signal.SIGTERM)
 
+    def tracebacks(self) -> list[str]:
+        """Return the lines that tell of something nobody expected."""
+        return [line for line in self.output().splitlines() if "Traceback" in line]
+
     def output(self) -> str:
         """Return everything it wrote."""
         return self._log.read_text(encoding="utf-8", errors="replace")
