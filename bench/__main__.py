@@ -45,7 +45,11 @@ def machine() -> str:
             if "model name" in line
         ]
         model = names[0] if names else model
-    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, Linux {platform.release()}"
+    load = ", ".join(f"{load:.1f}" for load in os.getloadavg())
+    return (
+        f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, Linux {platform.release()};\n"
+        f"other work on the machine before the run, as load average: {load}."
+    )
 
 
 def measure(path: Path) -> tuple[str, bool]:
@@ -81,11 +85,12 @@ def main() -> int:
         for path in sorted(HERE.glob("*.py"))
         if not path.name.startswith("_") and all(word in path.stem for word in arguments.words)
     ]
+    where = machine()
     results = [measure(path) for path in chosen]
     # A part of them says nothing of the others: the report is written by a whole run only.
     if not (arguments.print or arguments.words):
         sections = "\n".join(section for section, _ in results)
-        REPORT.write_text(f"{HEAD}\n{machine()}\n\n{sections}", "utf-8")
+        REPORT.write_text(f"{HEAD}\n{where}\n\n{sections}", "utf-8")
         print(f"written: {REPORT.relative_to(HERE.parent)}")
     return 0 if all(fine for _, fine in results) else 1
 
