@@ -1,8 +1,8 @@
 """Measure what a `/call` leg costs the whole process: PCM 16 kHz both ways over loopback WebSockets.
 
-The switch runs as its own process, the callers in this one: each sends 640 bytes every 20 ms and hears a looped bed
-of sound. CPU is that of the switch's process over the measured time; in-band DTMF is listened for, as on every
-`/call` leg.
+The switch runs as its own process, the callers in this one: each sends 640 bytes every 20 ms and hears a
+looped bed of sound. CPU is that of the switch's process over the measured time; in-band DTMF is listened
+for, as on every `/call` leg.
 
     python bench/call_legs.py [calls [seconds]]
 """
@@ -28,7 +28,7 @@ PARTS = 4
 
 
 def speech_like(seconds: float, seed: int) -> np.ndarray:
-    """Return bursts of a buzz with gaps, PCM16 at 16 kHz: enough for a detector to have work half of the time."""
+    """Return bursts of a buzz with gaps, PCM16 at 16 kHz: a detector has work half of the time."""
     rng = np.random.default_rng(seed)
     t = np.arange(int(RATE * seconds)) / RATE
     buzz = sum(np.sin(2 * np.pi * 120 * k * t + rng.uniform(0, 6)) / k for k in range(1, 20))
@@ -39,7 +39,11 @@ def speech_like(seconds: float, seed: int) -> np.ndarray:
 def masked(opcode: int, payload: bytes) -> bytes:
     """Return a client's frame with a mask of zeros (RFC 6455 §5.3: the payload stays as it is)."""
     length = len(payload)
-    head = bytes((0x80 | opcode, 0x80 | length)) if length < 126 else struct.pack("!BBH", 0x80 | opcode, 0xFE, length)
+    head = (
+        bytes((0x80 | opcode, 0x80 | length))
+        if length < 126
+        else struct.pack("!BBH", 0x80 | opcode, 0xFE, length)
+    )
     return head + b"\0\0\0\0" + payload
 
 
@@ -62,7 +66,8 @@ class Caller(asyncio.Protocol):
         self.transport = transport
         key = base64.b64encode(os.urandom(16)).decode()
         transport.write(
-            f"GET /call?id=bench-{self.number}&dump=false HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+            f"GET /call?id=bench-{self.number}&dump=false HTTP/1.1\r\n"
+            "Host: 127.0.0.1\r\nUpgrade: websocket\r\n"
             f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
         )
 

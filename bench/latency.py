@@ -1,7 +1,7 @@
 """Measure what a person waits for: the answer, the first word, silence after an interruption.
 
-The switch runs as its own process; everything is measured at the client, from the moment it sends its command, so the
-figures include both socket ways on loopback.
+The switch runs as its own process; everything is measured at the client, from the moment it sends its
+command, so the figures include both socket ways on loopback.
 
     python bench/latency.py [calls]
 """
@@ -79,7 +79,11 @@ async def one_call(session: aiohttp.ClientSession, url: str, number: int) -> dic
         await ws.send_json({"command": "interrupt"})
         silent = max(0.0, await last_loud(ws) - begun)
         await ws.send_json({"command": "hangup"})
-    return {"answer on /call": answered, "first audio of built-in speech": first, "interrupt to silence": silent}
+    return {
+        "answer on /call": answered,
+        "first audio of built-in speech": first,
+        "interrupt to silence": silent,
+    }
 
 
 async def one_webrtc(session: aiohttp.ClientSession, url: str) -> dict[str, float]:
@@ -89,7 +93,9 @@ async def one_webrtc(session: aiohttp.ClientSession, url: str) -> dict[str, floa
     await peer.setLocalDescription(await peer.createOffer())
     async with session.ws_connect(url) as ws:
         begun = time.monotonic()
-        await ws.send_json({"command": "invite", "option": {"offer": peer.localDescription.sdp, "vad": False}})
+        await ws.send_json(
+            {"command": "invite", "option": {"offer": peer.localDescription.sdp, "vad": False}}
+        )
         await next_event(ws, "answer")
         answered = time.monotonic() - begun
         await ws.send_json({"command": "hangup"})

@@ -13,10 +13,10 @@ from aiohttp import web
 
 from softswitch import __version__
 from softswitch.egress.http import Door
-from softswitch.errors import SettingsError
 from softswitch.endpoints.audio_source import decode
 from softswitch.endpoints.local import local_dialers
 from softswitch.endpoints.webrtc import WebRtcEndpoints
+from softswitch.errors import SettingsError
 from softswitch.media.engine import Engine
 from softswitch.media.messages import Output
 from softswitch.metrics import Metrics, Reading, readings

@@ -104,15 +104,15 @@ class LinearBank:
 
     def recover(  # the shape is the Bank's
         self,
-        payloads: Bytes,  # noqa: ARG002
-        lengths: Indices,  # noqa: ARG002
+        payloads: Bytes,
+        lengths: Indices,
         slots: Indices,
         samples: int,
     ) -> Pcm:
         """Conceal: these payloads hold nothing of the one before."""
         return self.conceal(slots, samples)
 
-    def encode(self, pcm: Pcm, slots: Indices) -> tuple[Bytes, Indices]:  # noqa: ARG002
+    def encode(self, pcm: Pcm, slots: Indices) -> tuple[Bytes, Indices]:
         """Return one payload per row of ``(n, samples)``, any number of samples."""
         if self._law:
             payloads = g711.encode(g711.ENCODING[self._law], pcm)

@@ -100,8 +100,8 @@ class G722Bank:
 
     def recover(  # the shape is the Bank's
         self,
-        payloads: Bytes,  # noqa: ARG002
-        lengths: Indices,  # noqa: ARG002
+        payloads: Bytes,
+        lengths: Indices,
         slots: Indices,
         samples: int,
     ) -> Pcm:

@@ -93,8 +93,8 @@ class AvOpusBank:
 
     def recover(  # the shape is the Bank's
         self,
-        payloads: Bytes,  # noqa: ARG002
-        lengths: Indices,  # noqa: ARG002
+        payloads: Bytes,
+        lengths: Indices,
         slots: Indices,
         samples: int,
     ) -> Pcm:

@@ -32,7 +32,9 @@ def announcement(report: reports.Report, session: str, timestamp: int) -> Event 
         case reports.MediaSilent():
             return events.Media(timestamp=timestamp, track_id=session, state="none", seconds=report.seconds)
         case reports.MediaResumed() if report.seconds:
-            return events.Media(timestamp=timestamp, track_id=session, state="resumed", seconds=report.seconds)
+            return events.Media(
+                timestamp=timestamp, track_id=session, state="resumed", seconds=report.seconds
+            )
         case reports.LegRejected():
             return events.Rejected(
                 timestamp=timestamp, track_id=session, code=report.code, reason=report.reason

@@ -29,8 +29,8 @@ LINGER_S = 0.25
 class Call:
     """One conversation.
 
-    The owner calls :meth:`command`, :meth:`report` and, when :meth:`deadline` has passed, :meth:`elapse`; after each
-    it drains :meth:`take_events` and :meth:`take_effects`, in this order.
+    The owner calls :meth:`command`, :meth:`report` and, when :meth:`deadline` has passed, :meth:`elapse`;
+    after each it drains :meth:`take_events` and :meth:`take_effects`, in this order.
     """
 
     def __init__(
@@ -134,9 +134,8 @@ class Call:
         if self.state is State.OVER:
             return None
         due = [time for time, _ in self.times.ends(self.state, self._playbacks.speaking)]
-        for part in (self._playbacks, self._turns, self._digits, self._parties):
-            if (time := part.deadline()) is not None:
-                due.append(time)
+        parts = (self._playbacks, self._turns, self._digits, self._parties)
+        due += [time for part in parts if (time := part.deadline()) is not None]
         return min(due, default=None)
 
     def take_events(self) -> list[Event]:

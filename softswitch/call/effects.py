@@ -1,7 +1,7 @@
 """What a call has decided and the switch carries out.
 
-``track`` is a number the call gives to each playback, unique within the call; ``item`` counts the texts and files given
-to one track. ``leg`` names a leg within the call.
+``track`` is a number the call gives to each playback, unique within the call; ``item`` counts the texts and
+files given to one track. ``leg`` names a leg within the call.
 """
 
 import msgspec

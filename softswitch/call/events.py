@@ -1,6 +1,7 @@
 """What clients are told; dialects translate these to their wire text.
 
-Times named ``*_time`` are epoch milliseconds, durations integer milliseconds. ``track_id`` is the wire's track id.
+Times named ``*_time`` are epoch milliseconds, durations integer milliseconds. ``track_id`` is the wire's
+track id.
 """
 
 import msgspec

@@ -1,4 +1,4 @@
-"""When a call ends by itself: nobody answers, no media comes, nobody does anything, it has lasted too long."""
+"""When a call ends by itself: no answer, no media, nobody does anything, it has lasted too long."""
 
 import msgspec
 

@@ -5,15 +5,15 @@ from softswitch.call.events import Event
 
 
 class Outbox:
-    """Events and effects in the order in which they were decided; drained by the switch after each transition."""
+    """Events and effects in the order they were decided in; the switch drains it after each transition."""
 
     def __init__(self, session: str, epoch_offset: float) -> None:
         """Start empty.
 
         Args:
             session: Id of the call, which is the wire's track id of the party.
-            epoch_offset: Seconds to add to monotonic time to get epoch seconds, fixed for the life of the call so
-                that a jump of the wall clock changes nothing.
+            epoch_offset: Seconds to add to monotonic time to get epoch seconds, fixed for the life of the
+                call so that a jump of the wall clock changes nothing.
         """
         self.session = session
         self.now = 0.0

@@ -214,7 +214,7 @@ class Playbacks:
         self.source_done(report.track, report.item)
 
     def mark_reached(self, report: reports.MarkReached) -> None:
-        """Tell the client that a mark was passed or cleared; one of a playback that is over was told with it."""
+        """Tell the client that a mark was passed or cleared; when a playback is over its marks are told."""
         playback = self._tracks.get(report.track)
         if playback is not None and report.name in playback.marks:
             playback.marks.remove(report.name)
@@ -364,6 +364,10 @@ class Playbacks:
         track_id = "server-side-track" if layer == MAIN else f"server-side-track-{layer}"
         self._outbox.emit(
             events.Mark(
-                timestamp=self._outbox.epoch_ms(), track_id=track_id, name=name, status=status, play_id=play_id
+                timestamp=self._outbox.epoch_ms(),
+                track_id=track_id,
+                name=name,
+                status=status,
+                play_id=play_id,
             )
         )

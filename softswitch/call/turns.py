@@ -10,8 +10,9 @@ from softswitch.call.playbacks import Playbacks
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _HESITATION = frozenset({"uh", "um", "er", "erm", "hmm", "and", "but", "so", "because", "the", "a"})
 _NUMBER = frozenset(
-    "zero oh one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
-    " seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand".split()
+    "zero oh one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
+    " sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred"
+    " thousand".split()
 )
 SHORTER, LONGER = 0.6, 2.0
 """How the wait for more changes after a sentence that is closed, and after one that is visibly not."""
@@ -100,7 +101,10 @@ class Turns:
             self._final_missing = True
             self._outbox.do(effects.FinalizeUtterance(leg))
         if self._suspect_since is not None:
-            if report.ended - self._suspect_since >= self._barge_in.min_speech_ms / 1000 and not self._needs_words:
+            if (
+                report.ended - self._suspect_since >= self._barge_in.min_speech_ms / 1000
+                and not self._needs_words
+            ):
                 self._interrupt()
             elif self._needs_words:
                 self._resume_at = self._outbox.now + WORDS_WAIT_S
@@ -169,9 +173,11 @@ class Turns:
             heard = words(" ".join((*self._utterance, self._partial)))
             if sum(word not in self._barge_in.fillers for word in heard) >= self._barge_in.min_words:
                 self._interrupt()
-        elif self.speaking_since is not None:
-            if self._outbox.now >= self._suspect_since + self._barge_in.min_speech_ms / 1000:
-                self._interrupt()
+        elif (
+            self.speaking_since is not None
+            and self._outbox.now >= self._suspect_since + self._barge_in.min_speech_ms / 1000
+        ):
+            self._interrupt()
 
     def _interrupt(self) -> None:
         self._suspect_since = self._resume_at = None

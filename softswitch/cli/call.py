@@ -1,4 +1,4 @@
-"""Make a call from the shell: play a file as the microphone, say a text, keep what is heard, print every event."""
+"""Make a call from the shell: play a file as the microphone, say a text, keep and print what comes."""
 
 import argparse
 import asyncio
@@ -22,11 +22,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--id", help="session id of the call")
     parser.add_argument("--callee", default="", help="whom to reach: echo, tone, or a label")
     parser.add_argument("--say", metavar="TEXT", help="have the switch say this to the caller")
-    parser.add_argument("--play", metavar="WAV", type=Path, help="file played as the microphone (mono, 16 bits)")
+    parser.add_argument(
+        "--play", metavar="WAV", type=Path, help="file played as the microphone (mono, 16 bits)"
+    )
     parser.add_argument("--record", metavar="WAV", type=Path, help="file for what is heard")
-    parser.add_argument("--asr", default="builtin", help="provider that understands what is played; off: none")
-    parser.add_argument("--dtmf", metavar="DIGITS", default="", help="digits to send once the file was played")
-    parser.add_argument("--seconds", type=float, default=5.0, help="how long to listen after that (default: 5)")
+    parser.add_argument(
+        "--asr", default="builtin", help="provider that understands what is played; off: none"
+    )
+    parser.add_argument(
+        "--dtmf", metavar="DIGITS", default="", help="digits to send once the file was played"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, help="how long to listen after that (default: 5)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -48,21 +56,23 @@ async def _call(arguments: argparse.Namespace) -> None:
     option: dict[str, object] = {"samplerate": rate, "callee": arguments.callee}
     if arguments.asr != "off":
         option["asr"] = {"provider": arguments.asr}
-    async with connect(arguments.url, token=arguments.token, id=arguments.id, option=option) as call:
-        async with asyncio.TaskGroup() as group:
-            printing = group.create_task(_print(call.events()))
-            keeping = group.create_task(_keep(call.audio(), arguments.record, rate))
-            if arguments.say:
-                await call.say(arguments.say)
-            if microphone:
-                await call.stream(microphone)
-            for digit in arguments.dtmf:
-                await call.dtmf(digit)
-            with contextlib.suppress(TimeoutError):
-                await call.wait("hangup", arguments.seconds)
-            await call.hangup()
-            await printing
-            keeping.cancel()
+    async with (
+        connect(arguments.url, token=arguments.token, id=arguments.id, option=option) as call,
+        asyncio.TaskGroup() as group,
+    ):
+        printing = group.create_task(_print(call.events()))
+        keeping = group.create_task(_keep(call.audio(), arguments.record, rate))
+        if arguments.say:
+            await call.say(arguments.say)
+        if microphone:
+            await call.stream(microphone)
+        for digit in arguments.dtmf:
+            await call.dtmf(digit)
+        with contextlib.suppress(TimeoutError):
+            await call.wait("hangup", arguments.seconds)
+        await call.hangup()
+        await printing
+        keeping.cancel()
 
 
 def read_microphone(path: Path | None) -> tuple[int, bytes]:

@@ -14,13 +14,13 @@ class EgressError(PeerError):
         super().__init__(message, field=field)
 
 
-class EgressRefused(EgressError):  # noqa: N818 - a refusal is not a failure, and reads so where it is caught
+class EgressRefused(EgressError):
     """Say that a URL may not be dialled, and which setting would permit it."""
 
     code = 403
 
 
-class EgressFailed(EgressError):  # noqa: N818 - as above
+class EgressFailed(EgressError):
     """Say that a URL was dialled and did not deliver: unreachable, too slow, too big, not to be trusted."""
 
     code = 502

@@ -1,9 +1,9 @@
 """Binary messages of a client taken off its WebSocket as they arrive (RFC 6455 §5.2).
 
-aiohttp reads a message into a queue and wakes a task for it: three times what the audio of a leg costs in the engine.
-This reader stands before aiohttp's own. It takes whole unfragmented binary messages of moderate size and hands them on
-at once; everything else (text, control frames, fragments, large messages, whatever breaks the protocol) goes through
-untouched, frame by frame, and is judged by aiohttp alone.
+aiohttp reads a message into a queue and wakes a task for it: three times what the audio of a leg costs in the
+engine. This reader stands before aiohttp's own. It takes whole unfragmented binary messages of moderate size
+and hands them on at once; everything else (text, control frames, fragments, large messages, whatever breaks
+the protocol) goes through untouched, frame by frame, and is judged by aiohttp alone.
 """
 
 from collections.abc import Callable
@@ -73,7 +73,7 @@ class FrameReader:
         return False, b""
 
     def _follow(self, first: int) -> None:
-        """Note whether a fragmented message is under way (§5.4): then a binary frame is aiohttp's to refuse."""
+        """Note whether a fragmented message is under way (§5.4): then a binary frame is aiohttp's."""
         opcode = first & 0x0F
         if opcode < 8:
             self._fragmented = not first & _FIN
@@ -111,8 +111,9 @@ def _unmasked(data: bytes, at: int, length: int) -> bytes:
 def take_binary(protocol: object, on_binary: Callable[[bytes], None]) -> bool:
     """Put a reader before the parser of an upgraded aiohttp connection; False where this aiohttp is another.
 
-    Uses one private member: ``RequestHandler._payload_parser``, the object that :meth:`RequestHandler.data_received`
-    feeds once a connection is upgraded (aiohttp 3.14). Without it messages come by aiohttp's queue, only dearer.
+    Uses one private member: ``RequestHandler._payload_parser``, the object that
+    :meth:`RequestHandler.data_received` feeds once a connection is upgraded (aiohttp 3.14). Without it
+    messages come by aiohttp's queue, only dearer.
 
     Args:
         protocol: ``request.protocol`` after ``WebSocketResponse.prepare``.

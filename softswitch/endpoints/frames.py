@@ -1,8 +1,9 @@
 """WebSocket frames written straight to the transport of an upgraded connection (RFC 6455 §5.2).
 
-A server's frames are not masked, so a frame is a header of two to ten bytes and its payload. Written at once from the
-loop there is no task and no queue between an event and the wire; the transport's own buffer is the only queue, and it
-is bounded here: live audio is dropped first, and a reader that cannot even keep up with control is told to the owner.
+A server's frames are not masked, so a frame is a header of two to ten bytes and its payload. Written at once
+from the loop there is no task and no queue between an event and the wire; the transport's own buffer is the
+only queue, and it is bounded here: live audio is dropped first, and a reader that cannot even keep up with
+control is told to the owner.
 """
 
 import asyncio

@@ -15,7 +15,7 @@ class _Given(asyncio.DatagramProtocol):
     def __init__(self) -> None:
         self.back = asyncio.Event()
 
-    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002  (the base's signature)
+    def connection_lost(self, error: Exception | None) -> None:
         self.back.set()
 
 

@@ -110,7 +110,7 @@ class WebRtcLeg:
         if self._agreement is not None and self._report is not None:
             self._engine.post(SendDigits(self.port, digits))
 
-    def hangup(self, reason: str = "", headers: dict[str, str] | None = None) -> None:  # noqa: ARG002
+    def hangup(self, reason: str = "", headers: dict[str, str] | None = None) -> None:
         """Close the leg and its port; nothing is reported any more."""
         self._end(None)
 

@@ -1,7 +1,7 @@
 """A leg whose audio travels in binary messages of the client's own WebSocket (``/call``)."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, cast, get_args
 
 from softswitch.call.needs import Candidate, LegRequest
 from softswitch.call.reports import LegAnswered, LegFailed, LegWarned, Report
@@ -72,7 +72,7 @@ class WebSocketEndpoint:
             m.AddFeedPort(
                 self._request.port,
                 self._request.mix,
-                codec,
+                cast("Codec", codec),
                 rate,
                 buffer_ms=self._buffer_ms,
                 prebuffer_ms=self._prebuffer_ms,

@@ -25,7 +25,7 @@ _ABBREVIATIONS = frozenset(
     mr mrs ms dr prof st sr jr vs etc approx dept est inc ltd co corp fig gen gov hon lt col sgt
     capt rev vol pp ed al ca cf e.g i.e eg ie a.m p.m ph.d u.s u.k jan feb mar apr jun jul aug sep
     sept oct nov dec z.b d.h bzw usw nr str sra srta mme mlle
-    """.split()  # noqa: SIM905  (a list of so many would be a page)
+    """.split()
 )
 _INITIAL = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]")
 

@@ -103,7 +103,7 @@ class Conversation:
             self.call.command(command, time.monotonic())
         except CommandRejected:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (it ends this call alone)
             self._failed(error)
         finally:
             self._settle()
@@ -157,7 +157,7 @@ class Conversation:
                 self.started.set()
                 await self._finished.wait()
                 await self._release()
-        except* Exception as errors:
+        except* Exception as errors:  # noqa: BLE001  (it ends this call alone)
             self._failed(errors)
             await self._release()
         finally:
@@ -199,7 +199,7 @@ class Conversation:
                     self.call.report(self._inbox.popleft(), time.monotonic())
                 elif not effects:
                     break
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (it ends this call alone)
             self._failed(error)
         finally:
             self._settling = False
@@ -253,7 +253,7 @@ class Conversation:
         self._timer = None
         try:
             self.call.elapse(time.monotonic())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (it ends this call alone)
             self._failed(error)
         self._settle()
 

@@ -45,7 +45,9 @@ class Legs:
     def open(self, effect: fx.OpenLeg) -> None:
         """Make an endpoint and let it answer or dial."""
         name, option = effect.leg, effect.option
-        factory = self._resources.dialers.get(effect.callee.partition(":")[0]) if effect.callee else self._party
+        factory = (
+            self._resources.dialers.get(effect.callee.partition(":")[0]) if effect.callee else self._party
+        )
         if factory is None:
             self._owner.report(r.LegRejected(name, 404, f"callee: nobody here can reach {effect.callee!r}"))
             return

@@ -1,6 +1,5 @@
 """Speech recognition of one leg: audio goes in while somebody speaks, understandings come out as reports."""
 
-import asyncio
 import logging
 import time
 from collections import deque
@@ -17,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 RATE = 16000
 PRE_ROLL = 30
-"""Ticks kept from before speech was detected: detection takes some 200 ms, and the first consonant is soft."""
+"""Ticks kept from before speech was detected: that takes some 200 ms, and first consonants are soft."""
 HANG_OVER = 10
 """Ticks still given after silence was detected."""
 TICK_S = 0.02

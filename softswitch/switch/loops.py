@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 BOUND = 64 * 1024 * 1024
 """Bytes of audio kept for all calls together."""
 LONGEST = 24000 * 2 * 120
-"""Bytes of one sound that is kept: two minutes at the rate of the bus; longer ones are decoded as they are heard."""
+"""Bytes of one sound that is kept: two minutes at the bus's rate; longer ones are decoded as they sound."""
 
 
 class Loops:

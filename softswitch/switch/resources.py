@@ -28,7 +28,7 @@ class Media(Protocol):
 
 
 OpenAudio = Callable[[bytes, int, int, str, str], AsyncIterator[bytes]]
-"""Decode a file: its bytes, the rate wanted in Hz, the offset in ms, its name and content type ("" where unknown).
+"""Decode a file: bytes, the rate wanted in Hz, the offset in ms, name and content type ("" where unknown).
 
 Yields PCM16 mono in pieces of about a second; raises a PeerError where the bytes are no audio.
 """

@@ -51,19 +51,19 @@ class Routes:
                 if to is not None:
                     try:
                         to(data)
-                    except Exception:
-                        self._failed()
+                    except Exception as error:  # noqa: BLE001  (one call's failure is not another's)
+                        self._failed(error)
         for report in output.reports:
             receiver = self._reports.get(_subject(report))
             if receiver is not None:
                 try:
                     receiver(report)
-                except Exception:
-                    self._failed()
+                except Exception as error:  # noqa: BLE001  (as above)
+                    self._failed(error)
 
-    def _failed(self) -> None:
+    def _failed(self, error: Exception) -> None:
         self.failures += 1
-        logger.exception("a receiver of engine output failed")
+        logger.error("a receiver of engine output failed", exc_info=error)
 
 
 def _subject(report: m.Report) -> int:

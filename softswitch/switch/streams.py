@@ -39,7 +39,7 @@ class MediaPass:
         self.dropped = 0
 
     async def run(self, option: MediaPassOption) -> None:
-        """Pass audio both ways until the service closes, or cancelled; a failure is reported and ends only this."""
+        """Pass audio both ways until the service closes, or cancelled; a failure ends only this."""
         try:
             socket = await connect(self._resources.door, option.url)
         except EgressError as error:
@@ -49,7 +49,9 @@ class MediaPass:
         engine, routes = self._resources.engine, self._resources.routes
         routes.frames(tap, self._frame)
         engine.post(
-            m.AddFeedPort(port, self._mix, sample_rate=option.output_sample_rate, listens=False, buffer_ms=60_000)
+            m.AddFeedPort(
+                port, self._mix, sample_rate=option.output_sample_rate, listens=False, buffer_ms=60_000
+            )
         )
         engine.post(m.AddTap(tap, self._port, "inbound", option.input_sample_rate, option.packet_bytes))
         try:

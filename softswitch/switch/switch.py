@@ -154,9 +154,12 @@ class Switch:
             refused = "calls"
         elif limits.calls_per_ip and self._count("address", origin.address) >= limits.calls_per_ip:
             refused = "calls_per_ip"
-        elif limits.calls_per_key and origin.owner:
-            if self._count("owner", origin.owner) >= limits.calls_per_key:
-                refused = "calls_per_key"
+        elif (
+            limits.calls_per_key
+            and origin.owner
+            and self._count("owner", origin.owner) >= limits.calls_per_key
+        ):
+            refused = "calls_per_key"
         if refused:
             self.resources.metrics.calls_refused.labels(refused).inc()
             wait = 30.0 if refused == "draining" else 5.0

@@ -38,9 +38,7 @@ class Tracks:
         self._tracks[effect.track] = _Track(number, source, self._owner.spawn(source.run()))
         self._names[number] = effect.track
         self._resources.routes.reports(number, self._take)
-        self._resources.engine.post(
-            m.AddTrack(number, self._mix, effect.gain, effect.duck_to, low_ms=LOW_MS)
-        )
+        self._resources.engine.post(m.AddTrack(number, self._mix, effect.gain, effect.duck_to, low_ms=LOW_MS))
 
     def give(self, entry: Entry) -> None:
         """Give a track's source something; a track that is gone takes nothing."""

@@ -1,4 +1,4 @@
-"""Who may use which route: API keys and JSON web tokens with scopes, and the Origin of web pages (safety.md)."""
+"""Who may use which route: API keys and JSON web tokens with scopes, and the Origin of web pages."""
 
 import hmac
 import logging
@@ -40,7 +40,8 @@ class Gate:
     def __init__(self, auth: Auth, metrics: Metrics) -> None:
         """Read the keys of the settings."""
         self._open = auth.is_open()
-        self._keys = [(key.key.encode(), Identity(key.name, frozenset(key.scopes))) for key in auth.keys()]
+        keys = auth.keys()
+        self._keys = [(key.key.encode(), Identity(key.name, frozenset(key.scopes))) for key in keys]
         self._origins = frozenset(origin.rstrip("/").lower() for origin in auth.origins)
         self._secret = auth.jwt_secret
         self._public = _read_key(auth.jwt_public_key)
@@ -109,7 +110,9 @@ def presented(request: web.Request) -> str:
 
 def _read_key(text: str) -> str:
     """Return a PEM key given as text or as the name of a file."""
-    return text if not text or text.lstrip().startswith("-----BEGIN") else Path(text).read_text(encoding="ascii")
+    return (
+        text if not text or text.lstrip().startswith("-----BEGIN") else Path(text).read_text(encoding="ascii")
+    )
 
 
 IDENTITY = web.RequestKey("identity", Identity)

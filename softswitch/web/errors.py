@@ -12,7 +12,8 @@ logger = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'self'; connect-src 'self' ws: wss:; media-src 'self' blob: mediastream:; img-src 'self' data:;"
+        "default-src 'self'; connect-src 'self' ws: wss:; media-src 'self' blob: mediastream:;"
+        " img-src 'self' data:;"
         " object-src 'none'; base-uri 'none'; frame-ancestors 'self'"
     ),
     "X-Content-Type-Options": "nosniff",

@@ -7,7 +7,6 @@ import time
 import msgspec
 from aiohttp import web
 
-from softswitch.call import events
 from softswitch.call.commands import CommandRejected
 from softswitch.call.events import Event
 from softswitch.dialects.rustpbx import parse, render
@@ -57,7 +56,9 @@ async def _serve(request: web.Request, kind: str) -> web.StreamResponse:
         await ws.prepare(request)
         transport = request.transport
         if transport is not None:
-            session = Session(ws, Connection(transport, request.protocol), switch, request.app[LINES], wish, origin)
+            session = Session(
+                ws, Connection(transport, request.protocol), switch, request.app[LINES], wish, origin
+            )
             if returning is not None:
                 await session.resume(returning)
             else:

@@ -98,7 +98,11 @@ class Session:
             party = line.party if self._wish.kind == "websocket" else webrtc
             try:
                 conversation = await self._switch.open(
-                    self._wish.call_id, self._wish.kind, party, self._origin, resumable=self._wish.resume_s > 0
+                    self._wish.call_id,
+                    self._wish.kind,
+                    party,
+                    self._origin,
+                    resumable=self._wish.resume_s > 0,
                 )
             except SoftswitchError as error:
                 self._refuse(str(error), getattr(error, "code", 503))

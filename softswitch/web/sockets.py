@@ -37,7 +37,7 @@ class CallSocket:
         self._on_slow = on_slow
         self._writer = FrameWriter(transport, limit, self._slow, on_drop)
         self.indexed = False
-        """Whether audio goes out through :meth:`audio` alone, with the number of its side (``option.subscribe``)."""
+        """Whether audio goes out by :meth:`audio` alone, its side in front (``option.subscribe``)."""
         self.wrap: Callable[[bytes], str] | None = None
         """Turns the leg's audio into a JSON event (``option.binaryEvents``)."""
 

@@ -82,7 +82,12 @@ def test_new_collect_interrupts_the_old(desk: Desk) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [c.Collect(min_digits=5, max_digits=2), c.Collect(timeout_ms=5), c.Collect(terminators="x"), c.Collect(max_digits=0)],
+    [
+        c.Collect(min_digits=5, max_digits=2),
+        c.Collect(timeout_ms=5),
+        c.Collect(terminators="x"),
+        c.Collect(max_digits=0),
+    ],
 )
 def test_senseless_bounds_are_rejected(desk: Desk, command: c.Collect) -> None:
     with pytest.raises(CommandRejected):

@@ -8,7 +8,9 @@ from softswitch.call.commands import CallOption, CommandRejected
 from tests.call.desk import Desk
 
 
-@pytest.mark.parametrize(("callee", "dialled"), [("echo", True), ("tone", True), ("0987654321", False), ("", False)])
+@pytest.mark.parametrize(
+    ("callee", "dialled"), [("echo", True), ("tone", True), ("0987654321", False), ("", False)]
+)
 def test_callee_is_dialled_where_the_switch_knows_it(callee: str, dialled: bool) -> None:
     legs = [leg.callee for leg in Desk(CallOption(callee=callee)).did(effects.OpenLeg)]
     assert legs == (["", callee] if dialled else [""])

@@ -59,9 +59,7 @@ async def plain(switch: Switch, message: str) -> None:
             await client.hang_up()
 
 
-async def generated(  # noqa: C901 - one case for each generator
-    switch: Switch, message: str
-) -> None:
+async def generated(switch: Switch, message: str) -> None:
     """Send what a generator of the list describes."""
     word, _, rest = message.partition(" ")
     match word:

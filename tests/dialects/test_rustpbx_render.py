@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,7 +15,10 @@ from softswitch.dialects.rustpbx.instants import rfc3339
 
 T = 1_640_995_200_000
 CASES = [
-    (e.Answer(timestamp=T, track_id="t", sdp=""), {"event": "answer", "trackId": "t", "timestamp": T, "sdp": ""}),
+    (
+        e.Answer(timestamp=T, track_id="t", sdp=""),
+        {"event": "answer", "trackId": "t", "timestamp": T, "sdp": ""},
+    ),
     (
         e.Answer(timestamp=T, track_id="t", sdp="", audio=e.Audio("pcm", 16000, 20), resume="r"),
         {
@@ -28,11 +32,12 @@ CASES = [
     ),
     (
         e.HungUp(
-            timestamp=T, track_id="t", reason="r", initiator="user", start_time=T, answer_time=None, hangup_time=T + 1,
-            caller="1", callee="2",
+            timestamp=T, track_id="t", reason="r", initiator="user", start_time=T, answer_time=None,
+            hangup_time=T + 1, caller="1", callee="2",
         ),
         {
-            "event": "hangup", "trackId": "t", "timestamp": T, "reason": "r", "initiator": "user", "from": "1", "to": "2",
+            "event": "hangup", "trackId": "t", "timestamp": T, "reason": "r", "initiator": "user",
+            "from": "1", "to": "2",
             "startTime": "2022-01-01T00:00:00.000Z", "hangupTime": "2022-01-01T00:00:00.001Z",
         },
     ),
@@ -42,7 +47,8 @@ CASES = [
     ),
     (
         e.AsrFinal(timestamp=T, track_id="t", index=1, start_time=T, end_time=T, text="Hi"),
-        {"event": "asrFinal", "trackId": "t", "timestamp": T, "index": 1, "startTime": T, "endTime": T, "text": "Hi"},
+        {"event": "asrFinal", "trackId": "t", "timestamp": T, "index": 1, "startTime": T, "endTime": T,
+        "text": "Hi"},
     ),
     (
         e.Interruption(timestamp=T, track_id="t", position=15000),
@@ -50,11 +56,13 @@ CASES = [
     ),
     (
         e.Error(timestamp=T, track_id="t", sender="asr", error="Connection timeout", code=408),
-        {"event": "error", "trackId": "t", "timestamp": T, "sender": "asr", "error": "Connection timeout", "code": 408},
+        {"event": "error", "trackId": "t", "timestamp": T, "sender": "asr", "error": "Connection timeout",
+        "code": 408},
     ),
     (
         e.Metrics(timestamp=T, key="ttfb.asr.tencent", duration=150, data={"index": 1}),
-        {"event": "metrics", "timestamp": T, "key": "ttfb.asr.tencent", "duration": 150, "data": {"index": 1}},
+        {"event": "metrics", "timestamp": T, "key": "ttfb.asr.tencent", "duration": 150, "data": {"index":
+        1}},
     ),
     (
         e.EndOfUtterance(timestamp=T, track_id="t", completed=True, text="x"),
@@ -75,11 +83,15 @@ def test_event_is_rendered_as_documented(event: e.Event, wire: dict[str, object]
 
 
 def test_every_event_has_a_wire_form() -> None:
-    filled: dict[object, object] = {int: 1, float: 1.0, str: "x", bool: True, object: "x"}
+    filled: dict[object, Any] = {int: 1, float: 1.0, str: "x", bool: True, object: "x"}
     kinds = {*e.Event.__subclasses__(), *e.TrackEvent.__subclasses__()} - {e.TrackEvent}
     for kind in kinds:
         required = [field for field in msgspec.structs.fields(kind) if field.required]
-        event = kind(**{field.name: filled.get(field.type, {} if "dict" in str(field.type) else None) for field in required})
+        values: dict[str, Any] = {
+            field.name: filled.get(field.type, {} if "dict" in str(field.type) else None)
+            for field in required
+        }
+        event = kind(**values)
         assert json.loads(render(event))["timestamp"] == 1
 
 

@@ -81,7 +81,9 @@ def test_binary_within_a_fragmented_message_is_aiohttps_to_refuse() -> None:
     assert taken == [b"d"]
 
 
-@pytest.mark.parametrize("wire", [frame(0x82, b"x", mask=b""), frame(0x02, b"x"), frame(0xC2, b"x"), frame(0x83, b"x")])
+@pytest.mark.parametrize(
+    "wire", [frame(0x82, b"x", mask=b""), frame(0x02, b"x"), frame(0xC2, b"x"), frame(0x83, b"x")]
+)
 def test_frame_that_breaks_the_rules_is_passed_on(wire: bytes) -> None:
     taken: list[bytes] = []
     rest = Rest()

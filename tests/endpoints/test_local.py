@@ -28,7 +28,9 @@ class Stage:
         self.caller = WebSocketEndpoint(
             request("party", 1), self.reports.append, self.engine, self.routes.frames, self.heard.extend
         )
-        self.callee = local_dialers(self.engine, self.routes.frames)[callee](request("second", 2), self.reports.append)
+        self.callee = local_dialers(self.engine, self.routes.frames)[callee](
+            request("second", 2), self.reports.append
+        )
         self.caller.answer()
         self.callee.answer()
 

@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001  (signs that look like others are meant)
 from itertools import pairwise
 
 import pytest

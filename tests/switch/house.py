@@ -19,7 +19,6 @@ from softswitch.switch.resources import Resources
 from softswitch.switch.routes import Routes
 from softswitch.switch.switch import Switch
 
-
 T = TypeVar("T", bound=m.Message)
 
 
@@ -120,12 +119,16 @@ class FakeProviders:
         """Name the detectors."""
         return {"silero": object, "energy": object}
 
-    async def open_tts(self, names: Sequence[str], options: speech.TtsOptions) -> speech.Opened[speech.TtsStream]:
+    async def open_tts(
+        self, names: Sequence[str], options: speech.TtsOptions
+    ) -> speech.Opened[speech.TtsStream]:
         """Open a speaker."""
         self.spoken.append(FakeTts(self.tts_error))
         return speech.Opened(self.spoken[-1], list(self.warnings), names[0])
 
-    async def open_asr(self, names: Sequence[str], options: speech.AsrOptions) -> speech.Opened[speech.AsrStream]:
+    async def open_asr(
+        self, names: Sequence[str], options: speech.AsrOptions
+    ) -> speech.Opened[speech.AsrStream]:
         """Open a listener."""
         self.heard.append(FakeAsr())
         return speech.Opened(self.heard[-1], list(self.warnings), names[0])

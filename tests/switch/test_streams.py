@@ -57,7 +57,9 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_audio_passes_both_ways_until_the_service_closes(house: House, service: tuple[Service, str]) -> None:
+async def test_audio_passes_both_ways_until_the_service_closes(
+    house: House, service: tuple[Service, str]
+) -> None:
     far, url = service
     reports: list[r.Report] = []
     option = MediaPassOption(url, input_sample_rate=8000, output_sample_rate=24000, packet_bytes=320)
@@ -94,7 +96,9 @@ async def test_private_address_is_refused_unless_allowed(house: House) -> None:
     assert "[egress] allow" in str(reports[0])
 
 
-async def test_slow_service_loses_the_oldest_audio_and_it_is_counted(house: House, service: tuple[Service, str]) -> None:
+async def test_slow_service_loses_the_oldest_audio_and_it_is_counted(
+    house: House, service: tuple[Service, str]
+) -> None:
     _, url = service
     stream = MediaPass(5, 9, house.resources, lambda _: None)
     task = asyncio.ensure_future(stream.run(MediaPassOption(url)))

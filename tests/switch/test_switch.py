@@ -38,7 +38,9 @@ class Listener:
         return [type(event).__name__ for _, event in self.events]
 
 
-async def up(house: House, call_id: str = "a", option: CallOption | None = None, **kind: object) -> Conversation:
+async def up(
+    house: House, call_id: str = "a", option: CallOption | None = None, **kind: object
+) -> Conversation:
     conversation = await house.switch.open(call_id, "websocket", house.endpoint, ME, **kind)  # type: ignore[arg-type]
     conversation.command(c.Invite(option=option or CallOption()))
     await settle()
@@ -95,7 +97,9 @@ async def test_drain_refuses_new_calls_and_ends_the_old_with_1001(house: House) 
     (await up(house)).subscribe(listener)
     await house.switch.drain(0.01)
     assert listener.closed == [1001]
-    assert [event.reason for _, event in listener.events if isinstance(event, e.HungUp)] == ["server_shutdown"]
+    assert [event.reason for _, event in listener.events if isinstance(event, e.HungUp)] == [
+        "server_shutdown"
+    ]
     with pytest.raises(NotNowError):
         house.switch.check(None, ME)
 

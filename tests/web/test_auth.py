@@ -20,7 +20,9 @@ def gate(**auth: object) -> Gate:
 
 
 def identify(gate: Gate, path: str = "/", **headers: str) -> Identity | None:
-    return gate.identify(make_mocked_request("GET", path, {name.replace("_", "-"): v for name, v in headers.items()}))
+    return gate.identify(
+        make_mocked_request("GET", path, {name.replace("_", "-"): v for name, v in headers.items()})
+    )
 
 
 def token(key: object = SECRET, algorithm: str = "HS256", **claims: object) -> str:
@@ -85,8 +87,10 @@ def test_public_key_verifies_and_cannot_be_used_as_a_secret() -> None:
 @pytest.mark.parametrize(
     ("origin", "welcome"),
     [
-        (None, True), ("http://switch.test", True), ("https://switch.test", True), ("https://app.example", True),
-        ("https://APP.example/", True), ("https://evil.example", False), ("null", False), ("file://switch.test", False),
+        (None, True), ("http://switch.test", True), ("https://switch.test", True),
+        ("https://app.example", True),
+        ("https://APP.example/", True), ("https://evil.example", False), ("null", False),
+        ("file://switch.test", False),
         ("http://switch.test.evil.example", False),
     ],
 )  # fmt: skip

@@ -17,7 +17,9 @@ def test_defaults() -> None:
     assert wish("") == Wish("websocket", None, dump=True, heartbeat_s=20.0)
 
 
-@pytest.mark.parametrize(("text", "dump"), [("true", True), ("1", True), ("false", False), ("0", False), ("FALSE", False)])
+@pytest.mark.parametrize(
+    ("text", "dump"), [("true", True), ("1", True), ("false", False), ("0", False), ("FALSE", False)]
+)
 def test_dump_is_read(text: str, dump: bool) -> None:
     assert wish(f"?dump={text}").dump is dump
 
@@ -28,7 +30,9 @@ def test_resume_is_a_window_or_a_token() -> None:
     assert (wish("?id=a&resume=tok&seq=7").token, wish("?id=a&resume=tok&seq=7").since) == ("tok", 7)
 
 
-@pytest.mark.parametrize("query", ["?id=a/b", "?id=..", "?dump=maybe", "?ping=soon", "?seq=x", "?id=%00", f"?id={'a' * 129}"])
+@pytest.mark.parametrize(
+    "query", ["?id=a/b", "?id=..", "?dump=maybe", "?ping=soon", "?seq=x", "?id=%00", f"?id={'a' * 129}"]
+)
 def test_nonsense_is_refused(query: str) -> None:
     with pytest.raises(web.HTTPBadRequest):
         wish(query)

@@ -4,8 +4,8 @@
 def rfc3339(epoch_ms: int) -> str:
     """Return ``YYYY-MM-DDThh:mm:ss.mmmZ`` of epoch milliseconds (RFC 3339, UTC).
 
-    The date comes from the number of days since 1970-03-01 shifted to years that begin in March, so that the leap day
-    is the last of its year.
+    The date comes from the number of days since 1970-03-01 shifted to years that begin in March, so that the
+    leap day is the last of its year.
     """
     seconds, millis = divmod(epoch_ms, 1000)
     days, rest = divmod(seconds, 86_400)

@@ -21,7 +21,8 @@ def parse(text: str | bytes) -> Command:
     """Translate the text of one command.
 
     Raises:
-        CommandRejected: The text is no JSON object, its command is unknown, or a field is wrong; the message names it.
+        CommandRejected: The text is no JSON object, its command is unknown, or a field is wrong; the message
+        names it.
     """
     message = _object(text)
     request_id = message.get("requestId")
@@ -115,7 +116,16 @@ def _translate(wire: w.WireCommand, message: dict[str, Any]) -> Command:
 
 
 def _translate_rest(
-    wire: w.Reject | w.Ringing | w.Refer | w.Mute | w.Unmute | w.History | w.Message | w.Bridge | w.Unbridge | w.Custom,
+    wire: w.Reject
+    | w.Ringing
+    | w.Refer
+    | w.Mute
+    | w.Unmute
+    | w.History
+    | w.Message
+    | w.Bridge
+    | w.Unbridge
+    | w.Custom,
 ) -> Command:
     rid = wire.request_id
     match wire:

@@ -1,6 +1,7 @@
 """The commands as they stand on the wire: one struct each, the wire's spelling by ``rename``.
 
-Only the spellings of the document; others are mapped to these before (:mod:`.spelling`). Unknown keys are ignored.
+Only the spellings of the document; others are mapped to these before (:mod:`.spelling`). Unknown keys are
+ignored.
 """
 
 from typing import Annotated, Literal
@@ -320,7 +321,7 @@ class Collect(Wire, frozen=True, kw_only=True, tag="collect"):
 
 
 WireCommand = (
-    Invite | Accept | TtsCommand | Play | Interrupt | Pause | Resume | Hangup | Candidate | Offer | Reject | Ringing
-    | Refer | Mute | Unmute | History | Message | Bridge | Unbridge | Custom | Mark | Dtmf | Collect
+    Invite | Accept | TtsCommand | Play | Interrupt | Pause | Resume | Hangup | Candidate | Offer | Reject |
+    Ringing | Refer | Mute | Unmute | History | Message | Bridge | Unbridge | Custom | Mark | Dtmf | Collect
 )  # fmt: skip
 """Every command of the dialect."""

@@ -151,7 +151,7 @@ class IceConnection(Connection):
         self,
         component: int,
         addresses: list[str],
-        timeout: int = 5,  # noqa: ARG002, ASYNC109  (aioice's signature; our own bound counts)
+        timeout: int = 5,  # noqa: ASYNC109  (aioice's signature; our own bound counts)
     ) -> list[Candidate]:
         """Open a socket on each own address, then ask the STUN and the TURN server for a bounded time."""
         options = self._options
