@@ -89,6 +89,9 @@ class Conversation:
         self._finished = asyncio.Event()
         self.carrier = Carrier(self, party)
         self._close_code = 1000
+        self._broken = False
+        """Something in the call failed: its core is asked nothing any more."""
+        self._hung_up = False
 
     @property
     def id(self) -> str:
@@ -99,6 +102,8 @@ class Conversation:
 
     def command(self, command: Command) -> None:
         """Carry out a command; raises CommandRejected."""
+        if self._broken:
+            raise CommandRejected("the call is over", 410)
         try:
             self.call.command(command, time.monotonic())
         except CommandRejected:
@@ -123,8 +128,13 @@ class Conversation:
 
     def end(self, reason: str, initiator: str, code: int = 1000) -> None:
         """End the call from outside; its sockets close with ``code``."""
+        if self._broken:
+            return
         self._close_code = code
-        self.call.end(reason, initiator, time.monotonic())
+        try:
+            self.call.end(reason, initiator, time.monotonic())
+        except Exception as error:  # noqa: BLE001  (it ends this call alone)
+            self._failed(error)
         self._settle()
 
     # --- subscribers ------------------------------------------------------------------
@@ -185,7 +195,7 @@ class Conversation:
 
     def _settle(self) -> None:
         """Carry out everything that was decided, in order; reports that come meanwhile are taken in turn."""
-        if self._settling:
+        if self._settling or self._broken:
             return
         self._settling = True
         try:
@@ -199,11 +209,11 @@ class Conversation:
                     self.call.report(self._inbox.popleft(), time.monotonic())
                 elif not effects:
                     break
+            self._schedule()
         except Exception as error:  # noqa: BLE001  (it ends this call alone)
             self._failed(error)
         finally:
             self._settling = False
-        self._schedule()
 
     def _carry(self, effect: Effect) -> None:
         if isinstance(effect, CloseCall):
@@ -224,6 +234,7 @@ class Conversation:
         for subscriber in list(self._subscribers):
             subscriber.event(event, self.seq)
         if isinstance(event, HungUp):
+            self._hung_up = True
             logger.info("call ended", extra={"reason": event.reason, "initiator": event.initiator})
 
     def _count(self, event: Event) -> None:
@@ -241,13 +252,16 @@ class Conversation:
             task.cancel()
 
     def _schedule(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._unschedule()
         due = self.call.deadline()
         if due is not None:
             delay = max(0.0, due - time.monotonic())
             self._timer = asyncio.get_running_loop().call_later(delay, self._elapse)
+
+    def _unschedule(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _elapse(self) -> None:
         self._timer = None
@@ -270,13 +284,41 @@ class Conversation:
     def _failed(self, error: BaseException) -> None:
         """End this call alone because something in it broke."""
         logger.error("a call failed", exc_info=error, extra={"call_id": self.id})
+        if self._broken:
+            return
+        self._broken = True
+        self._unschedule()
         if self.call.state is not State.OVER:
             self._close_code = 1011
-            self.call.report(
-                reports.LegFailed("party", "internal", "internal error: the call cannot go on", 500),
-                time.monotonic(),
-            )
+            self._end_broken()
+        self._close()
+
+    def _end_broken(self) -> None:
+        """Let the call end itself, or end it in its place where it cannot even do that."""
+        text = "internal error: the call cannot go on"
+        try:
+            self.call.report(reports.LegFailed("party", "internal", text, 500), time.monotonic())
             for event in self.call.take_events():
                 self._publish(event)
-            self.call.take_effects()
-        self._close()
+        except Exception:
+            logger.exception("a call could not end itself", extra={"call_id": self.id})
+        if not self._hung_up:
+            self.call.state, self.call.reason, self.call.initiator = State.OVER, "error", "system"
+            now_ms = self.call.epoch_ms(time.monotonic())
+            self._publish(
+                events.Error(timestamp=now_ms, track_id=self.id, sender="internal", error=text, code=500)
+            )
+            option = self.call.option
+            self._publish(
+                HungUp(
+                    timestamp=now_ms,
+                    track_id=self.id,
+                    reason="error",
+                    initiator="system",
+                    start_time=self.created_ms,
+                    answer_time=None,
+                    hangup_time=now_ms,
+                    caller=option.caller,
+                    callee=option.callee,
+                )
+            )
