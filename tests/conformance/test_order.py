@@ -231,6 +231,23 @@ async def test_internal_failure_ends_that_call_alone_with_1011(switch: Switch) -
         await other.hang_up()
 
 
+@pytest.mark.row("2:close-1011")
+@pytest.mark.parametrize("method", ["report", "elapse", "take_events", "take_effects", "deadline"])
+async def test_failure_anywhere_in_a_call_is_not_the_others(switch: Switch, method: str) -> None:
+    async with switch.client() as other, switch.client() as client:
+        await other.invite(vad=False)
+        name = (await client.invite(vad=False))["trackId"]
+        with switch.breaking(name, method):
+            await client.send("collect", timeoutMs=100)
+            await client.send("tts", text="Hello.", playId="p", endOfStream=True)
+            assert await client.closed(timeout=20) == 1011
+        assert [event["reason"] for event in client.all("hangup")] == ["error"]
+        assert client.names()[-1] == "hangup"
+        await other.send("tts", text="Fine.", playId="p", endOfStream=True)
+        await other.wait("trackEnd", lambda event: event.get("playId") == "p")
+        await other.hang_up()
+
+
 @pytest.mark.row("2:close-1013")
 async def test_full_switch_refuses(start_switch: StartSwitch) -> None:
     switch = start_switch({"limits": {"calls": 1}})

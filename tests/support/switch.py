@@ -236,8 +236,8 @@ class SwitchThread(Switch):
         return asyncio.run_coroutine_threadsafe(work(), self._loop).result(START_S)
 
     @contextlib.contextmanager
-    def breaking(self, call_id: str) -> Iterator[None]:
-        """Let the next command of a call raise what nothing should raise."""
+    def breaking(self, call_id: str, method: str = "command") -> Iterator[None]:
+        """Let a method of a call's core raise what nothing should raise."""
         assert self.app is not None
         conversation = self.app[SWITCH].find(call_id)
         assert conversation is not None
@@ -245,8 +245,9 @@ class SwitchThread(Switch):
         def broken(*_: object) -> None:
             raise ZeroDivisionError("broken on purpose")
 
-        conversation.call.command = broken  # type: ignore[method-assign, assignment]
+        setattr(conversation.call, method, broken)
         yield
+        # What fails after the first failure is a part of it.
         Faults.forgive("broken on purpose")
 
     def check(self) -> None:
