@@ -326,7 +326,7 @@ async def test_call_can_be_resumed_with_its_token_and_nothing_is_lost(switch: Sw
     async with again:
         collected = await again.wait("collect")
         assert collected["reason"] == "timeout"
-        numbers = [event["seq"] for event in again.events]
+        numbers = [event["seq"] for event in again.events if event["event"] != "resumed"]
         assert numbers[0] == seen + 1
         assert numbers == sorted(set(numbers))
         await again.send("history", speaker="user", text="two")
