@@ -27,7 +27,7 @@ class StartSwitch(Protocol):
         """Start it with these settings; `query` goes into every URL."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _shared_switch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Switch]:
     with SwitchThread(tmp_path_factory.mktemp("switch") / "data") as running:
         yield running
@@ -36,6 +36,7 @@ def _shared_switch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Switch]
 @pytest.fixture
 def switch(_shared_switch: Switch) -> Iterator[Switch]:
     """Give the switch that most tests share: what one of them does must not matter to the next."""
+    _shared_switch.faults.lines.clear()
     yield _shared_switch
     _shared_switch.check()
 
