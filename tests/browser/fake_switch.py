@@ -184,6 +184,7 @@ class FakeSwitch:
         self.recordings: dict[str, bytes] = {}
         self.past: list[dict[str, Any]] = []
         self.key = ""
+        self.closing: list[asyncio.Task[None]] = []
         self.app = web.Application(middlewares=[self.guard])
         self.app.add_routes(
             [
@@ -201,6 +202,7 @@ class FakeSwitch:
             ]
         )
         self.app.on_response_prepare.append(policy)
+        self.app.on_cleanup.append(self.closed)
 
     @web.middleware
     async def guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
@@ -216,6 +218,10 @@ class FakeSwitch:
             return json_answer({"error": {"code": 401, "message": "no key"}}, 401)
         response: web.StreamResponse = await handler(request)
         return response
+
+    async def closed(self, _app: web.Application) -> None:
+        """Wait for every peer connection to be gone."""
+        await asyncio.gather(*self.closing)
 
     async def page(self, _request: web.Request) -> web.FileResponse:
         return web.FileResponse(STATIC / "index.html")
@@ -237,7 +243,8 @@ class FakeSwitch:
             if pacing:
                 pacing.cancel()
             if call.peer:
-                await call.peer.close()
+                # Not awaited here: a server that stops would cancel it half-way and leave sockets behind.
+                self.closing.append(asyncio.create_task(call.peer.close()))
         await socket.close()
         return socket
 

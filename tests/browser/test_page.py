@@ -218,6 +218,31 @@ async def test_insecure_address_is_told_and_call_is_off(browser: Browser, url: s
         await expect(page.locator("#call")).to_be_disabled()
 
 
+REFUSE = (
+    "() => { navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', NAME); }; }"
+)
+
+
+@pytest.mark.parametrize("way", ["WebRTC", "WebSocket"])
+async def test_machine_without_a_microphone_calls_with_silence(browser: Browser, url: str, way: str) -> None:
+    async with open_page(browser, url) as page:
+        await page.evaluate(REFUSE.replace("NAME", "'NotFoundError'"))
+        await call_from(page, way)
+        await until_heard(page, "far")
+        await expect(page.locator("#stage-line")).to_contain_text("No microphone was found")
+
+
+async def test_refused_microphone_is_told_in_words_and_reaches_no_switch(
+    browser: Browser, fake: FakeSwitch, url: str
+) -> None:
+    async with open_page(browser, url) as page:
+        await page.evaluate(REFUSE.replace("NAME", "'NotAllowedError'"))
+        await page.click("#call")
+        await expect(page.locator("#connection")).to_have_text("Failed")
+        await expect(page.locator("#stage-line")).to_contain_text("Allow it in the address bar")
+    assert not fake.calls
+
+
 async def test_page_works_behind_a_path_prefix(browser: Browser, fake: FakeSwitch) -> None:
     front = web.Application()
     front.add_subapp("/pbx/", fake.app)
