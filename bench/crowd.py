@@ -1,8 +1,8 @@
 """Let a crowd call at once: 20 WebRTC calls and 100 `/call` calls, and see whether anybody hears a gap.
 
-The switch, the WebRTC callers and the WebSocket callers are a process each. Late ticks are the switch's own count
-(`softswitch_media_late_ticks_total`: begun more than 5 ms late); a gap is the time between two frames at a `/call`
-caller, 20 ms when all is well.
+The switch, the WebRTC callers and the WebSocket callers are a process each. Late ticks are the switch's own
+count (`softswitch_media_late_ticks_total`: begun more than 5 ms late); a gap is the time between two frames
+at a `/call` caller, 20 ms when all is well.
 
     python bench/crowd.py [seconds]
 """
@@ -47,7 +47,9 @@ def webrtc_crowd(port: int, ready: Event, stop: Event) -> None:
         pcm = np.interp(np.arange(480000) / 3, np.arange(160000), speech_like(10, 1)).astype(np.int16)
         packets = opus_packets(pcm)
         async with aiohttp.ClientSession() as session:
-            parties = [await call(session, port, number, "silero", packets) for number in range(WEBRTC)]
+            parties = [
+                await call(session, port, 1000 + number, "silero", packets) for number in range(WEBRTC)
+            ]
             while any(connection.connectionState != "connected" for connection, _, _ in parties):
                 await asyncio.sleep(0.1)
             ready.set()
@@ -114,7 +116,7 @@ def main() -> None:
     p50, p99 = np.percentile(gaps, (50, 99))
     print(f"{WEBRTC} WebRTC and {WEBSOCKET} /call calls for {seconds:.0f} s: {core * 100:.0f} % of a core")
     print(f"ticks begun more than 5 ms late: {late:.0f} of {ticks:.0f} ({late / max(ticks, 1) * 100:.2f} %)")
-    print(f"time between frames at a /call caller: p50 {p50:.1f} ms, p99 {p99:.1f} ms, max {gaps.max():.1f} ms")
+    print(f"between frames at a /call caller: p50 {p50:.1f} ms, p99 {p99:.1f} ms, max {gaps.max():.1f} ms")
     print(f"frames that came more than 40 ms after their time: {int((gaps > 60).sum())} of {gaps.size}")
 
 
