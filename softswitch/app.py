@@ -34,7 +34,7 @@ from softswitch.web.readiness import Readiness
 
 logger = logging.getLogger(__name__)
 
-SWITCH_INTERVAL_S = 0.0005
+SWITCH_INTERVAL_S = 0.0001
 """How long the interpreter lets one thread run: media and signalling share it."""
 SWEEP_S = 3600.0
 SHUTDOWN_S = 2.0

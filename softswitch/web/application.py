@@ -7,6 +7,7 @@ from aiohttp import web
 from softswitch.settings import static_root
 from softswitch.web import admin, rustpbx, static
 from softswitch.web.auth import Gate, Handler, allow
+from softswitch.web.cors import preflight, welcome
 from softswitch.web.errors import add_headers, answer_errors
 
 
@@ -59,8 +60,9 @@ def make_application(gate: Gate, *, max_body: int) -> web.Application:
         gate: Knows who may do what.
         max_body: Bytes of the largest request body.
     """
-    app = web.Application(middlewares=[answer_errors], client_max_size=max_body)
+    app = web.Application(middlewares=[preflight(gate), answer_errors], client_max_size=max_body)
     app.on_response_prepare.append(add_headers)
+    app.on_response_prepare.append(welcome(gate))
     app.on_response_prepare.append(static.revalidate)
     for route in ROUTES:
         handler = allow(gate, route.scope, route.handler)

@@ -65,6 +65,10 @@ class Gate:
             self._metrics.auth_failures.labels("wrong").inc()
         return found
 
+    def lists(self, origin: str) -> bool:
+        """Tell whether an Origin is one of ``[auth] origins``."""
+        return origin.rstrip("/").lower() in self._origins
+
     def may_come_from(self, request: web.Request) -> bool:
         """Tell whether the page that makes a request is one of ours, or there is none."""
         origin = request.headers.get("Origin")
