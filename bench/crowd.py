@@ -20,13 +20,11 @@ import aiortc.rtcrtpreceiver
 import numpy as np
 
 from bench._server import Server, server
-from bench.call_legs import Caller, masked, speech_like
+from bench.call_legs import PARTS, TICK_S, Caller, masked, speech_like
 from bench.webrtc_legs import Counted, call, opus_packets
 from softswitch.audio.wav import header
 
 WEBRTC, WEBSOCKET = 20, 100
-TICK_S = 0.02
-PARTS = 4
 
 
 def metric(port: int, name: str) -> float:

@@ -249,5 +249,3 @@ class CloseCall(Effect, frozen=True):
     """The call is over: release everything it holds and close its sockets."""
 
     reason: str
-    linger_s: float = 0.0
-    """Let media that was sent reach the far end before its transport closes."""
