@@ -1,12 +1,52 @@
 """Sounds that play over and over: decoded once, shared by all calls that want them."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
+
+from softswitch.errors import SoftswitchError
 
 BOUND = 64 * 1024 * 1024
 """Bytes of audio kept for all calls together."""
 LONGEST = 24000 * 2 * 120
 """Bytes of one sound that is kept: two minutes at the bus's rate; longer ones are decoded as they sound."""
+
+Decode = Callable[[int], AsyncIterator[bytes]]
+"""Start decoding at an offset in milliseconds; the pieces are a second long, but for the last."""
+
+
+class _Sound:
+    """One sound, complete or still being decoded."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.size = 0
+        self.is_whole = False
+        self.error: Exception | None = None
+        self.task: asyncio.Task[None] | None = None
+        self._grown = asyncio.Event()
+
+    async def decode(self, decode: Decode) -> None:
+        """Fill it, until it is complete or too long to be kept."""
+        try:
+            async for piece in decode(0):
+                self.pieces.append(piece)
+                self.size += len(piece)
+                self.grown()
+                if self.size > LONGEST:
+                    return
+            self.is_whole = True
+        except (SoftswitchError, OSError, ValueError) as error:
+            self.error = error
+
+    def grown(self) -> None:
+        """Wake whoever waits for the next piece."""
+        grown, self._grown = self._grown, asyncio.Event()
+        grown.set()
+
+    async def wait(self) -> None:
+        """Return when there is more, or the end."""
+        await self._grown.wait()
 
 
 class Loops:
@@ -14,34 +54,50 @@ class Loops:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._kept: OrderedDict[bytes, tuple[bytes, ...]] = OrderedDict()
+        self._kept: OrderedDict[bytes, _Sound] = OrderedDict()
         self._size = 0
 
-    async def pieces(self, key: bytes, decode: Callable[[], AsyncIterator[bytes]]) -> AsyncIterator[bytes]:
-        """Yield the pieces of a sound, decoding it unless it is kept.
+    async def pieces(self, key: bytes, decode: Decode) -> AsyncIterator[bytes]:
+        """Yield the pieces of a sound; however many calls begin it at once, it is decoded for all of them.
 
         Args:
             key: What tells it from others: the digest of the file.
             decode: Starts decoding.
+
+        Raises:
+            SoftswitchError, OSError, ValueError: What decoding raised.
         """
+        sound = self._kept.get(key) or self._begin(key, decode)
         if key in self._kept:
             self._kept.move_to_end(key)
-            for piece in self._kept[key]:
+        given = 0
+        while True:
+            if given < len(sound.pieces):
+                yield sound.pieces[given]
+                given += 1
+            elif sound.task is not None and not sound.task.done():
+                await sound.wait()
+            else:
+                break
+        if sound.error is not None:
+            raise sound.error
+        if not sound.is_whole:
+            async for piece in decode(given * 1000):
                 yield piece
-            return
-        pieces: list[bytes] = []
-        size = 0
-        async for piece in decode():
-            size += len(piece)
-            if size <= LONGEST:
-                pieces.append(piece)
-            yield piece
-        if 0 < size <= LONGEST and key not in self._kept:
-            self._keep(key, tuple(pieces), size)
 
-    def _keep(self, key: bytes, pieces: tuple[bytes, ...], size: int) -> None:
-        self._kept[key] = pieces
-        self._size += size
+    def _begin(self, key: bytes, decode: Decode) -> _Sound:
+        sound = self._kept[key] = _Sound()
+        sound.task = asyncio.get_running_loop().create_task(sound.decode(decode), name="decode a loop")
+        sound.task.add_done_callback(lambda _: self._decoded(key, sound))
+        return sound
+
+    def _decoded(self, key: bytes, sound: _Sound) -> None:
+        """Keep what is complete; the others were for those who waited, and the next one begins afresh."""
+        if sound.is_whole and sound.size:
+            self._size += sound.size
+        else:
+            self._kept.pop(key, None)
+        sound.grown()
         while self._size > BOUND:
-            _, oldest = self._kept.popitem(last=False)
-            self._size -= sum(map(len, oldest))
+            oldest = next(item for item, kept in self._kept.items() if kept.is_whole)
+            self._size -= self._kept.pop(oldest).size

@@ -184,8 +184,9 @@ class TrackSource:
 
     async def _play(self, entry: effects.PlayUrl) -> None:
         file = await self._fetch(entry.url)
-        async for pcm in self._decode(file, entry.offset_ms):
-            await self._audio(pcm, FILE_RATE)
+        if entry.offset_ms or not entry.loop:
+            async for pcm in self._decode(file, entry.offset_ms):
+                await self._audio(pcm, FILE_RATE)
         if entry.loop:
             await self._repeat(file)
 
@@ -195,7 +196,9 @@ class TrackSource:
         heard = True
         while heard:
             heard = False
-            async for pcm in self._resources.loops.pieces(key, lambda: self._decode(file, 0)):
+            async for pcm in self._resources.loops.pieces(
+                key, lambda offset_ms: self._decode(file, offset_ms)
+            ):
                 heard = True
                 await self._audio(pcm, FILE_RATE)
 
