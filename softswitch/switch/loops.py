@@ -22,6 +22,8 @@ class _Sound:
         self.pieces: list[bytes] = []
         self.size = 0
         self.is_whole = False
+        self.is_over = False
+        """Nothing more is decoded, for whichever reason."""
         self.error: Exception | None = None
         self.task: asyncio.Task[None] | None = None
         self._grown = asyncio.Event()
@@ -75,7 +77,7 @@ class Loops:
             if given < len(sound.pieces):
                 yield sound.pieces[given]
                 given += 1
-            elif sound.task is not None and not sound.task.done():
+            elif not sound.is_over:
                 await sound.wait()
             else:
                 break
@@ -87,17 +89,24 @@ class Loops:
 
     def _begin(self, key: bytes, decode: Decode) -> _Sound:
         sound = self._kept[key] = _Sound()
-        sound.task = asyncio.get_running_loop().create_task(sound.decode(decode), name="decode a loop")
-        sound.task.add_done_callback(lambda _: self._decoded(key, sound))
+        decoding = self._decode(key, sound, decode)
+        sound.task = asyncio.get_running_loop().create_task(decoding, name="decode a loop")
         return sound
 
-    def _decoded(self, key: bytes, sound: _Sound) -> None:
+    async def _decode(self, key: bytes, sound: _Sound, decode: Decode) -> None:
         """Keep what is complete; the others were for those who waited, and the next one begins afresh."""
-        if sound.is_whole and sound.size:
-            self._size += sound.size
-        else:
-            self._kept.pop(key, None)
-        sound.grown()
+        try:
+            await sound.decode(decode)
+        finally:
+            sound.is_over = True
+            if sound.is_whole and sound.size:
+                self._keep(sound)
+            else:
+                self._kept.pop(key, None)
+            sound.grown()
+
+    def _keep(self, sound: _Sound) -> None:
+        self._size += sound.size
         while self._size > BOUND:
             oldest = next(item for item, kept in self._kept.items() if kept.is_whole)
             self._size -= self._kept.pop(oldest).size
