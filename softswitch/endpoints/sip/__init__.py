@@ -1,0 +1,1 @@
+"""Telephones: SIP transports, trunks, registered users, and the media of their legs."""
