@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import get_type_hints
 
 from softswitch.settings import Section
-from softswitch.settings.load import SECTIONS, row_type
+from softswitch.settings.load import SECTIONS, TABLES, row_type
 
 FILE = Path(__file__).resolve().parent.parent / "softswitch.toml"
 
@@ -21,7 +21,8 @@ HEAD = """\
 # Settings of softswitch: `softswitch --config softswitch.toml`, or SOFTSWITCH_CONFIG=softswitch.toml.
 # Every key stands here with its default. Each is also an environment variable, which wins over the file:
 # SOFTSWITCH_<SECTION>_<KEY>, as SOFTSWITCH_HTTP_PORT=8081; lists are comma-separated there, lists of
-# tables are JSON. An empty text or list means "not set". This file is written by `make sample`.
+# tables are JSON, as SOFTSWITCH_USER='[{"name": "alice", "password": "secret"}]'. An empty text or list
+# means "not set". This file is written by `make sample`.
 """
 
 
@@ -46,12 +47,12 @@ def rows(struct: type[Section], mark: str = "#") -> list[str]:
     defaults = dict(
         zip(reversed(struct.__struct_fields__), reversed(struct.__struct_defaults__), strict=False)
     )
-    words = texts(struct)
+    words, hints = texts(struct), get_type_hints(struct)
     for key in struct.__struct_fields__:
-        if row_type(get_type_hints(struct)[key]):
+        if row_type(hints[key]):
             continue
         lines += textwrap.wrap(words[key], 105, initial_indent="# ", subsequent_indent="# ")
-        lines.append(f"{mark}{key} = {json.dumps(defaults.get(key, []))}")
+        lines.append(f"{mark}{key} = {json.dumps(defaults.get(key, '' if hints[key] is str else []))}")
     return lines
 
 
@@ -68,6 +69,8 @@ def sample() -> str:
                     *rows(row),
                     "",
                 ]
+    for name, struct in TABLES.items():
+        lines += [f"# {inspect.getdoc(struct)}", f"#[[{name}]]", *rows(struct), ""]
     return "\n".join(lines)
 
 

@@ -1,7 +1,8 @@
 """What the call core asks of the floors around it, as Protocols; their outcome comes back as reports."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -14,6 +15,16 @@ class Candidate(msgspec.Struct, frozen=True):
     text: str
     mid: str | None = None
     line: int | None = None
+
+
+class SipOption(msgspec.Struct, frozen=True):
+    """What a call says of itself to a SIP server: how to prove who we are, and further headers."""
+
+    username: str = ""
+    password: str = ""
+    realm: str = ""
+    contact: str = ""
+    headers: dict[str, str] = {}
 
 
 class LegRequest(msgspec.Struct, frozen=True):
@@ -36,6 +47,11 @@ class LegRequest(msgspec.Struct, frozen=True):
     headers: dict[str, str] = {}
     handshake_s: float | None = None
     """How long the far end may take to be reached; None: as long as usual."""
+    sip: SipOption = SipOption()
+    trunk: str = ""
+    """Trunk to dial over; empty: as the callee says, else the default one."""
+    ring_s: float | None = None
+    """How long the far end may ring; None: as long as usual."""
 
 
 class Endpoint(Protocol):
@@ -68,3 +84,65 @@ class EndpointFactory(Protocol):
 
     def __call__(self, request: LegRequest, report: Callable[[Report], None]) -> Endpoint:
         """Make an endpoint; ``report`` may be called from the event loop only."""
+
+
+Source = Literal["trunk", "user", "anonymous"]
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingCall:
+    """Somebody calls: what an endpoint tells before anything was decided."""
+
+    id: str
+    """Dialog id that fits the rule for ids: the Call-ID where it does, else a new one."""
+    caller: str
+    """User part or number of who calls."""
+    callee: str
+    """User part or number that was dialled."""
+    headers: dict[str, str]
+    """Headers of the INVITE, by the names they came with."""
+    sdp: str
+    """The offer; empty where the caller wants ours."""
+    source: Source
+    name: str
+    """Name of the trunk or user; empty for an anonymous caller."""
+    address: str
+    """Address it came from."""
+    party: EndpointFactory
+    """Makes the endpoint when the call becomes pending; asked again at ``accept`` with the wishes of the
+    option, it returns the same endpoint."""
+    reject: Callable[[int, str], None]
+    """Answers with a code and reason as long as no endpoint was asked for; a no-op afterwards."""
+
+
+OnIncoming = Callable[[IncomingCall], None]
+
+
+@runtime_checkable
+class Telephone(Endpoint, Protocol):
+    """What a SIP leg can do beyond any other endpoint."""
+
+    @property
+    def dialog(self) -> tuple[str, str, str]:
+        """Call-ID, local tag and remote tag, for ``Replaces`` (RFC 3891); empty before there is one."""
+
+    def reject(self, code: int, reason: str) -> None:
+        """Refuse an incoming call for good; reports nothing any more."""
+
+    def refer(self, target: str, headers: dict[str, str] | None = None) -> None:
+        """Ask the far end to call somebody else (RFC 3515); :class:`LegReferred` follows.
+
+        A header ``Replaces`` of an attended transfer is part of ``target``.
+        """
+
+    def message(self, body: str, content_type: str) -> None:
+        """Send a text; where the far end refuses it, :class:`LegWarned` follows."""
+
+    def accept_transfer(self) -> None:
+        """Answer the far end's REFER with 202 and a first NOTIFY."""
+
+    def transfer_progress(self, code: int, reason: str) -> None:
+        """Tell the far end how its transfer goes; a final code ends it.
+
+        A final code of 300 or more without :meth:`accept_transfer` refuses the REFER itself.
+        """

@@ -79,6 +79,36 @@ class LegEnded(Report, frozen=True):
     leg: str
     reason: str = "caller"
     initiator: str = "caller"
+    headers: dict[str, str] = {}
+    """Further headers of the BYE."""
+
+
+class LegReferred(Report, frozen=True):
+    """A REFER that we sent goes on, or has come to its end."""
+
+    leg: str
+    code: int
+    reason: str
+    final: bool
+
+
+class TransferRequested(Report, frozen=True):
+    """The far end asks to be transferred (RFC 3515)."""
+
+    leg: str
+    refer_to: str
+    """URI to call, without its ``Replaces``."""
+    referred_by: str
+    replaces: tuple[str, str, str] | None = None
+    """Call-ID, to-tag and from-tag of the dialog to be replaced by an attended transfer (RFC 3891)."""
+
+
+class TextReceived(Report, frozen=True):
+    """The far end sent a text (SIP MESSAGE)."""
+
+    leg: str
+    body: str
+    content_type: str
 
 
 # --- from the engine -----------------------------------------------------------

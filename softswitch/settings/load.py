@@ -11,7 +11,8 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from softswitch.errors import SettingsError
-from softswitch.settings.sections import Section, Settings
+from softswitch.settings.section import Section
+from softswitch.settings.sections import Settings
 
 PREFIX = "SOFTSWITCH_"
 """What the name of an environment variable starts with: SOFTSWITCH_<SECTION>_<KEY>."""
@@ -20,8 +21,24 @@ _ELSEWHERE = re.compile(r"SOFTSWITCH_(CONFIG|TEST_.*|PORT|PORT_.*|SERVICE_HOST|S
 """Not ours to read here: the file's name, switches of the tests, and what Kubernetes sets into every
 container beside a service called softswitch."""
 
-SECTIONS: dict[str, type[Section]] = get_type_hints(Settings)
+
+def row_type(hint: object) -> type[Section] | None:
+    """Return the struct of a list of tables, or None for any other type."""
+    first = next(iter(get_args(hint)), None)
+    return first if isinstance(first, type) and issubclass(first, Section) else None
+
+
+_HINTS: dict[str, Any] = get_type_hints(Settings)
+
+SECTIONS: dict[str, type[Section]] = {
+    name: hint for name, hint in _HINTS.items() if isinstance(hint, type) and issubclass(hint, Section)
+}
 """The sections by name."""
+
+TABLES: dict[str, type[Section]] = {
+    name: struct for name, hint in _HINTS.items() if (struct := row_type(hint))
+}
+"""What may be there many times, as `[[trunk]]`, by name."""
 
 
 def load(
@@ -41,14 +58,25 @@ def load(
     """
     raw = _read(config) if config else {}
     for section, table in raw.items():
-        _known(section, SECTIONS, f"section [{section}]")
-        _check_table(section, table)
+        _known(section, _HINTS, f"section [{section}]")
+        if section in TABLES:
+            _check_rows(section, TABLES[section], table)
+        else:
+            _check_table(section, table)
     for (section, key), value in _from_environment(environ or {}).items():
-        raw.setdefault(section, {})[key] = value
+        if key:
+            raw.setdefault(section, {})[key] = value
+        else:
+            raw[section] = value
     for (section, key), value in (flags or {}).items():
         raw.setdefault(section, {})[key] = value
     sections: dict[str, Any] = {name: _convert(name, raw.get(name, {})) for name in SECTIONS}
-    settings = Settings(**sections)
+    tables: dict[str, Any] = {name: _convert_rows(name, raw.get(name, [])) for name in TABLES}
+    settings = Settings(**sections, **tables)
+    try:
+        settings.check_telephones()
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
     try:
         settings.check_bind()
     except ValueError as error:
@@ -82,15 +110,15 @@ def _check_table(section: str, table: object) -> None:
         _known(key, hints, f"[{section}] {key}")
         struct = row_type(hints[key])
         if struct and isinstance(value, list):
-            for row in value:
-                for name in row if isinstance(row, dict) else ():
-                    _known(name, struct.__struct_fields__, f"[[{section}.{key}]] {name}")
+            _check_rows(f"{section}.{key}", struct, value)
 
 
-def row_type(hint: object) -> type[Section] | None:
-    """Return the struct of a list of tables, or None for any other type."""
-    first = next(iter(get_args(hint)), None)
-    return first if isinstance(first, type) and issubclass(first, Section) else None
+def _check_rows(place: str, struct: type[Section], table: object) -> None:
+    if not isinstance(table, list):
+        raise SettingsError(f"[[{place}]] is written in double brackets: it is a list", section=place)
+    for row in table:
+        for name in row if isinstance(row, dict) else ():
+            _known(name, struct.__struct_fields__, f"[[{place}]] {name}")
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[tuple[str, str], object]:
@@ -100,13 +128,14 @@ def _from_environment(environ: Mapping[str, str]) -> dict[tuple[str, str], objec
         for section, struct in SECTIONS.items()
         for key in struct.__struct_fields__
     }
+    known |= {f"{PREFIX}{table}".upper(): (table, "") for table in TABLES}
     for name, text in environ.items():
         if not name.startswith(PREFIX) or _ELSEWHERE.fullmatch(name):
             continue
         _known(name, known, name)
         section, key = known[name]
-        hints = get_type_hints(SECTIONS[section], include_extras=True)
-        found[section, key] = _read_variable(name, text, hints[key])
+        hint = get_type_hints(SECTIONS[section], include_extras=True)[key] if key else _HINTS[section]
+        found[section, key] = _read_variable(name, text, hint)
     return found
 
 
@@ -114,7 +143,10 @@ def _read_variable(name: str, text: str, hint: Any) -> object:
     """Turn the text of a variable into a plain value: lists by commas, lists of tables as JSON."""
     try:
         if row_type(hint):
-            return json.loads(text)
+            rows = json.loads(text)
+            if not isinstance(rows, list):
+                raise SettingsError(f"{name}: a list of tables is a JSON array")
+            return rows
         if getattr(hint, "__origin__", None) is tuple:
             return [part for part in map(str.strip, text.split(",")) if part]
         return msgspec.to_builtins(msgspec.convert(text, hint, strict=False))
@@ -131,3 +163,16 @@ def _convert(section: str, table: dict[str, Any]) -> Section:
         key = place.strip("`").removeprefix("$").lstrip(".")
         where = f"[{section}] {key}".rstrip()
         raise SettingsError(f"{where}: {message}", section=section, key=key) from None
+
+
+def _convert_rows(table: str, rows: list[Any]) -> tuple[Section, ...]:
+    found = []
+    for number, row in enumerate(rows, 1):
+        try:
+            found.append(msgspec.convert(row, TABLES[table]))
+        except msgspec.ValidationError as error:
+            message, _, place = str(error).partition(" - at ")
+            key = place.strip("`").removeprefix("$").lstrip(".")
+            where = f"[[{table}]] {number} {key}".rstrip()
+            raise SettingsError(f"{where}: {message}", section=table, key=key) from None
+    return tuple(found)

@@ -6,33 +6,14 @@ An empty text or list means "not set" everywhere.
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
-from msgspec import Meta
 
 from softswitch.settings.api_key import ApiKey, parse_api_key
 from softswitch.settings.places import default_data_folder
-
-Port = Annotated[int, Meta(ge=0, le=65535)]
-Count = Annotated[int, Meta(ge=0)]
-Positive = Annotated[int, Meta(ge=1)]
-Seconds = Annotated[float, Meta(ge=0)]
-
-SECRET_KEYS = frozenset({"api_keys", "jwt_secret", "turn_secret", "credential"})
-"""The keys whose values are shown to nobody."""
-
-
-class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Be a section: shown without its secrets, since settings end up in logs and tracebacks."""
-
-    def __repr__(self) -> str:
-        """Show the section as its keyword arguments, secrets as stars."""
-        shown = ", ".join(
-            f"{key}='***'" if key in SECRET_KEYS and getattr(self, key) else f"{key}={getattr(self, key)!r}"
-            for key in self.__struct_fields__
-        )
-        return f"{type(self).__name__}({shown})"
+from softswitch.settings.section import Count, Port, Positive, Seconds, Section
+from softswitch.settings.telephones import Route, Sip, Trunk, User, check_names
 
 
 class Http(Section, frozen=True):
@@ -82,15 +63,6 @@ class Auth(Section, frozen=True):
     def is_open(self) -> bool:
         """Tell whether nobody has to prove anything."""
         return not (self.api_keys or self.jwt_secret or self.jwt_public_key)
-
-
-class Sip(Section, frozen=True):
-    """SIP signalling; used once telephones come."""
-
-    host: str = "127.0.0.1"
-    """Address to listen on."""
-    port: Port = 5060
-    """UDP and TCP port to listen on."""
 
 
 class Rtp(Section, frozen=True):
@@ -301,6 +273,22 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     recording: Recording = Recording()
     media: Media = Media()
     log: Log = Log()
+    trunk: tuple[Trunk, ...] = ()
+    user: tuple[User, ...] = ()
+    route: tuple[Route, ...] = ()
+
+    def default_trunk(self) -> Trunk | None:
+        """Return the trunk for numbers that name none: the one marked, else the first."""
+        marked = (trunk for trunk in self.trunk if trunk.default)
+        return next(marked, self.trunk[0] if self.trunk else None)
+
+    def check_telephones(self) -> None:
+        """Refuse trunks, users and rules that do not fit together.
+
+        Raises:
+            ValueError: naming the table and the key.
+        """
+        check_names(self.trunk, self.user, self.route)
 
     def check_bind(self) -> None:
         """Refuse to listen where strangers are without asking them who they are.

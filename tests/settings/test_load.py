@@ -31,7 +31,7 @@ def test_load_prefers_flags_to_environment_to_file(tmp_path):
     [
         ("[htpp]\nport = 1", "section [htpp] is unknown, did you mean 'http'?"),
         ("[http]\nprt = 1", "[http] prt is unknown, did you mean 'port'?"),
-        ("[sip]\nzzzzzz = 1", "[sip] zzzzzz is unknown, known are host, port"),
+        ("[sip]\nzzzzzz = 1", "[sip] zzzzzz is unknown, known are accept_timeout_s, allow,"),
         ("[[ice.server]]\nurls = []\nuser_name = 'a'", "did you mean 'username'?"),
         ("[http]\nport = '1'", "[http] port: Expected `int`, got `str`"),
         ("[http]\nport = 65536", "[http] port: Expected `int` <= 65535"),
@@ -117,7 +117,13 @@ def test_every_key_can_be_set_by_its_variable(section):
     defaults = getattr(Settings(), section)
     for key in defaults.__struct_fields__:
         value = getattr(defaults, key)
-        text = json.dumps(value) if key == "server" else ",".join(value) if value == () else str(value)
+        text = (
+            json.dumps(value)
+            if key == "server"
+            else ",".join(value)
+            if isinstance(value, tuple)
+            else str(value)
+        )
         load(environ={f"SOFTSWITCH_{section}_{key}".upper(): text})
 
 
@@ -148,6 +154,7 @@ def test_settings_hide_their_secrets_when_shown():
             ("ice", "turn_secret"): "canary-three",
             ("ice", "turn_urls"): ["turn:turn.example.org"],
             ("ice", "server"): [{"urls": [], "credential": "canary-four"}],
-        }
+        },
+        environ={"SOFTSWITCH_USER": '[{"name": "alice", "password": "canary-five"}]'},
     )
     assert "canary" not in repr(settings)
