@@ -258,7 +258,7 @@ class Engine:
     def _control_rtp(self, scene: Scene) -> None:
         plane = self._parts.plane
         rows, lengths, slots = plane.control(scene.now)
-        self._parts.transports.send(rows, lengths, slots, scene.output.datagrams)
+        self._parts.transports.send_control(rows, lengths, slots, scene.output.datagrams)
         scene.report(*plane.take_reports())
         if self._ticks % _TICKS_PER_COUNT == 0:
             self.rtp_counters = dict(plane.counters)

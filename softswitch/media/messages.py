@@ -58,6 +58,7 @@ __all__ = [
     "RtpParameters",
     "SendDigits",
     "SetDenoise",
+    "SetDirection",
     "SetHeld",
     "SetInbandDtmf",
     "SetMuted",
@@ -148,6 +149,11 @@ class ConnectPlain(Message, frozen=True):
     send_key: bytes = b""
     profile: str = ""
     """SRTP protection profile as pylibsrtp names it: AES128_CM_SHA1_80, AEAD_AES_128_GCM, ..."""
+    rtcp_fd: int = -1
+    """A second socket for RTCP, owned by the engine from here too: the far end does not multiplex (RFC 5761).
+    -1: RTCP goes with the RTP."""
+    rtcp_remote_port: int = 0
+    """Where RTCP is sent; 0: one above `remote_port` (RFC 3550 §11)."""
 
 
 class ConnectSecure(Message, frozen=True):
@@ -207,6 +213,16 @@ class SetHeld(Message, frozen=True):
 
     port: int
     held: bool
+
+
+class SetDirection(Message, frozen=True):
+    """Say which way the media of an RTP port may flow (RFC 3264 §8.4); RTCP flows in any case."""
+
+    port: int
+    sends: bool = True
+    """False: no packet of audio and no digit goes out (we answered recvonly or inactive)."""
+    receives: bool = True
+    """False: what arrives is not heard, and no media is not a fault (sendonly or inactive)."""
 
 
 class SetVad(Message, frozen=True):

@@ -81,5 +81,8 @@ class Plane(Protocol):
     def set_held(self, slot: int, held: bool) -> None:
         """Say whether a port is on hold."""
 
+    def set_sending(self, slot: int, sends: bool) -> None:
+        """Say whether a port may send audio."""
+
     def take_reports(self) -> list[Report]:
         """Return what has happened since the last call."""

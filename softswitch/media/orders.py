@@ -31,6 +31,7 @@ class Orders:
             m.JoinMix: self._join_mix,
             m.SetMuted: self._set_muted,
             m.SetHeld: self._set_held,
+            m.SetDirection: self._set_direction,
             m.SetVad: self._set_vad,
             m.SetDenoise: lambda order, _now: parts.denoising.switch(registry.get(order.port).id, order.on),
             m.SetInbandDtmf: self._set_inband_dtmf,
@@ -55,6 +56,8 @@ class Orders:
         except KeyError:
             # What it speaks of ended while the message was on its way.
             self._parts.counters["unknown_ids"] += 1
+            if isinstance(message, m.ConnectPlain):
+                discard(message.rtcp_fd)
             if isinstance(message, m.ConnectPlain | m.ConnectSecure):
                 discard(message.fd)
         except Exception as error:  # noqa: BLE001 - the next message may be another call's
@@ -162,7 +165,19 @@ class Orders:
     def _set_held(self, order: m.SetHeld, _now: float) -> None:
         port = self._parts.registry.get(order.port)
         if isinstance(port, RtpPort):
-            self._parts.plane.set_held(port.slot, order.held)
+            port.held = order.held
+            self._expect(port)
+
+    def _set_direction(self, order: m.SetDirection, _now: float) -> None:
+        port = self._rtp(order.port)
+        port.sends, port.receives = order.sends, order.receives
+        self._parts.plane.set_sending(port.slot, order.sends)
+        self._expect(port)
+
+    def _expect(self, port: RtpPort) -> None:
+        """Say whether the port's far end is expected to send."""
+        self._parts.plane.set_held(port.slot, port.held or not port.receives)
+        self._parts.registry.changed()
 
     def _set_vad(self, order: m.SetVad, now: float) -> None:
         port = self._parts.registry.get(order.port)

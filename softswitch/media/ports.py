@@ -29,10 +29,27 @@ class Port:
     """It can hear."""
     muted: bool = False
 
+    @property
+    def is_silenced(self) -> bool:
+        """Tell whether nobody may hear it."""
+        return self.muted
+
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class RtpPort(Port):
     """A port whose audio travels as RTP; it neither speaks nor listens before it is connected."""
+
+    held: bool = False
+    """No media is not a fault."""
+    sends: bool = True
+    """The far end may be sent audio."""
+    receives: bool = True
+    """What the far end sends may be heard."""
+
+    @property
+    def is_silenced(self) -> bool:
+        """Tell whether nobody may hear it."""
+        return self.muted or not self.receives
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -103,7 +120,7 @@ class Layout:
         self.rtp_rows = len(ready)
         """Rows 0 up to here are connected RTP ports."""
         self.feeds = tuple(_feed_rows(feeds, len(ready)))
-        self.muted = np.array([row for row, port in enumerate(self.ports) if port.muted], np.intp)
+        self.muted = np.array([row for row, port in enumerate(self.ports) if port.is_silenced], np.intp)
         """Rows to be silenced."""
         self.mixing = Mixing(self.ports)
 

@@ -180,6 +180,10 @@ class RtpPlane:
         """Say whether a port is on hold: no media is not a fault then."""
         self._held[slot] = held
 
+    def set_sending(self, slot: int, sends: bool) -> None:
+        """Say whether a port sends audio and digits; digits wait meanwhile."""
+        self._encoder.set_sending(slot, sends)
+
     def take_reports(self) -> list[Report]:
         """Return what has happened since the last call."""
         reports, self._reports = self._reports, []

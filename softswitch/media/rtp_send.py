@@ -17,6 +17,9 @@ _OPUS_MS = (10, 20, 40, 60)
 """Durations that one Opus frame can have and a call can want."""
 
 _SHORTEST_MS, _LONGEST_MS = 10, 60
+_STEPS: Ints = np.array([codec.timestamp_step(TICK_MS) for codec in CODECS], np.int64)
+"""Timestamp steps in a frame, by kind."""
+
 _KIND = 1000
 
 MOST_DIGITS = 128
@@ -56,6 +59,8 @@ class RtpEncoder:
         self._dialling: dict[int, _Dialling] = {}
         self._pending: dict[int, _Pending] = {}
         self._dialled: list[tuple[int, str]] = []
+        self._resting: set[int] = set()
+        """Slots that may not send."""
         self.sent_total = 0
 
     def grow(self, slots: int) -> None:
@@ -89,6 +94,15 @@ class RtpEncoder:
         """Forget what `slot` was sending."""
         for table in (self._event_formats, self._dialling, self._pending):
             table.pop(slot, None)
+        self._resting.discard(slot)
+
+    def set_sending(self, slot: int, sends: bool) -> None:
+        """Let a slot send, or let its time pass in silence."""
+        if sends:
+            self._resting.discard(slot)
+        else:
+            self._resting.add(slot)
+            self._pending.pop(slot, None)
 
     def kind(self, slot: int) -> int:
         """Return the kind that `slot` sends."""
@@ -126,6 +140,10 @@ class RtpEncoder:
             slots: each at most once, ``(n,)``.
         """
         parts: list[Packets] = []
+        if self._resting:
+            rows = self._rest(slots)
+            if len(rows) < len(slots):
+                pcm, slots = pcm[rows], slots[rows]
         if self._dialling:
             keys, rows = self._press(slots)
             parts += keys
@@ -213,6 +231,13 @@ class RtpEncoder:
         extra = HEADER if levels is None else _EXTRA
         out = np.empty((len(slots), payloads.shape[1] + extra), np.uint8)
         return out, self._senders.build(out, payloads, lengths, slots, step, levels), slots
+
+    def _rest(self, slots: Indices) -> Indices:
+        """Let the time of slots pass that may not send; return the rows of the others."""
+        resting = np.array([slot in self._resting for slot in slots.tolist()], np.bool_)
+        silent = slots[resting]
+        self._senders.skip(silent, _STEPS[self._way[silent] // _KIND])
+        return np.flatnonzero(~resting)
 
     def _press(self, slots: Indices) -> tuple[list[Packets], Indices]:
         """Let keys go on being pressed; return their packets, and the rows that send audio."""

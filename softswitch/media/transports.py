@@ -12,7 +12,7 @@ from pylibsrtp import Error as SrtpError
 from softswitch.audio.pcm import Bytes, Indices
 from softswitch.media.messages import ConnectPlain, ConnectSecure
 from softswitch.media.needs import Packets
-from softswitch.media.secure import SrtpPair
+from softswitch.media.secure import SrtpPair, is_rtcp
 from softswitch.media.sockets import MediaSocket, Poller
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,8 @@ _NARROWEST = 16
 
 _FIRST_ROWS, _MOST_ROWS = 256, 16384
 
+_SHORTEST_RTCP = 8
+
 Inbox = deque[bytes]
 
 
@@ -48,6 +50,8 @@ class Link:
     inbox: Inbox
     keys: SrtpPair | None = None
     socket: MediaSocket | None = None
+    control: MediaSocket | None = None
+    """The socket of RTCP, where it is not that of RTP."""
     is_connected: bool = False
     is_polled: bool = False
     counts: dict[str, int] = field(default_factory=dict)
@@ -71,10 +75,10 @@ class Transports:
         self._links[slot] = Link(port, slot, inbox)
 
     def connect_plain(self, slot: int, order: ConnectPlain) -> None:
-        """Give a link its socket, and its SRTP keys where there are some.
+        """Give a link its sockets, and its SRTP keys where there are some.
 
         Raises:
-            ValueError, PeerError, OSError: a key, the address or the descriptor is wrong; the descriptor is
+            ValueError, PeerError, OSError: a key, an address or a descriptor is wrong; the descriptors are
             closed.
         """
         keys = None
@@ -83,17 +87,32 @@ class Transports:
                 keys = self._keys(slot, order)
         except ValueError:
             discard(order.fd)
+            discard(order.rtcp_fd)
             raise
-        media_socket = MediaSocket(order.fd, order.remote_host, order.remote_port) if order.fd >= 0 else None
+        try:
+            media_socket = _socket(order.fd, order.remote_host, order.remote_port)
+        except Exception:
+            discard(order.rtcp_fd)
+            raise
+        try:
+            control = _socket(
+                order.rtcp_fd, order.remote_host, order.rtcp_remote_port or order.remote_port + 1
+            )
+        except Exception:
+            if media_socket is not None:
+                media_socket.close()
+            raise
         link = self._links[slot]
         self._disconnect(link)
-        link.keys, link.socket = keys, media_socket
+        link.keys, link.socket, link.control = keys, media_socket, control
         link.is_connected = True
         if media_socket is None:
             self._delivering.append(link)
             return
-        self._poller.add(media_socket)
-        self._by_socket[media_socket] = link
+        for member in (media_socket, control):
+            if member is not None:
+                self._poller.add(member)
+                self._by_socket[member] = link
         link.is_polled = True
 
     def connect_secure(self, slot: int, order: ConnectSecure) -> None:
@@ -158,22 +177,38 @@ class Transports:
                 self._send(link, data[start : start + length], datagrams)
             start += stride
 
+    def send_control(
+        self, rows: Bytes, lengths: Indices, slots: Indices, datagrams: list[tuple[int, bytes]]
+    ) -> None:
+        """Send RTCP as :meth:`send` does RTP, by the port's second socket where it has one."""
+        for row, slot, length in zip(rows, slots.tolist(), lengths.tolist(), strict=True):
+            link = self._links.get(slot)
+            if link is not None and link.is_connected:
+                self._send(link, row[:length].tobytes(), datagrams, link.control)
+
     def stop(self) -> None:
         """Close everything."""
         for slot in list(self._links):
             self.close(slot)
         self._poller.close()
 
-    def _send(self, link: Link, packet: bytes, datagrams: list[tuple[int, bytes]]) -> None:
+    def _send(
+        self,
+        link: Link,
+        packet: bytes,
+        datagrams: list[tuple[int, bytes]],
+        control: MediaSocket | None = None,
+    ) -> None:
         if link.keys is not None:
             try:
                 packet = link.keys.protect(packet)
             except SrtpError:
                 self._refuse(link, "srtp_errors")
                 return
-        if link.socket is None:
+        by = control or link.socket
+        if by is None:
             datagrams.append((link.port, packet))
-        elif not link.socket.send(packet):
+        elif not by.send(packet):
             self._refuse(link, "send_errors")
 
     def _drain_sockets(self, now: float) -> int:
@@ -220,6 +255,10 @@ class Transports:
         if not media_socket.source.accept((sender[0], sender[1]), now):
             self._refuse(link, "rejected_sources")
             return 0
+        if media_socket is link.control and (length < _SHORTEST_RTCP or not is_rtcp(self._views[row])):
+            # Audio has its own socket; here nobody could tell whose it is.
+            self._refuse(link, "odd_datagrams")
+            return 0
         if link.keys is not None:
             plain = link.keys.unprotect(bytes(self._views[row][:length]))
             if isinstance(plain, str):
@@ -245,14 +284,15 @@ class Transports:
     def _disconnect(self, link: Link) -> None:
         if link in self._delivering:
             self._delivering.remove(link)
-        if link.socket is None:
-            return
-        if link.is_polled:
-            self._poller.remove(link.socket)
-            del self._by_socket[link.socket]
-            link.is_polled = False
-        link.socket.close()
-        link.socket = None
+        for member in (link.socket, link.control):
+            if member is None:
+                continue
+            if link.is_polled:
+                self._poller.remove(member)
+                del self._by_socket[member]
+            member.close()
+        link.socket = link.control = None
+        link.is_polled = False
 
     def _more_rows(self) -> bool:
         if len(self._rows) >= _MOST_ROWS:
@@ -276,6 +316,11 @@ def discard(fd: int) -> None:
             os.close(fd)
         except OSError as error:
             logger.warning("descriptor not closed", extra={"error": str(error)})
+
+
+def _socket(fd: int, host: str, port: int) -> MediaSocket | None:
+    """Take a descriptor over where there is one; raise what :class:`MediaSocket` raises."""
+    return MediaSocket(fd, host, port) if fd >= 0 else None
 
 
 def _views(rows: Bytes) -> Iterator[memoryview]:

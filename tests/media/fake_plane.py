@@ -26,6 +26,7 @@ class FakePlane:
         self.latest: dict = {}
         self.parameters: dict = {}
         self.held: dict = {}
+        self.sending: dict = {}
         self.digits: list = []
         self.knows_events = False
         self.poisoned: set = set()
@@ -79,6 +80,9 @@ class FakePlane:
 
     def set_held(self, slot, held):
         self.held[slot] = held
+
+    def set_sending(self, slot, sends):
+        self.sending[slot] = sends
 
     def take_reports(self):
         reports, self.reports = self.reports, []

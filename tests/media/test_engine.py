@@ -130,6 +130,29 @@ def test_rtp_orders_reach_the_plane(rig):
     slot = rig.engine._parts.registry.get(port).slot
     assert rig.plane.parameters == {slot: other}
     assert rig.plane.held == {slot: True}
+
+
+def test_direction_is_kept_both_ways(rig):
+    port, ear = rig.rtp_port(), rig.feed_port(speaks=False)
+    rig.tick()
+    [slot] = rig.plane.parameters
+    rig.post(m.SetDirection(port, sends=False, receives=False))
+    rig.say(port, steady(9.0))
+    rig.tick()
+    assert rig.plane.sending == {slot: False}
+    assert rig.plane.held == {slot: True}
+    assert not rig.heard(ear).any()
+    # Holding and direction are two reasons to expect nothing: one alone is enough.
+    rig.post(m.SetHeld(port, True), m.SetDirection(port))
+    rig.say(port, steady(9.0))
+    rig.tick()
+    assert rig.plane.sending == {slot: True}
+    assert rig.plane.held == {slot: True}
+    assert rig.heard(ear).any()
+    rig.post(m.SetHeld(port, False), m.SetDirection(ear, sends=False))
+    rig.tick()
+    assert rig.plane.held == {slot: False}
+    assert rig.engine.counters["refused_messages"] == 1
     assert rig.engine.counters["refused_messages"] == 1
 
 

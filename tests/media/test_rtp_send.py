@@ -167,3 +167,32 @@ def test_poisoned_feedback_of_a_stranger_changes_nothing():
     pair = Pair("opus")
     give(pair.near, [(0, b"\x81\xc9\x00\x07" + bytes(28))], pair.now)
     assert pair.near.statistics(0)["far_loss_percent"] == 0
+
+
+def test_slot_that_may_not_send_lets_its_time_pass():
+    pair = Pair("PCMU")
+    pair.carry(tone(0.2))
+    pair.near.set_sending(0, False)
+    assert pair.near.send_digits(0, "5", 100, 70)
+    pair.carry(tone(0.4))
+    assert len(pair.wire) == 10
+    pair.near.set_sending(0, True)
+    pair.carry(tone(1.0))
+    sent = [fields(data) for _, _, data in pair.wire]
+    numbers = np.array([number for _, _, number, _, _ in sent])
+    assert (np.diff(numbers) % 65536 == 1).all()
+    kind, marker, _, stamp, _ = sent[10]
+    assert (kind, marker) == (101, 1)
+    assert (stamp - sent[9][3]) % 2**32 == 160 * 21
+
+
+def test_slots_that_may_send_are_not_kept_by_one_that_may_not():
+    pair = Pair("PCMU", slots=3)
+    pair.near.set_sending(1, False)
+    pair.carry(tone(0.2))
+    assert {slot for _, slot, _ in pair.wire} == {0, 2}
+    pair.near.close(1)
+    pair.near.open(1, 2, parameters("PCMU", ssrc=9), pair.now)
+    pair.wire.clear()
+    pair.carry(tone(0.1))
+    assert {slot for _, slot, _ in pair.wire} == {0, 1, 2}

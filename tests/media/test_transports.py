@@ -215,11 +215,76 @@ def test_impossible_connection_fails_the_port_and_closes_its_descriptor(rig, cha
     assert not is_open(fd)
 
 
-def test_connection_of_a_port_that_is_gone_closes_its_descriptor(rig):
-    fd, _ = near_socket()
-    rig.post(m.ConnectPlain(99, fd, "127.0.0.1", 9))
+def test_connection_of_a_port_that_is_gone_closes_its_descriptors(rig):
+    (fd, _), (rtcp_fd, _) = near_socket(), near_socket()
+    rig.post(m.ConnectPlain(99, fd, "127.0.0.1", 9, rtcp_fd=rtcp_fd))
     rig.tick()
     assert not is_open(fd)
+    assert not is_open(rtcp_fd)
+
+
+@pytest.mark.parametrize(
+    "change", [{"remote_host": "example.org"}, {"rtcp_remote_port": 70000}, {"send_key": b"1"}]
+)
+def test_impossible_connection_closes_the_descriptor_of_rtcp_too(rig, change):
+    port = rig.rtp_port(connected=False)
+    (fd, _), (rtcp_fd, _) = near_socket(), near_socket()
+    options = {"remote_host": "127.0.0.1", "remote_port": 9, "profile": PROFILE} | change
+    rig.post(m.ConnectPlain(port, fd, rtcp_fd=rtcp_fd, **options))
+    assert isinstance(rig.tick()[0], m.PortFailed)
+    assert not is_open(fd)
+    assert not is_open(rtcp_fd)
+
+
+RTCP = bytes([0x80, 201, 0, 1]) + bytes(4)
+
+
+@pytest.mark.parametrize("keys", [{}, {"receive_key": KEY, "send_key": OTHER_KEY, "profile": PROFILE}])
+def test_rtcp_has_a_socket_of_its_own_where_it_was_given_one(rig, far, keys):
+    seen = []
+    rig.plane.receive = lambda rows, lengths, slots, now: seen.extend(
+        row[:length].tobytes() for row, length in zip(rows, lengths, strict=True)
+    )
+    rig.plane.control = lambda now: (
+        np.frombuffer(RTCP.ljust(16), np.uint8).reshape(1, 16),
+        np.array([8]),
+        np.array([0]),
+    )
+    peer = SrtpPair(OTHER_KEY, KEY, PROFILE) if keys else None
+    port = rig.rtp_port(connected=False)
+    (fd, _), (rtcp_fd, rtcp_address) = near_socket(), near_socket()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far_control:
+        far_control.bind(("127.0.0.1", 0))
+        far_control.settimeout(5)
+        ports = far.getsockname()[1], far_control.getsockname()[1]
+        rig.post(
+            m.ConnectPlain(
+                port, fd, "127.0.0.1", ports[0], rtcp_fd=rtcp_fd, rtcp_remote_port=ports[1], **keys
+            )
+        )
+        rig.tick()
+        came = far_control.recv(2000)
+        assert (peer.unprotect(came) if peer else came) == RTCP
+        # Audio is not taken from there.
+        far_control.sendto(packet(steady(1.0)), rtcp_address)
+        far_control.sendto(peer.protect(RTCP) if peer else RTCP, rtcp_address)
+        tick_until(rig, lambda: seen)
+    assert seen == [RTCP]
+    assert rig.engine.counters["odd_datagrams"] == 1
+    rtp = far.recv(2000)
+    assert (peer.unprotect(rtp) if peer else rtp)[1] == packet(steady(0.0))[1]
+    rig.post(m.RemovePort(port))
+    rig.tick()
+    assert not is_open(rtcp_fd)
+
+
+def test_rtcp_goes_one_port_above_unless_told_otherwise(rig):
+    port = rig.rtp_port(connected=False)
+    (fd, _), (rtcp_fd, _) = near_socket(), near_socket()
+    rig.post(m.ConnectPlain(port, fd, "127.0.0.1", 40000, rtcp_fd=rtcp_fd))
+    rig.tick()
+    [link] = rig.engine._parts.transports._links.values()
+    assert link.control.source.target == ("127.0.0.1", 40001)
 
 
 def test_stop_closes_every_socket(far):
