@@ -169,12 +169,16 @@ class Transports:
             slots: of the ports that send them.
             datagrams: gets what has no socket to leave by.
         """
-        data, stride = rows.tobytes(), rows.shape[1]
+        data, stride, links = rows.tobytes(), rows.shape[1], self._links
         start = 0
         for slot, length in zip(slots.tolist(), lengths.tolist(), strict=True):
-            link = self._links.get(slot)
+            link = links.get(slot)
             if link is not None and link.is_connected:
-                self._send(link, data[start : start + length], datagrams)
+                packet = data[start : start + length]
+                if link.keys is None and link.socket is None:
+                    datagrams.append((link.port, packet))
+                else:
+                    self._send(link, packet, datagrams)
             start += stride
 
     def send_control(
@@ -232,9 +236,11 @@ class Transports:
                         self._refuse(link, plain)
                         continue
                     packet = plain
-                if self._is_sane(link, len(packet)):
+                if 0 < len(packet) <= _LONGEST:
                     packets.append(packet)
                     slots.append(link.slot)
+                else:
+                    self._refuse(link, "odd_datagrams")
         if not packets:
             return None
         lengths = np.fromiter(map(len, packets), np.intp, len(packets))

@@ -25,6 +25,9 @@ _SLACK_JITTER = 12 * UNITS_PER_MS
 
 _FAR = np.iinfo(np.int32).max
 
+_WEIGHTS = (15 / 16) ** np.arange(_WINDOW - 1, -1, -1) / 16
+"""What each of the last steps counts in the running mean of RFC 3550 §6.4.1, the latest one last."""
+
 
 class DelayMeter:
     """The transit times of each slot's latest packets, and the delay that covers most of them."""
@@ -65,11 +68,12 @@ class DelayMeter:
         are known here; so it need not be kept up for every packet.
         """
         recent = np.flatnonzero(self._arrival[slot] > now - _HORIZON)
+        if len(recent) < 2:
+            return 0
         order = recent[np.argsort(self._arrival[slot, recent], kind="stable")]
-        jitter = 0.0
-        for step in np.abs(np.diff(self._transit[slot, order].astype(np.int64))).tolist():
-            jitter += (step - jitter) / 16
-        return round(jitter)
+        transit = self._transit[slot, order].astype(np.float64)
+        steps = np.abs(transit[1:] - transit[:-1])
+        return round(float(steps @ _WEIGHTS[-len(steps) :]))
 
     def bounds(self, slots: Indices, now: int) -> tuple[Ints, Ints, Ints, Mask]:
         """Return between which transit times audio should be played.

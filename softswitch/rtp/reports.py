@@ -32,7 +32,8 @@ _TURN = 0.6180339887498949
 class _Report:
     """The reporting state of one slot."""
 
-    cname: bytes
+    description: bytes
+    """The SDES packet: what is said of us never changes."""
     turn: float
     heard_ssrc: int = -1
     heard_middle: int = 0
@@ -73,7 +74,8 @@ class Reporter:
     def open(self, slot: int, cname: str, now: float) -> None:
         """Begin to report about `slot`, first after half an interval at most."""
         ssrc = self._senders.ssrc(slot)
-        report = _Report(cname.encode()[:_CNAME_OCTETS], ssrc * _TURN % 1.0)
+        name = rtcp.Description(ssrc, ((rtcp.CNAME, cname.encode()[:_CNAME_OCTETS]),))
+        report = _Report(rtcp.SourceDescription((name,)).to_bytes(), ssrc * _TURN % 1.0)
         self._slots[slot] = report
         self._due[slot] = now + INTERVAL / 2 * (0.2 + 0.8 * report.turn)
         self._soonest = min(self._soonest, float(self._due[slot]))
@@ -118,14 +120,11 @@ class Reporter:
         if now < self._soonest:
             return _NO_ROWS, _NO_SLOTS, _NO_SLOTS
         slots = np.flatnonzero(self._due <= now)
-        rows = np.zeros((len(slots), LARGEST), np.uint8)
-        lengths = np.zeros(len(slots), np.intp)
-        for index, slot in enumerate(slots.tolist()):
-            data = self._compose(slot, now, jitter(slot))
-            rows[index, : len(data)] = np.frombuffer(data, np.uint8)
-            lengths[index] = len(data)
+        packets = [self._compose(slot, now, jitter(slot)) for slot in slots.tolist()]
         self._soonest = float(self._due.min(initial=_NEVER))
-        return rows, lengths, slots
+        lengths = np.array([len(packet) for packet in packets], np.intp)
+        data = b"".join([packet.ljust(LARGEST, b"\0") for packet in packets])
+        return np.frombuffer(data, np.uint8).reshape(-1, LARGEST), lengths, slots
 
     def receive(self, slot: int, data: bytes, now: float) -> bool:
         """Read a datagram; return False, and count it, where it is malformed."""
@@ -169,22 +168,19 @@ class Reporter:
         report = self._slots[slot]
         own = self._senders.ssrc(slot)
         blocks = self._blocks(slot, report, now, jitter)
-        packets: list[rtcp.Packet] = []
+        first: rtcp.SenderReport | rtcp.ReceiverReport
         if self._senders.active(slot):
             sent = self._senders.sent(slot)
-            packets.append(
-                rtcp.SenderReport(own, _ntp(now), sent.timestamp, sent.packets, sent.octets, blocks)
-            )
+            first = rtcp.SenderReport(own, _ntp(now), sent.timestamp, sent.packets, sent.octets, blocks)
         else:
-            packets.append(rtcp.ReceiverReport(own, blocks))
-        packets.append(rtcp.SourceDescription((rtcp.Description(own, ((rtcp.CNAME, report.cname),)),)))
+            first = rtcp.ReceiverReport(own, blocks)
+        data = first.to_bytes() + report.description
         if report.goodbye:
-            packets.append(rtcp.Goodbye((own,)))
             self._due[slot] = _NEVER
-        else:
-            report.turn = (report.turn + _TURN) % 1.0
-            self._due[slot] = now + INTERVAL * (0.5 + report.turn)
-        return rtcp.compound(packets)
+            return data + rtcp.Goodbye((own,)).to_bytes()
+        report.turn = (report.turn + _TURN) % 1.0
+        self._due[slot] = now + INTERVAL * (0.5 + report.turn)
+        return data
 
     def _blocks(self, slot: int, report: _Report, now: float, jitter: int) -> tuple[rtcp.ReportBlock, ...]:
         reception = self._sources.report(slot)
