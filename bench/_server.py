@@ -41,6 +41,7 @@ def server(**environment: str) -> Iterator[Server]:
         free.close()
         settings = {
             "HTTP_PORT": str(port),
+            "SIP_PORT": "0",
             "PATHS_DATA": folder,
             "LOG_LEVEL": "warning",
             "ICE_HOST_ADDRESSES": "127.0.0.1",

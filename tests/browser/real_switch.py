@@ -35,6 +35,7 @@ async def real_switch(data: Path, **settings: str) -> AsyncIterator[str]:
         **os.environ,
         "SOFTSWITCH_HTTP_PORT": str(port),
         "SOFTSWITCH_PATHS_DATA": str(data),
+        "SOFTSWITCH_SIP_PORT": "0",
         **{f"SOFTSWITCH_{name}": value for name, value in settings.items()},
     }
     with (data / "switch.log").open("wb") as log:

@@ -177,7 +177,7 @@ class Baresip:
             raise AssertionError(f"baresip told {seen}, not {kinds}:\n{self.log()[-4000:]}") from None
 
     async def registered(self, seconds: float = 15.0) -> None:
-        """Return when its account is registered: told in its log, perhaps before anybody listened for events."""
+        """Return when its account is registered; its log says so, an event may have come too early."""
         try:
             async with asyncio.timeout(seconds):
                 while "[1 binding]" not in self.log():

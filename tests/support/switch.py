@@ -50,6 +50,7 @@ def settings(folder: Path, sections: Sections | None = None) -> Settings:
         "ice": {"host_addresses": ["127.0.0.1"]},
         "egress": {"allow": ["127.0.0.0/8"]},
         "speech": {"workers": 1},
+        "sip": {"port": 0},
     }
     for name, section in (sections or {}).items():
         base[name] = base.get(name, {}) | dict(section)
@@ -262,7 +263,16 @@ class SwitchThread(Switch):
 class SwitchProcess(Switch):
     """A switch as a process of its own, as an operator runs it."""
 
-    def __init__(self, data: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, data: Path, environment: Mapping[str, str] | None = None, settings_text: str = ""
+    ) -> None:
+        """Prepare one.
+
+        Args:
+            data: Its data folder.
+            environment: Settings as environment variables.
+            settings_text: What its settings file says (TOML).
+        """
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -274,15 +284,24 @@ class SwitchProcess(Switch):
             "SOFTSWITCH_ICE_HOST_ADDRESSES": "127.0.0.1",
             "SOFTSWITCH_SPEECH_WORKERS": "1",
             "SOFTSWITCH_LOG_FORMAT": "json",
+            **({} if settings_text else {"SOFTSWITCH_SIP_PORT": "0"}),
             **(environment or {}),
         }
         self._log = data.parent / f"{data.name}.log"
+        self._arguments: list[str] = []
+        if settings_text:
+            file = data.parent / f"{data.name}.toml"
+            file.write_text(settings_text, encoding="utf-8")
+            self._arguments = ["serve", "--config", str(file)]
 
     def __enter__(self) -> Self:
         """Start, and wait until it is ready."""
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "softswitch"], env=self._environment, stdout=log, stderr=log
+                [sys.executable, "-m", "softswitch", *self._arguments],
+                env=self._environment,
+                stdout=log,
+                stderr=log,
             )
         end = time.monotonic() + START_S
         while not self._ready():
