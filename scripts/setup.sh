@@ -141,6 +141,11 @@ if ! $venv/bin/python -m pip install --quiet --disable-pip-version-check --no-in
     cat "$log" >&2
     stop "pip failed, see above"
 fi
+if [ "$purpose" = test ] && has_tool npm; then
+    say "JsSIP: installing into $venv/js"
+    npm install --prefix $venv/js --no-save --silent --no-audit --no-fund jssip@3.13.8 esbuild@0.25 >"$log" 2>&1 ||
+        say "npm could not install JsSIP: going on without it"
+fi
 rm -f "$log"
 fingerprint > "$stamp"
 say "ready"
