@@ -1,75 +1,24 @@
 """One conversation, sans-I/O: tell it what happened, then take what it decided."""
 
-from typing import assert_never
-
-import msgspec
-
 from softswitch.call import commands, effects, events, reports
-from softswitch.call.announce import announcement, error
-from softswitch.call.collect import DigitCollector
+from softswitch.call.announce import announcement, told
 from softswitch.call.commands import CallOption, Command, CommandRejected
-from softswitch.call.effects import Effect
-from softswitch.call.events import Event
-from softswitch.call.lifetime import CallLimits, Lifetime
-from softswitch.call.outbox import Outbox
-from softswitch.call.parties import Parties
-from softswitch.call.playbacks import Finished, Playbacks
+from softswitch.call.core import Core
+from softswitch.call.outcome import Moved, Over, reason_of
+from softswitch.call.playbacks import Finished
 from softswitch.call.setup import media_effects
-from softswitch.call.state import Input, State, after
-from softswitch.call.turns import Turns
+from softswitch.call.state import Input, State
 
-PARTY = "party"
-"""Name of the first leg: the client's own, or the caller's."""
 MAX_WAITING = 64
 """Commands that may wait for the answer."""
-LINGER_S = 0.25
-"""After the last audio for an autoHangup was sent: what RTP needs to reach the far end's ear."""
 
 
-class Call:
+class Call(Core):
     """One conversation.
 
     The owner calls :meth:`command`, :meth:`report` and, when :meth:`deadline` has passed, :meth:`elapse`;
     after each it drains :meth:`take_events` and :meth:`take_effects`, in this order.
     """
-
-    def __init__(
-        self,
-        call_id: str,
-        kind: str,
-        now: float,
-        *,
-        epoch_offset: float,
-        limits: CallLimits | None = None,
-        resume_token: str | None = None,
-    ) -> None:
-        """Make a call that waits for its first command.
-
-        Args:
-            call_id: Session id; also the wire's track id of the party.
-            kind: ``websocket``, ``webrtc`` or ``sip``.
-            now: Monotonic seconds.
-            epoch_offset: Epoch seconds minus monotonic seconds at the start.
-            limits: Times; the defaults where absent.
-            resume_token: Handed to the client in ``answer``, where it asked for one.
-        """
-        self.id = call_id
-        self.kind = kind
-        self.state = State.NEW
-        self.option = CallOption()
-        self.times = Lifetime(limits or CallLimits(), now)
-        self.reason = ""
-        self.initiator = ""
-        self.codec = ""
-        self.resume_token = resume_token
-        self._outbox = Outbox(call_id, epoch_offset)
-        self._outbox.now = now
-        self._playbacks = Playbacks(self._outbox, self.option.tts)
-        self._turns = Turns(self._outbox, self._playbacks)
-        self._digits = DigitCollector(self._outbox)
-        self._parties = Parties(self._outbox, self._playbacks)
-        self._waiting: list[Command] = []
-        self._warnings: list[reports.SpeechWarned] = []
 
     # --- from above and below -----------------------------------------------------
 
@@ -94,61 +43,22 @@ class Call:
         if self.state is not State.OVER:
             self._take(report)
 
-    def incoming(self, caller: str, callee: str, sdp: str, headers: dict[str, str], now: float) -> None:
-        """Make this the pending call of somebody who rang."""
+    def incoming(
+        self,
+        caller: str,
+        callee: str,
+        sdp: str,
+        headers: dict[str, str],
+        now: float,
+        *,
+        accept_s: float | None = None,
+    ) -> None:
+        """Make this the pending call of somebody who rang; ``accept_s``: how long he waits for an answer."""
         self._outbox.now = now
         self._move(Input.INCOMING)
         self.option = CallOption(caller=caller, callee=callee, offer=sdp, headers=headers)
-        self._outbox.emit(
-            events.Incoming(
-                timestamp=self._outbox.epoch_ms(),
-                track_id=self.id,
-                caller=caller,
-                callee=callee,
-                sdp=sdp,
-                headers=headers or None,
-            )
-        )
-
-    def end(self, reason: str, initiator: str, now: float) -> None:
-        """End the call from outside: killed, shut down, its socket gone."""
-        self._outbox.now = now
-        self._end(reason, initiator)
-
-    def elapse(self, now: float) -> None:
-        """Do what has become due by ``now``."""
-        self._outbox.now = now
-        if self.state is State.OVER:
-            return
-        for due, reason in self.times.ends(self.state, self._playbacks.speaking):
-            if now >= due:
-                self._end(reason, "system")
-                return
-        self._playbacks.elapse()
-        self._turns.elapse()
-        self._digits.elapse(self._playbacks.speaking)
-        self._parties.elapse()
-
-    def deadline(self) -> float | None:
-        """When :meth:`elapse` wants to be called, in monotonic seconds."""
-        if self.state is State.OVER:
-            return None
-        due = [time for time, _ in self.times.ends(self.state, self._playbacks.speaking)]
-        parts = (self._playbacks, self._turns, self._digits, self._parties)
-        due += [time for part in parts if (time := part.deadline()) is not None]
-        return min(due, default=None)
-
-    def take_events(self) -> list[Event]:
-        """Return what clients are to be told since the last time."""
-        return self._outbox.take_events()
-
-    def take_effects(self) -> list[Effect]:
-        """Return what is to be done since the last time."""
-        return self._outbox.take_effects()
-
-    def epoch_ms(self, monotonic: float) -> int:
-        """Return epoch milliseconds of a monotonic time by this call's own clock."""
-        return self._outbox.epoch_ms(monotonic)
+        self.times.accept_within(accept_s, now)
+        self._arrival.announce(self.option)
 
     # --- commands -----------------------------------------------------------------
 
@@ -157,24 +67,36 @@ class Call:
             raise CommandRejected("the call is over", 410)
         match command:
             case commands.Invite() | commands.Accept():
-                self._invite(command.option)
+                self._invite(command)
             case commands.Hangup():
-                self._end(command.reason, command.initiator, command.headers)
+                self._end(Over(command.reason, command.initiator, headers=command.headers))
             case commands.AddCandidates():
-                self._outbox.do(effects.AddLegCandidates(PARTY, command.candidates))
+                self._outbox.do(effects.AddLegCandidates(self._parties.party, command.candidates))
             case commands.Offer():
-                self._outbox.do(effects.OfferLeg(PARTY, command.sdp))
-            case commands.Ring():
-                self._pending_only("ringing")
-                self._outbox.do(effects.RingLeg(PARTY, command.early_media))
-            case commands.Reject():
-                self._pending_only("reject")
-                self._outbox.do(effects.RejectLeg(PARTY, command.code, command.reason))
-                self._end("rejected", "user")
+                self._outbox.do(effects.OfferLeg(self._parties.party, command.sdp))
+            case _ if self.state is State.PENDING:
+                self._execute_pending(command)
+            case commands.Ring() | commands.Reject():
+                raise CommandRejected(f"{type(command).__name__.lower()}: no pending call", 486)
             case _:
                 if self.state is not State.UP:
                     raise CommandRejected("the call is not answered", 409)
                 self._execute_up(command)
+
+    def _execute_pending(self, command: Command) -> None:
+        match command:
+            case commands.Ring():
+                self._arrival.ring(command)
+            case commands.Reject():
+                reason = reason_of(command.code)
+                self._end(Over(reason, "user", command.code, command.reason))
+            case commands.Connect():
+                self.times.accept_within(None, self._outbox.now)
+                self._parties.connect(command, self.option)
+            case commands.Say() | commands.Play() | commands.Interrupt() if self._arrival.early:
+                self._execute_up(command)
+            case _:
+                raise CommandRejected("the call is not answered", 409)
 
     def _execute_up(self, command: Command) -> None:
         match command:
@@ -191,42 +113,52 @@ class Call:
             case commands.PlaceMark():
                 self._playbacks.mark(command.name)
             case commands.SendDtmf():
-                self._outbox.do(effects.SendLegDigits(PARTY, command.digits))
+                self._outbox.do(effects.SendLegDigits(self._parties.party, command.digits))
             case commands.SendMessage():
-                self._outbox.do(effects.SendLegMessage(PARTY, command.body, command.content_type))
+                self._send(command)
             case commands.Collect():
                 self._digits.start(command)
             case commands.Mute():
                 self._mute(command)
             case commands.Refer():
-                self._parties.refer(command, self.option)
+                self._refer(command)
             case commands.Bridge():
                 self._parties.bridge(command)
             case commands.Unbridge():
                 self._parties.unbridge()
             case commands.AddHistory() | commands.Custom():
-                self._tell(command)
+                self._outbox.emit(told(command, self._outbox))
             case _:
                 raise CommandRejected(f"{type(command).__name__} is not for this kind of call")
 
-    def _pending_only(self, name: str) -> None:
-        if self.state is not State.PENDING:
-            raise CommandRejected(f"{name}: no pending call", 486)
-
-    def _invite(self, option: CallOption) -> None:
+    def _invite(self, command: commands.Invite | commands.Accept) -> None:
         if self.state not in (State.NEW, State.PENDING):
             raise CommandRejected("the call is already up", 409)
+        if self.state is State.NEW and self.kind == "sip" and isinstance(command, commands.Accept):
+            self._refuse_accept()
+            return
+        option = command.option
         if self.state is State.PENDING:
-            pending = self.option
-            option = msgspec.structs.replace(
-                option, caller=pending.caller, callee=pending.callee, offer=option.offer or pending.offer
-            )
-        self._move(Input.INVITE)
-        self.option = option
-        self.times.setup_s, self.times.inactivity_s = option.handshake_s, option.inactivity_s
-        self._playbacks.option = option.tts
-        self._turns.configure(option)
-        self._outbox.do(effects.OpenLeg(PARTY, option))
+            option = self._arrival.accepted(option, self.option)
+        self._set_up(option)
+        self._outbox.do(effects.OpenLeg(self._parties.party, option, ring_s=option.handshake_s))
+
+    def _refuse_accept(self) -> None:
+        """Answer somebody who wants to accept a call that is not there (any more)."""
+        timestamp = self._outbox.epoch_ms()
+        refused = events.Rejected(timestamp=timestamp, track_id=self.id, code=486, reason="no pending call")
+        self._outbox.emit(refused)
+        self._end(Over("rejected", "system"))
+
+    def _refer(self, command: commands.Refer) -> None:
+        if command.method == "refer":
+            self._transfers.refer(command)
+        elif not self._transfers.decide(command, self.option, self.codec):
+            self._parties.refer(command, self.option, self.codec)
+
+    def _send(self, command: commands.SendMessage) -> None:
+        party = self._parties.party
+        self._outbox.do(effects.SendLegMessage(party, command.body, command.content_type, command.request_id))
 
     def _mute(self, command: commands.Mute) -> None:
         party = command.track_id in (None, self.id)
@@ -234,7 +166,7 @@ class Call:
         if not party and not machine:
             raise CommandRejected(f"trackId: no track {command.track_id!r} in this call", 404)
         if party:
-            self._outbox.do(effects.MuteLeg(PARTY, command.muted))
+            self._outbox.do(effects.MuteLeg(self._parties.party, command.muted))
         if machine:
             self._playbacks.mute(command.muted, command.track_id)
         track_id = command.track_id or self.id
@@ -242,73 +174,67 @@ class Call:
             events.Muted(timestamp=self._outbox.epoch_ms(), track_id=track_id, muted=command.muted)
         )
 
-    def _tell(self, command: commands.AddHistory | commands.Custom) -> None:
-        timestamp = self._outbox.epoch_ms()
-        match command:
-            case commands.AddHistory():
-                event: Event = events.HistoryAdded(
-                    timestamp=timestamp,
-                    track_id=self.id,
-                    sender="system",
-                    speaker=command.speaker,
-                    text=command.text,
-                )
-            case commands.Custom():
-                event = events.CustomEvent(
-                    timestamp=timestamp, track_id=self.id, sender=command.sender, data=command.data
-                )
-            case _:
-                assert_never(command)
-        self._outbox.emit(event)
-
     # --- reports ------------------------------------------------------------------
 
     def _take(self, report: reports.Report) -> None:
         match report:
-            case reports.PlaybackStarted():
-                self._playbacks.started(report.track)
-            case reports.SourceFed():
-                self._playbacks.fed(report.track)
-            case reports.PlaybackDrained():
-                self._playbacks.drained(report.track)
-            case reports.SourceDone():
-                self._playbacks.source_done(report.track, report.item)
-            case reports.SourceFailed():
-                self._playbacks.source_failed(report)
-            case reports.MarkReached():
-                self._playbacks.mark_reached(report)
-            case reports.PlaybackEnded():
-                self._playback_over(self._playbacks.ended(report.track, report.played_ms))
-            case reports.PlaybackDropped():
-                self._playback_over(self._playbacks.dropped(report))
+            case _ if hasattr(report, "track"):
+                self._playback_over(self._playbacks.report(report))
             case reports.SpeechWarned():
                 self._warn(report)
             case reports.Bridged():
                 self._parties.bridged(report.other)
+                self._transfers.bridged()
             case reports.Unbridged():
-                self._parties.unbridged()
-            case _ if getattr(report, "leg", PARTY) == PARTY:
+                self._conclude(self._parties.unbridged())
+            case reports.DigitsPassed():
+                self._parties.passed(report.digits)
+            case _ if isinstance(report, _TRANSFERS):
+                self._transfer(report)
+            case reports.LegEnded() if self._transfers.left(report.leg):
+                pass  # The others wait for the new party.
+            case _ if getattr(report, "leg", self._parties.party) == self._parties.party:
                 self._take_party(report)
+            case _ if self._transfers.concerns(report):
+                self._conclude(self._transfers.report(report))
             case _:
-                if over := self._parties.report(report):
-                    self._end(*over)
+                self._conclude(self._parties.report(report))
+
+    def _transfer(self, report: reports.Report) -> None:
+        match report:
+            case reports.TransferRequested():
+                self._transfers.requested(report, self.option)
+            case reports.DialogJoined():
+                self._conclude(self._transfers.joined(report))
+            case reports.DialogForeign():
+                self._transfers.foreign(self.option)
+            case reports.LegReplaced():
+                self._conclude(Moved() if self._parties.dropped(report.leg) else None)
+            case reports.LegReferred():
+                self._conclude(self._transfers.referred(report))
+            case _:
+                raise TypeError(f"{type(report).__name__} has nothing to do with a transfer")
 
     def _take_party(self, report: reports.Report) -> None:
         now = self._outbox.now
-        if event := announcement(report, self.id, self._outbox.epoch_ms()):
+        if event := announcement(report, self.id, self._outbox):
             self._outbox.emit(event)
         match report:
             case reports.LegRinging():
                 self._move(Input.RINGING)
+                self._arrival.rings(report.early_media)
             case reports.LegAnswered():
                 self._answered(report)
             case reports.LegRejected():
-                self._end("busy" if report.code in (486, 600) else "rejected", "callee")
+                self._end(Over(reason_of(report.code), "callee"))
             case reports.LegFailed():
                 self._error(report.sender, report.error, report.code)
-                self._end("error", "system")
+                self._end(Over("error", "system", report.code, report.error))
             case reports.LegEnded():
-                self._end(report.reason, report.initiator)
+                self._arrival.waits = False
+                self._end(Over(report.reason, report.initiator, headers=report.headers))
+            case reports.LegHeld():
+                self.times.hold(report.held)
             case reports.MediaSilent():
                 self.times.media_silent(report.seconds, now)
             case reports.MediaResumed():
@@ -318,22 +244,31 @@ class Call:
                 self._turns.speech_started(report)
             case reports.SpeechStopped():
                 self.times.active = now
-                self._turns.speech_stopped(report, PARTY)
+                self._turns.speech_stopped(report, self._parties.party)
             case reports.Transcribed():
-                self._transcribed(report)
-            case reports.DigitReceived():
                 self.times.active = now
-                self._turns.pressed()
-                if self._digits.press(report.digit):
-                    self._playbacks.interrupt(commands.Interrupt())
+                self._turns.transcribed(report)
+            case reports.DigitReceived():
+                self._pressed(report)
+            case reports.TextReceived():
+                self._parties.text(report)
             case _:
                 pass  # Nothing but its announcement.
+
+    def _pressed(self, report: reports.DigitReceived) -> None:
+        self.times.active = self._outbox.now
+        self._turns.pressed()
+        if self._digits.press(report.digit):
+            self._playbacks.interrupt(commands.Interrupt())
+        self._parties.cross(report)
 
     def _answered(self, report: reports.LegAnswered) -> None:
         if not self._move(Input.ANSWERED):
             return
         self.times.answered = self.times.active = self._outbox.now
         self.codec = report.codec
+        self._parties.up = True
+        self.option = self._arrival.answered(self.option)
         audio = events.Audio(report.codec, report.sample_rate, report.ptime_ms)
         timestamp = self._outbox.epoch_ms()
         self._outbox.emit(
@@ -346,11 +281,13 @@ class Call:
             )
         )
         self._outbox.emit(events.TrackStart(timestamp=timestamp, track_id=self.id))
-        for effect in media_effects(self.option, PARTY, tones_only=self.kind == "websocket"):
+        tones_only = self.kind == "websocket" or report.tones_only
+        for effect in media_effects(self.option, self._parties.party, tones_only=tones_only):
             self._outbox.do(effect)
         if bed := self.option.ambiance:
             self._playbacks.ambiance(bed.path, bed.duck_level, bed.normal_level)
-        self._parties.dial_callee(self.option)
+        if self.kind != "sip":
+            self._parties.dial_callee(self.option)
         warnings, self._warnings = self._warnings, []
         for warning in warnings:
             self._warn(warning)
@@ -365,22 +302,6 @@ class Call:
             except CommandRejected as rejected:
                 self._error(rejected.sender, rejected.error, rejected.code, command.request_id)
 
-    def _transcribed(self, report: reports.Transcribed) -> None:
-        self.times.active = self._outbox.now
-        kind = events.AsrFinal if report.final else events.AsrDelta
-        self._outbox.emit(
-            kind(
-                timestamp=self._outbox.epoch_ms(),
-                track_id=self.id,
-                index=report.index,
-                start_time=self._outbox.epoch_ms(report.began),
-                end_time=self._outbox.epoch_ms(report.ended),
-                text=report.text,
-                confidence=report.confidence,
-            )
-        )
-        self._turns.transcribed(report)
-
     def _playback_over(self, finished: Finished | None) -> None:
         if finished is None:
             return
@@ -390,60 +311,12 @@ class Call:
         if finished.heard and finished.playback.auto_hangup:
             self._hang_up_soon()
 
-    def _warn(self, report: reports.SpeechWarned) -> None:
-        """Tell of a degraded provider; never before the answer."""
-        if self.state is State.UP:
-            self._error(report.sender, report.error, report.code)
-        else:
-            self._warnings.append(report)
-
-    # --- ending -------------------------------------------------------------------
-
-    def _hang_up_soon(self) -> None:
-        """Hang up for autoHangup; audio in the client's own socket arrives before the close by itself."""
-        if self.kind == "websocket":
-            self._end("autohangup", "system")
-        else:
-            self.times.hang_up_in(LINGER_S, self._outbox.now)
-
-    def _end(self, reason: str, initiator: str, headers: dict[str, str] | None = None) -> None:
-        if not self._move(Input.END):
-            return
-        now, times = self._outbox.now, self.times
-        times.ended = now
-        self.reason, self.initiator = reason, initiator
-        self._digits.stop("interrupted")
-        self._playbacks.close()
-        self._parties.close(reason)
-        timestamp = self._outbox.epoch_ms()
-        if times.answered is not None:
-            duration = round((now - times.answered) * 1000)
-            self._outbox.emit(events.TrackEnd(timestamp=timestamp, track_id=self.id, duration=duration))
-        self._outbox.emit(
-            events.HungUp(
-                timestamp=timestamp,
-                track_id=self.id,
-                reason=reason,
-                initiator=initiator,
-                start_time=self._outbox.epoch_ms(times.created),
-                answer_time=self._outbox.epoch_ms(times.answered) if times.answered is not None else None,
-                hangup_time=timestamp,
-                caller=self.option.caller,
-                callee=self.option.callee,
-            )
-        )
-        self._outbox.do(effects.CloseLeg(PARTY, reason, headers or {}))
-        self._outbox.do(effects.CloseCall(reason))
-
-    def _move(self, moved: Input) -> bool:
-        state = after(self.state, moved)
-        if state is None:
-            return False
-        self.state = state
-        return True
-
-    def _error(self, sender: str, text: str, code: int, request_id: str | None = None) -> None:
-        self._outbox.emit(error(sender, text, code, self.id, self._outbox.epoch_ms(), request_id))
-
 
 _BEFORE_ANSWER = commands.Hangup | commands.AddCandidates | commands.Offer
+_TRANSFERS = (
+    reports.TransferRequested
+    | reports.DialogJoined
+    | reports.DialogForeign
+    | reports.LegReplaced
+    | reports.LegReferred
+)

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from softswitch.call.needs import Candidate
+from softswitch.call.needs import Candidate, SipOption
 from softswitch.errors import RejectedError
 
 
@@ -140,6 +140,9 @@ class CallOption(msgspec.Struct, frozen=True):
     inactivity_s: float | None = None
     handshake_s: float | None = None
     headers: dict[str, str] = {}
+    """Further headers of an outgoing INVITE; those of the caller's on an incoming one."""
+    sip: SipOption = SipOption()
+    """How to prove who we are to a SIP server."""
     shown: dict[str, object] = {}
     """The option as the client gave it, without its secrets: for lists and records."""
 
@@ -157,6 +160,17 @@ class Accept(Command, frozen=True):
     """Accept an incoming call; the same as :class:`Invite` where the client itself is the party."""
 
     option: CallOption = CallOption()
+
+
+class Connect(Command, frozen=True):
+    """Dial somebody for a caller who waits, and answer him when they do (a rule of the settings)."""
+
+    callee: str
+    caller: str = ""
+    """Who is shown to be calling; empty: the caller."""
+    trunk: str = ""
+    headers: dict[str, str] = {}
+    timeout_s: float = 60.0
 
 
 class Ring(Command, frozen=True):
@@ -299,7 +313,7 @@ class Custom(Command, frozen=True):
 
 
 class Refer(Command, frozen=True):
-    """Invite a second party and bridge it with the first."""
+    """Invite a second party and bridge it with the first, or carry out the transfer the far end asked for."""
 
     callee: str
     caller: str = ""
@@ -307,7 +321,13 @@ class Refer(Command, frozen=True):
     moh: str = ""
     auto_hangup: bool = True
     method: str = ""
+    """``refer``: the far end is asked to call by itself (SIP REFER)."""
     headers: dict[str, str] = {}
+    sip: SipOption | None = None
+    """None: as in the invite."""
+    asr: AsrOption | None = None
+    """Recognise what the second party says, too."""
+    denoise: bool = False
 
 
 class Bridge(Command, frozen=True):

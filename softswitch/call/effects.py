@@ -24,13 +24,23 @@ class Effect(msgspec.Struct, frozen=True):
 # --- legs -----------------------------------------------------------------------
 
 
+class PrepareLeg(Effect, frozen=True):
+    """Make the endpoint of somebody who calls; it neither rings nor answers yet."""
+
+    leg: str
+    option: CallOption
+
+
 class OpenLeg(Effect, frozen=True):
     """Make the endpoint of a leg and let it answer or dial."""
 
     leg: str
     option: CallOption
     callee: str = ""
-    """What to dial for a second leg; empty: the client itself is the party."""
+    """What to dial for a further leg; empty: the client or the caller is the party."""
+    trunk: str = ""
+    ring_s: float | None = None
+    """How long the callee may ring."""
 
 
 class RingLeg(Effect, frozen=True):
@@ -91,6 +101,48 @@ class SendLegMessage(Effect, frozen=True):
     body: str
     content_type: str
     request_id: str | None = None
+
+
+class ReferLeg(Effect, frozen=True):
+    """Ask a leg's far end to call somebody else (SIP REFER)."""
+
+    leg: str
+    target: str
+    headers: dict[str, str] = {}
+    request_id: str | None = None
+
+
+class AcceptTransfer(Effect, frozen=True):
+    """Tell a leg's far end that its REFER is being worked on."""
+
+    leg: str
+
+
+class TellTransfer(Effect, frozen=True):
+    """Tell a leg's far end how its transfer goes; without :class:`AcceptTransfer` it refuses the REFER."""
+
+    leg: str
+    code: int
+    reason: str
+
+
+class JoinDialog(Effect, frozen=True):
+    """Join with the call that a dialog belongs to, in its place (attended transfer).
+
+    :class:`softswitch.call.reports.DialogJoined` or :class:`softswitch.call.reports.DialogForeign` follows.
+    """
+
+    leg: str
+    """The leg whose far end asked."""
+    replaces: tuple[str, str, str]
+    """Call-ID, to-tag and from-tag."""
+
+
+class PassDigits(Effect, frozen=True):
+    """Give digits to the legs of the call this one is joined with."""
+
+    other: str
+    digits: str
 
 
 class JoinCalls(Effect, frozen=True):

@@ -75,6 +75,8 @@ class HungUp(TrackEvent, frozen=True, kw_only=True):
     hangup_time: int
     caller: str
     callee: str
+    headers: dict[str, str] | None = None
+    """Further headers of the far end's BYE."""
 
 
 class Speaking(TrackEvent, frozen=True, kw_only=True):

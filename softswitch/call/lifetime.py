@@ -27,11 +27,26 @@ class Lifetime:
         self.ended: float | None = None
         self.active = now
         """When somebody did something last."""
-        self.setup_s: float | None = None
-        """What the invite allows for being answered."""
+        self._setup_due = now + limits.setup_s
+        self._accept_due: float | None = None
+        self._held = False
         self.inactivity_s: float | None = None
         self._hangup_at: float | None = None
         self._media_due: float | None = None
+
+    def accept_within(self, seconds: float | None, now: float) -> None:
+        """Let a caller wait so long for somebody to accept; None: for as long as he likes."""
+        self._accept_due = None if seconds is None else now + seconds
+
+    def set_up(self, seconds: float | None, inactivity_s: float | None, now: float) -> None:
+        """Begin to set the call up: what the invite allows for being answered, and for doing nothing."""
+        self._setup_due = now + (seconds or self._limits.setup_s)
+        self.inactivity_s = inactivity_s
+
+    def hold(self, held: bool) -> None:
+        """Note that the far end holds the call, when nothing has to come from it, or takes it back."""
+        self._held = held
+        self._media_due = None
 
     def hang_up_in(self, seconds: float, now: float) -> None:
         """End the call soon, once what was sent has reached the far end's ear."""
@@ -39,6 +54,8 @@ class Lifetime:
 
     def media_silent(self, seconds: float, now: float) -> None:
         """Note that no media has come for so long."""
+        if self._held:
+            return
         since_start = now - (self.answered if self.answered is not None else now)
         early = since_start < self._limits.media_start_s
         patience = self._limits.media_start_s if early else self._limits.media_s
@@ -59,7 +76,9 @@ class Lifetime:
         if self._hangup_at is not None:
             ends.append((self._hangup_at, "autohangup"))
         if state in (State.SETUP, State.RINGING):
-            ends.append((self.created + (self.setup_s or self._limits.setup_s), "no_answer"))
+            ends.append((self._setup_due, "no_answer"))
+        if state is State.PENDING and self._accept_due is not None:
+            ends.append((self._accept_due, "no_answer"))
         if self._media_due is not None:
             ends.append((self._media_due, "media_timeout"))
         if self.answered is not None:

@@ -164,6 +164,29 @@ class Playbacks:
 
     # --- reports ----------------------------------------------------------------
 
+    def report(self, report: reports.Report) -> Finished | None:
+        """Take a report of a track or its source; return the playback that is over with it."""
+        match report:
+            case reports.PlaybackStarted():
+                self.started(report.track)
+            case reports.SourceFed():
+                self.fed(report.track)
+            case reports.PlaybackDrained():
+                self.drained(report.track)
+            case reports.SourceDone():
+                self.source_done(report.track, report.item)
+            case reports.SourceFailed():
+                self.source_failed(report)
+            case reports.MarkReached():
+                self.mark_reached(report)
+            case reports.PlaybackEnded():
+                return self.ended(report.track, report.played_ms)
+            case reports.PlaybackDropped():
+                return self.dropped(report)
+            case _:
+                raise TypeError(f"{type(report).__name__} is not of a track")
+        return None
+
     def started(self, track: int) -> None:
         """Tell the client that a playback sounds."""
         playback = self._tracks.get(track)

@@ -30,6 +30,8 @@ class LegAnswered(Report, frozen=True):
     codec: str = "pcm"
     sample_rate: int = 16000
     ptime_ms: int = 20
+    tones_only: bool = False
+    """Whether its digits come as tones in the audio and in no other way."""
 
 
 class LegUpdated(Report, frozen=True):
@@ -268,6 +270,30 @@ class Unbridged(Report, frozen=True):
     """The call is on its own again."""
 
     other: str
+
+
+class DigitsPassed(Report, frozen=True):
+    """Somebody in the call this one is joined with pressed keys."""
+
+    digits: str
+
+
+class DialogJoined(Report, frozen=True):
+    """The call was joined with the one that a dialog belongs to; ``leg`` has no part in it any more."""
+
+    leg: str
+
+
+class DialogForeign(Report, frozen=True):
+    """A dialog to be replaced belongs to no call of ours that could be joined."""
+
+    leg: str
+
+
+class LegReplaced(Report, frozen=True):
+    """Another call takes the place of a leg."""
+
+    leg: str
 
 
 class Refused(Report, frozen=True):
