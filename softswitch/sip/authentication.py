@@ -27,7 +27,7 @@ class AuthParameters(sipmessage.AuthParameters):
     The library cuts ``qop="auth,auth-int"`` in two, and quotes the qop of credentials.
     """
 
-    def __init__(self, values: dict[str, str] | None = None, *, bare: frozenset[str] = _BARE) -> None:
+    def __init__(self, values: dict[str, str] | None = None, /, *, bare: frozenset[str] = _BARE) -> None:
         super().__init__()
         self._values = dict(values or {})
         self._bare = bare

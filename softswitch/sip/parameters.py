@@ -22,7 +22,7 @@ class Parameters(sipmessage.Parameters):
     ``a%2B1``: another dialog to every peer.
     """
 
-    def __init__(self, values: dict[str, str | None] | None = None, **more: str | None) -> None:
+    def __init__(self, values: dict[str, str | None] | None = None, /, **more: str | None) -> None:
         super().__init__()
         self._values: dict[str, str | None] = {**(values or {}), **more}
 
