@@ -38,7 +38,7 @@ def rtp_parameters(agreement: Agreement, identity: StreamIdentity) -> RtpParamet
     """Return the parameters of an RTP port."""
     codec = agreement.codec
     return RtpParameters(
-        receive=tuple(_format(item) for item in (codec, *agreement.events)),
+        receive=tuple(_format(item) for item in agreement.receive or (codec, *agreement.events)),
         send=_format(codec),
         send_events=_format(agreement.send_events) if agreement.send_events else None,
         ssrc=identity.ssrc,

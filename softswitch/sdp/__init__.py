@@ -1,7 +1,10 @@
 """Session descriptions without I/O: RFC 8866 to dataclasses and back, RFC 3264 for one audio stream."""
 
+from softswitch.sdp.accept import KeyPair, accept, accepted_keys
 from softswitch.sdp.answer import Local, answer_text
+from softswitch.sdp.crypto import SUITES, CryptoLine, Suite, crypto_lines
 from softswitch.sdp.description import Attribute, Connection, Description, Media, Origin, SdpError, parse
+from softswitch.sdp.keying import Keying, is_nowhere, keying_of, rtcp_port, shares_rtcp
 from softswitch.sdp.negotiate import (
     AUDIO_LEVEL,
     CODECS,
@@ -11,17 +14,23 @@ from softswitch.sdp.negotiate import (
     Direction,
     NotAcceptableError,
     PayloadType,
+    can_receive,
+    can_send,
     media_address,
+    narrowed,
     negotiate,
     payload_types,
 )
+from softswitch.sdp.own import Layout, OwnAudio, OwnTransport, layout_of, offered_formats, own_text
 from softswitch.sdp.transport import (
     CandidateLine,
+    DtlsSide,
     Fingerprint,
     IceCredentials,
     Setup,
     TransportOffer,
     candidate_line,
+    dtls_side,
     transport_offer,
 )
 
@@ -30,27 +39,50 @@ __all__ = [
     "CODECS",
     "PLAIN_PROFILES",
     "SECURE_PROFILES",
+    "SUITES",
     "Agreement",
     "Attribute",
     "CandidateLine",
     "Connection",
+    "CryptoLine",
     "Description",
     "Direction",
+    "DtlsSide",
     "Fingerprint",
     "IceCredentials",
+    "KeyPair",
+    "Keying",
+    "Layout",
     "Local",
     "Media",
     "NotAcceptableError",
     "Origin",
+    "OwnAudio",
+    "OwnTransport",
     "PayloadType",
     "SdpError",
     "Setup",
+    "Suite",
     "TransportOffer",
+    "accept",
+    "accepted_keys",
     "answer_text",
+    "can_receive",
+    "can_send",
     "candidate_line",
+    "crypto_lines",
+    "dtls_side",
+    "is_nowhere",
+    "keying_of",
+    "layout_of",
     "media_address",
+    "narrowed",
     "negotiate",
+    "offered_formats",
+    "own_text",
     "parse",
     "payload_types",
+    "rtcp_port",
+    "shares_rtcp",
     "transport_offer",
 ]

@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,7 +22,9 @@ AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 """Header extension with the loudness of a packet (RFC 6464)."""
 
 DEFAULT_PTIME_MS = 20
-PTIMES_MS = (10, 20, 30, 40, 60)
+PTIMES_MS = (10, 20, 30, 40, 50, 60)
+OPUS_PTIMES_MS = (10, 20, 40, 60)
+"""Durations that one Opus frame can have."""
 
 _MIRROR: dict[Direction, Direction] = {
     "sendrecv": "sendrecv",
@@ -90,6 +92,9 @@ class Agreement:
     """Length of the packets the far end wants."""
     level_extension: int = 0
     """Id of the audio level header extension, 0 without one."""
+    receive: tuple[PayloadType, ...] = ()
+    """What may arrive where that is more than `codec` and `events`: an answerer may number formats anew, and
+    send any of those it answered (RFC 3264 sections 6.1 and 7)."""
 
     @property
     def direction(self) -> Direction:
@@ -113,6 +118,8 @@ def negotiate(
     profiles: Collection[str],
     preferred: str = "",
     supported: Sequence[str] = CODECS,
+    accepts: Callable[[Media], bool] | None = None,
+    ptime_ms: int = DEFAULT_PTIME_MS,
 ) -> Agreement:
     """Agree on the first usable audio section of an offer.
 
@@ -121,6 +128,8 @@ def negotiate(
         profiles: transport profiles that can be served, in capitals.
         preferred: codec to take before the order of the offer, any case; one that is not offered is no error.
         supported: codecs that can be served, any case.
+        accepts: tells whether the keys of a section can be served; None where the profile says it all.
+        ptime_ms: packet time where the offer does not say.
 
     Raises:
         NotAcceptableError: there is no such section, or no codec of it is known.
@@ -128,15 +137,19 @@ def negotiate(
     sections = [(index, media) for index, media in enumerate(offer.media) if media.kind == "audio"]
     if not sections:
         raise NotAcceptableError("the offer has no audio section", field="offer")
-    usable = [(index, media) for index, media in sections if media.protocol in profiles and _is_open(media)]
+    usable = [(index, media) for index, media in sections if media.protocol in profiles and is_open(media)]
     if not usable:
         raise NotAcceptableError(
             "no audio section of the offer is open with one of " + ", ".join(sorted(profiles)), field="offer"
         )
+    if accepts is not None:
+        usable = [(index, media) for index, media in usable if accepts(media)]
+        if not usable:
+            raise NotAcceptableError("no audio section of the offer has keys that can be used", field="offer")
     for index, media in usable:
         types = payload_types(media)
         if codec := _choose(types, preferred, supported):
-            return _agree(offer, index, media, types, codec)
+            return _agree(offer, index, types, codec, ptime_ms)
     raise NotAcceptableError("the offer has none of the codecs " + ", ".join(supported), field="offer")
 
 
@@ -192,7 +205,26 @@ def direction_of(offer: Description, media: Media) -> Direction:
     return direction
 
 
-def _is_open(media: Media) -> bool:
+def can_send(direction: Direction) -> bool:
+    """Tell whether who states `direction` sends."""
+    return direction in {"sendrecv", "sendonly"}
+
+
+def can_receive(direction: Direction) -> bool:
+    """Tell whether who states `direction` receives."""
+    return direction in {"sendrecv", "recvonly"}
+
+
+def narrowed(direction: Direction, far: Direction) -> Direction:
+    """Return what is left of a direction where the other side states `far`."""
+    sends = can_send(direction) and can_receive(far)
+    receives = can_receive(direction) and can_send(far)
+    if sends:
+        return "sendrecv" if receives else "sendonly"
+    return "recvonly" if receives else "inactive"
+
+
+def is_open(media: Media) -> bool:
     """Tell whether a section is in use; with port 0 only as a part of a bundle (RFC 9143 section 6)."""
     return media.port != 0 or media.has("bundle-only")
 
@@ -205,8 +237,9 @@ def _choose(types: tuple[PayloadType, ...], preferred: str, supported: Sequence[
 
 
 def _agree(
-    offer: Description, index: int, media: Media, types: tuple[PayloadType, ...], codec: PayloadType
+    offer: Description, index: int, types: tuple[PayloadType, ...], codec: PayloadType, ptime_ms: int
 ) -> Agreement:
+    media = offer.media[index]
     events = {item.clock_rate: item for item in reversed(types) if item.name.lower() == "telephone-event"}
     understood = tuple(events[rate] for rate in _EVENT_CLOCK_RATES if rate in events)
     return Agreement(
@@ -215,17 +248,21 @@ def _agree(
         events=understood,
         send_events=events.get(codec.clock_rate),
         offered=direction_of(offer, media),
-        ptime_ms=_ptime(media),
-        level_extension=_level_extension(media),
+        ptime_ms=packet_time(media, codec, ptime_ms),
+        level_extension=level_extension(media),
     )
 
 
-def _ptime(media: Media) -> int:
-    """Return the packet time the far end asks for, within its maximum, else 20 ms."""
+def packet_time(media: Media, codec: PayloadType, default_ms: int = DEFAULT_PTIME_MS) -> int:
+    """Return the packet time that a section asks for, within its maximum and what the codec can."""
     wanted = _milliseconds(media.first("ptime"))
     most = _milliseconds(media.first("maxptime"))
-    ptime = wanted if wanted in PTIMES_MS else DEFAULT_PTIME_MS
-    return min(ptime, most) if most in PTIMES_MS else ptime
+    ptime = wanted if wanted in PTIMES_MS else default_ms
+    if PTIMES_MS[0] <= most < ptime:
+        ptime = most // 10 * 10
+    if codec.name.lower() == "opus":
+        return max(ms for ms in OPUS_PTIMES_MS if ms <= ptime)
+    return ptime
 
 
 def _milliseconds(text: str | None) -> int:
@@ -234,7 +271,8 @@ def _milliseconds(text: str | None) -> int:
     return int(match[1]) if match else 0
 
 
-def _level_extension(media: Media) -> int:
+def level_extension(media: Media) -> int:
+    """Return the id of the audio level header extension, 0 without one."""
     for value in media.all("extmap"):
         identifier, _, rest = value.partition(" ")
         # Ids above 14 need the two-byte form (RFC 8285 section 4.3); one with a direction is not taken.

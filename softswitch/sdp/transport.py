@@ -144,23 +144,40 @@ def transport_offer(offer: Description, media: Media) -> TransportOffer:
     """
     if not media.has("rtcp-mux"):
         raise SdpError("the offer does not carry RTCP with RTP (a=rtcp-mux)", field="offer")
-    ufrag = _lookup(offer, media, "ice-ufrag")
-    password = _lookup(offer, media, "ice-pwd")
+    ufrag = lookup(offer, media, "ice-ufrag")
+    password = lookup(offer, media, "ice-pwd")
     if not ufrag or not _UFRAG.fullmatch(ufrag):
         raise SdpError("a=ice-ufrag is missing or malformed", field="offer")
     if not password or not _PASSWORD.fullmatch(password):
         raise SdpError("a=ice-pwd is missing or malformed", field="offer")
     candidates, refused = _candidates(media)
-    options = (_lookup(offer, media, "ice-options") or "").split()
+    options = (lookup(offer, media, "ice-options") or "").split()
     return TransportOffer(
         credentials=IceCredentials(ufrag, password),
         fingerprints=_fingerprints(offer, media),
-        setup=_setup(_lookup(offer, media, "setup")),
+        setup=_setup(lookup(offer, media, "setup")),
         candidates=candidates,
         lite=offer.first("ice-lite") is not None,
         trickle="trickle" in options,
         refused=refused,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class DtlsSide:
+    """What a description says about DTLS where there is no ICE."""
+
+    fingerprints: tuple[Fingerprint, ...]
+    setup: Setup
+
+
+def dtls_side(description: Description, media: Media) -> DtlsSide:
+    """Read the DTLS part of a section.
+
+    Raises:
+        SdpError: a strong fingerprint or a proper ``a=setup`` is missing.
+    """
+    return DtlsSide(_fingerprints(description, media), _setup(lookup(description, media, "setup")))
 
 
 def _candidates(media: Media) -> tuple[tuple[CandidateLine, ...], tuple[str, ...]]:
@@ -212,7 +229,8 @@ def _setup(value: str | None) -> Setup:
             raise SdpError("a=setup is none of actpass, active, passive", field="offer")
 
 
-def _lookup(offer: Description, media: Media, name: str) -> str | None:
+def lookup(offer: Description, media: Media, name: str) -> str | None:
+    """Return an attribute of a section, of the session, or of who speaks for the section's bundle."""
     if (value := media.first(name)) is not None:
         return value
     if (value := offer.first(name)) is not None:

@@ -1,8 +1,10 @@
 """What the media of all telephones share, what one leg wishes, and whom it tells."""
 
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_address
 from random import Random, SystemRandom
 from typing import Literal, Protocol
 
@@ -104,6 +106,7 @@ class SipMediaShared:
         self.random = random or SystemRandom()
         self.clock = clock
         self.external_ip = rtp.external_ip
+        self.own_address = _own_address(rtp.host)
         self.sockets = RtpSockets(rtp.host, rtp.port_min, rtp.port_max, self.random, clock)
         self.webrtc = WebRtcShared(
             engine,
@@ -128,3 +131,17 @@ class SipMediaShared:
             "ports_opened": self.sockets.opened,
             "ports_refused": self.sockets.refused,
         }
+
+
+def _own_address(host: str) -> str:
+    """Return the address that sockets bound to `host` have: of "all", that of the way to the world."""
+    address = ip_address(host)
+    if not address.is_unspecified:
+        return host
+    family, far = (socket.AF_INET6, "2001:db8::1") if address.version == 6 else (socket.AF_INET, "192.0.2.1")
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((far, 9))  # sends nothing
+        except OSError:
+            return "::1" if address.version == 6 else "127.0.0.1"
+        return str(probe.getsockname()[0])

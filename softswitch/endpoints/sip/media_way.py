@@ -1,0 +1,119 @@
+"""What the media of a leg ask of the way they take: plain sockets, DTLS on sockets, or ICE; and its life."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Protocol
+
+from softswitch.endpoints.sip.media_shared import MediaOwner
+from softswitch.sdp import Description, Keying, Media, OwnTransport
+
+logger = logging.getLogger(__name__)
+
+Spawn = Callable[[Coroutine[None, None, None]], None]
+"""Starts a task that ends with the leg."""
+
+
+class Way(Protocol):
+    """Sockets and keys of one leg; `open`, then `take` and `connect` for each description of the far end."""
+
+    async def open(self, *, offering: bool) -> None:
+        """Open the sockets, for an offer of ours or an answer.
+
+        Raises:
+            NotNowError: there is none.
+        """
+
+    def serves(self, keying: Keying) -> bool:
+        """Tell whether this way can be keyed so."""
+
+    def offered(self) -> OwnTransport:
+        """Return what an offer of ours says."""
+
+    def answered(self, profile: str) -> OwnTransport:
+        """Return what our answer to the description taken last says."""
+
+    async def take(self, description: Description, media: Media, keying: Keying, *, answer: bool) -> None:
+        """Read where the far end is and its keys; nothing is done with it before `connect`.
+
+        Args:
+            description: theirs.
+            media: its audio section.
+            keying: how that is keyed.
+            answer: it answers an offer of ours.
+
+        Raises:
+            PeerError: what is needed is missing or malformed.
+        """
+
+    def connect(self) -> None:
+        """Go where the description taken last leads; the port is open in the engine."""
+
+    async def close(self) -> None:
+        """Release everything."""
+
+
+class Life:
+    """The tasks of one leg's media, and the ways to be closed after them."""
+
+    def __init__(self, port: int, owner: MediaOwner) -> None:
+        """Prepare a life that has not begun; `owner` is told when one of the tasks fails."""
+        self.ways: list[Way] = []
+        self._port, self._owner = port, owner
+        self._task: asyncio.Task[None] | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+        self._is_over = False
+
+    async def begin(self) -> None:
+        """Let tasks be started from now on."""
+        if self._task is None:
+            begun = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            self._task = loop.create_task(self._live(begun), name=f"telephone media {self._port}")
+            self._task.add_done_callback(self._died)
+            await begun.wait()
+
+    def spawn(self, work: Coroutine[None, None, None]) -> None:
+        """Start a task that ends with the leg."""
+        if self._tasks is None:
+            raise RuntimeError("the leg's media do not live")
+        self._tasks.create_task(work)
+
+    def adopt(self, way: Way) -> bool:
+        """Close a way when the life ends; False when it is over already."""
+        if not self._is_over:
+            self.ways.append(way)
+        return not self._is_over
+
+    def end(self) -> None:
+        """Stop all tasks and close all ways."""
+        self._is_over = True
+        if self._task is not None:
+            self._task.cancel()
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether it was ended."""
+        return self._is_over
+
+    async def ended(self) -> None:
+        """Return when everything is released."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def _live(self, begun: asyncio.Event) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                begun.set()
+                await asyncio.get_running_loop().create_future()
+        finally:
+            for way in self.ways:
+                await way.close()
+
+    def _died(self, task: asyncio.Task[None]) -> None:
+        """Let a fault of ours be the end of this leg alone."""
+        if not task.cancelled() and (error := task.exception()):
+            logger.error("the media of a telephone failed", extra={"port": self._port}, exc_info=error)
+            if not self._is_over:
+                self._owner.media_failed("media", "internal error", 500)
