@@ -6,7 +6,7 @@ import mimetypes
 
 from aiohttp import web
 
-from softswitch.dialects.rustpbx.instants import rfc3339
+from softswitch.dialects.instants import rfc3339
 from softswitch.metrics import CONTENT_TYPE
 from softswitch.store.store import CallRecord, Recording
 from softswitch.web.keys import DRAIN, READINESS, SWITCH

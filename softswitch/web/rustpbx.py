@@ -9,8 +9,8 @@ from aiohttp import web
 
 from softswitch.call.commands import CommandRejected
 from softswitch.call.events import Event
+from softswitch.dialects.instants import rfc3339
 from softswitch.dialects.rustpbx import parse, render
-from softswitch.dialects.rustpbx.instants import rfc3339
 from softswitch.endpoints.ice import ice_servers as ice_grants
 from softswitch.settings import Limits
 from softswitch.switch.conversation import Conversation

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from softswitch.call import events as e
+from softswitch.dialects.instants import rfc3339
 from softswitch.dialects.rustpbx import render, render_audio
-from softswitch.dialects.rustpbx.instants import rfc3339
 
 T = 1_640_995_200_000
 CASES = [

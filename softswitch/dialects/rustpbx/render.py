@@ -4,8 +4,8 @@ import msgspec
 
 from softswitch.call import events as e
 from softswitch.call.events import Event
+from softswitch.dialects.instants import rfc3339
 from softswitch.dialects.rustpbx import wire_events as w
-from softswitch.dialects.rustpbx.instants import rfc3339
 
 _encoder = msgspec.json.Encoder()
 
