@@ -52,7 +52,7 @@ class OwnAddresses:
         return is_address(host) and _is_any(self._sip.host) and self.leaving(host) == host
 
     def leaving(self, remote: str) -> str:
-        """Return the address of this machine that a packet to `remote` leaves from; "" where there is no way."""
+        """Return our address that a packet to `remote` leaves from; "" where there is no way."""
         known = self._leaving.get(remote)
         if known is None:
             known = _leaving_address(remote)

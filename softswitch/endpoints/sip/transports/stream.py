@@ -90,14 +90,7 @@ class StreamConnection(asyncio.Protocol):
         if self._stream is None:
             return
         self._heard_at = self._clock()
-        try:
-            pieces = self._framer.feed(data)
-        except ValueError as error:
-            logger.debug("a connection speaks no SIP", extra={"reason": str(error)})
-            self._counters.connections_broken += 1
-            self.close()
-            return
-        for piece in pieces:
+        for piece in self._framer.feed(data):
             if isinstance(piece, KeepAlive):
                 self._counters.keep_alives += 1
                 if piece is KeepAlive.PING:
@@ -105,6 +98,10 @@ class StreamConnection(asyncio.Protocol):
             else:
                 self._introduced = True
                 self._receiver.message_received(piece, self.flow)
+        if self._framer.broken and self._stream is not None:
+            logger.debug("a connection speaks no SIP", extra={"reason": self._framer.broken})
+            self._counters.connections_broken += 1
+            self._stream.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave the table."""

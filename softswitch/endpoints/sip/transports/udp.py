@@ -10,6 +10,7 @@ from collections.abc import Callable
 from softswitch.endpoints.sip.counters import SipCounters
 from softswitch.endpoints.sip.transports.wire import LocalAddress, Receiver, plain_address
 from softswitch.sip.flow import Flow
+from softswitch.sip.framer import is_keep_alive
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ class UdpSocket:
             self._take(data, plain_address(address[0]), address[1])
 
     def _take(self, data: bytes, host: str, port: int) -> None:
-        if not data.strip(b"\r\n\0"):
+        if is_keep_alive(data):
             self._counters.keep_alives += 1
             return
         local_host, local_port = self._local("udp", host)

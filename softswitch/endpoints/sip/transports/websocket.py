@@ -8,6 +8,7 @@ from typing import Literal
 from softswitch.endpoints.sip.counters import SipCounters
 from softswitch.endpoints.sip.transports.wire import LocalAddress, Receiver, WireLimits
 from softswitch.sip.flow import Flow
+from softswitch.sip.framer import is_keep_alive
 
 Receive = Callable[[], Awaitable[str | bytes | None]]
 """Wait for the next message; None once the socket is closed."""
@@ -84,11 +85,11 @@ class WebSocketConnection:
         try:
             while (message := await receive()) is not None and not self._closed:
                 data = message.encode("utf-8", "surrogateescape") if isinstance(message, str) else message
-                if data.strip(b"\r\n\0"):
-                    self._receiver.message_received(data, self.flow)
-                else:
+                if is_keep_alive(data):
                     self._counters.keep_alives += 1
                     self.send(b"\r\n")
+                else:
+                    self._receiver.message_received(data, self.flow)
         except ConnectionError:
             return  # the end of the socket, told by an exception
 
