@@ -166,6 +166,7 @@ class Connect(Command, frozen=True):
     """Dial somebody for a caller who waits, and answer him when they do (a rule of the settings)."""
 
     callee: str
+    """Empty: nobody has to be dialled, the caller is answered to be joined with another call."""
     caller: str = ""
     """Who is shown to be calling; empty: the caller."""
     trunk: str = ""

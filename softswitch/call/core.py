@@ -68,10 +68,13 @@ class Core:
 
     # --- time and what was decided ---------------------------------------------------
 
-    def end(self, reason: str, initiator: str, now: float) -> None:
-        """End the call from outside: killed, shut down, its socket gone."""
+    def end(self, reason: str, initiator: str, now: float, *, code: int = 0) -> None:
+        """End the call from outside: killed, shut down, its socket gone.
+
+        ``code`` is what a caller is told who was not answered; 0: what the reason says.
+        """
         self._outbox.now = now
-        self._end(Over(reason, initiator))
+        self._end(Over(reason, initiator, code))
 
     def elapse(self, now: float) -> None:
         """Do what has become due by ``now``."""
@@ -96,6 +99,11 @@ class Core:
         parts = (self._playbacks, self._turns, self._digits, self._parties, self._transfers)
         due += [time for part in parts if (time := part.deadline()) is not None]
         return min(due, default=None)
+
+    @property
+    def connected(self) -> bool:
+        """Whether a rule of the settings connected the call and no application follows it."""
+        return self._parties.connected
 
     def take_events(self) -> list[Event]:
         """Return what clients are to be told since the last time."""

@@ -77,14 +77,17 @@ class Parties:
         if dialled(option.callee):
             self._dial(Second(option.callee, auto_hangup=True, due=None), option)
 
-    def connect(self, command: Connect, option: CallOption) -> None:
-        """Dial somebody for a caller who waits."""
+    def connect(self, command: Connect, option: CallOption) -> Outcome:
+        """Dial somebody for a caller who waits, or nobody where another call is to be joined."""
         self.connected = True
+        if not command.callee:
+            return Through("")
         changed = msgspec.structs.replace(
             option, caller=command.caller or option.caller, headers=command.headers, offer="", codec=""
         )
         due = self._outbox.now + command.timeout_s
         self._dial(Second(command.callee, auto_hangup=True, due=due, connects=True), changed, command.trunk)
+        return None
 
     def refer(self, command: Refer, option: CallOption, codec: str) -> None:
         """Invite a second party and bridge it with the first; raises CommandRejected."""
@@ -113,9 +116,9 @@ class Parties:
         self._request = command.request_id
         self._outbox.do(effects.JoinCalls(command.other, command.request_id))
 
-    def bridged(self, other: str) -> None:
-        """Note that the calls were joined."""
-        self._bridge = other
+    def bridged(self, other: str, alone: bool) -> None:
+        """Note that the calls were joined; ``alone``: without the other one there is nobody to talk to."""
+        self._bridge, self._alone = other, alone
         if self._request is not None:
             self._outbox.emit(events.Ack(timestamp=self._outbox.epoch_ms(), request_id=self._request))
             self._request = None
@@ -188,7 +191,7 @@ class Parties:
 
     def dropped(self, leg: str) -> bool:
         """Let a leg go whose place another call takes; return whether the party has changed."""
-        second, self.second, self._alone = self.second, None, True
+        second, self.second = self.second, None
         self._outbox.do(effects.CloseLeg(leg, "transferred"))
         if leg != self.party or second is None:
             return False

@@ -264,6 +264,8 @@ class Bridged(Report, frozen=True):
     """The call was joined with another one."""
 
     other: str
+    alone: bool = False
+    """Whether the party has nobody else to talk to: the call is over when they part."""
 
 
 class Unbridged(Report, frozen=True):

@@ -47,6 +47,12 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Its option, secrets masked, as JSON."""
     statistics_json: str = "{}"
     """Figures of its media, as JSON."""
+    direction: str = "inbound"
+    """inbound: the party came to us; outbound: we called it."""
+    trunk: str = ""
+    """Trunk it came or went over."""
+    user: str = ""
+    """Registered user it came from."""
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,8 +23,8 @@ RELEASE_S = 5.0
 class Carrier:
     """The hands of one conversation."""
 
-    def __init__(self, owner: Owner, party: EndpointFactory) -> None:
-        """Hold nothing yet; ``party`` makes the endpoint of the client's own leg."""
+    def __init__(self, owner: Owner, party: EndpointFactory | None) -> None:
+        """Hold nothing yet; ``party`` makes the endpoint of the client's own leg, None: by the callee."""
         self._owner = owner
         self._resources = owner.resources
         self.mix = next(self._resources.ids)
@@ -33,6 +33,8 @@ class Carrier:
         self._tracks = Tracks(owner, self.mix)
         self._transcribers: dict[str, Transcriber] = {}
         self._shared: list[int] = []
+        self._detecting: set[str] = set()
+        """Legs with speech detection."""
 
     def carry(self, effect: Effect) -> None:
         """Do what the call decided; raises CommandRejected where it cannot be done."""
@@ -44,18 +46,45 @@ class Carrier:
             case fx.EndPlayback() | fx.DropPlayback() | fx.PausePlayback() | fx.SetPlaybackGain():
                 self._tracks.change(effect)
             case fx.JoinCalls():
-                if wrong := self._owner.join_call(effect.other):
+                if wrong := self._owner.bridges.join(self._owner, effect.other):
                     raise CommandRejected(wrong, 404, request_id=effect.request_id)
             case fx.PartCalls():
-                self._owner.part_call(effect.other)
+                self._owner.bridges.part(self._owner, effect.other)
+            case fx.JoinDialog():
+                self._owner.bridges.join_dialog(self._owner, effect.leg, effect.replaces)
+            case fx.PassDigits():
+                self._owner.bridges.pass_digits(effect.other, effect.digits)
+            case fx.PrepareLeg():
+                self.legs.prepare(effect)
             case fx.OpenLeg():
                 self.legs.open(effect)
             case fx.CloseLeg():
-                self.legs.close(effect.leg, effect.reason, effect.headers)
+                self._close_leg(effect)
             case fx.RejectLeg():
-                self.legs.close(effect.leg, effect.reason, {})
+                self.legs.reject(effect.leg, effect.code, effect.reason)
+            case fx.SendLegMessage() | fx.ReferLeg() | fx.AcceptTransfer() | fx.TellTransfer():
+                self._carry_telephone(effect)
             case _:
                 self._carry_leg(effect)
+
+    def _close_leg(self, effect: fx.CloseLeg) -> None:
+        self._detecting.discard(effect.leg)
+        self.legs.close(effect.leg, effect.reason, effect.headers)
+
+    def _carry_telephone(
+        self, effect: fx.SendLegMessage | fx.ReferLeg | fx.AcceptTransfer | fx.TellTransfer
+    ) -> None:
+        match effect:
+            case fx.SendLegMessage():
+                leg = self.legs.telephone(effect.leg, "message", effect.request_id)
+                leg.message(effect.body, effect.content_type)
+            case fx.ReferLeg():
+                leg = self.legs.telephone(effect.leg, "refer", effect.request_id)
+                leg.refer(effect.target, effect.headers)
+            case fx.AcceptTransfer():
+                self.legs.telephone(effect.leg, "transfer").accept_transfer()
+            case fx.TellTransfer():
+                self.legs.telephone(effect.leg, "transfer").transfer_progress(effect.code, effect.reason)
 
     def _carry_leg(self, effect: Effect) -> None:
         match effect:
@@ -67,8 +96,6 @@ class Carrier:
                 self.legs.endpoint(effect.leg).candidates(effect.candidates)
             case fx.SendLegDigits():
                 self.legs.endpoint(effect.leg).dtmf(effect.digits)
-            case fx.SendLegMessage():
-                raise CommandRejected("message: this leg has no way to carry a text", 422)
             case fx.MuteLeg():
                 self._post(m.SetMuted(self.legs.port(effect.leg), effect.muted))
             case fx.DetectTones():
@@ -111,6 +138,7 @@ class Carrier:
             transcriber.speech_started()
 
     def _detect(self, effect: fx.DetectSpeech) -> None:
+        self._detecting.add(effect.leg)
         option, default = effect.option, self._resources.settings.speech.vad
         kind = option.kind or default
         known = self._resources.providers.vads()
@@ -124,7 +152,7 @@ class Carrier:
         )
 
     def _transcribe(self, effect: fx.Transcribe) -> None:
-        gated = not self._owner.call.option.vad.off
+        gated = effect.leg in self._detecting
         port = self.legs.port(effect.leg)
         transcriber = Transcriber(effect.leg, port, self._resources, self._owner.report, gated)
         self._transcribers[effect.leg] = transcriber

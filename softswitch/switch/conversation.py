@@ -7,15 +7,18 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
+import msgspec
+
 from softswitch.call import events, reports
 from softswitch.call.call import Call
 from softswitch.call.commands import Command, CommandRejected
 from softswitch.call.effects import CloseCall, Effect
 from softswitch.call.events import Event, HungUp
-from softswitch.call.needs import EndpointFactory
+from softswitch.call.needs import EndpointFactory, IncomingCall
 from softswitch.call.state import State
 from softswitch.log import call_id
 from softswitch.switch.carrier import Carrier
+from softswitch.switch.owner import Bridging
 from softswitch.switch.resources import Resources
 
 logger = logging.getLogger(__name__)
@@ -34,6 +37,15 @@ class Subscriber(Protocol):
         """Nothing more comes."""
 
 
+class Source(msgspec.Struct, frozen=True):
+    """Where a call came from, for lists and records."""
+
+    direction: str = "inbound"
+    """inbound: the party came to us; outbound: we called it."""
+    trunk: str = ""
+    user: str = ""
+
+
 class Conversation:
     """Runs one call. All methods belong to the event loop."""
 
@@ -41,11 +53,10 @@ class Conversation:
         self,
         call: Call,
         resources: Resources,
-        party: EndpointFactory,
+        party: EndpointFactory | None,
         over: Callable[["Conversation"], None],
         *,
-        join: Callable[["Conversation", str], str | None],
-        part: Callable[["Conversation", str], None],
+        bridges: Bridging,
         keep_events: bool = False,
     ) -> None:
         """Prepare; :meth:`run` lives as long as the call.
@@ -53,10 +64,9 @@ class Conversation:
         Args:
             call: The core.
             resources: What all calls share.
-            party: Makes the endpoint of the client's own leg.
+            party: Makes the endpoint of the client's own leg, or the caller's; None: whom the client calls.
             over: Told once when the call has ended and is to be forgotten.
-            join: Joins this call with the one of that id; returns what is wrong, or None.
-            part: Parts them again.
+            bridges: Joins calls with each other.
             keep_events: Whether events are kept for a client that comes back.
         """
         self.call = call
@@ -66,6 +76,10 @@ class Conversation:
         """Name of the key or token the call was made with."""
         self.address = ""
         """Network address of the client."""
+        self.source = Source()
+        """Where the call came from and went to."""
+        self.awaits_client = False
+        """Whether an application was told of the call and may take it by its id."""
         self.bridged_with: str | None = None
         """Id of the call this one is joined with."""
         self.started = asyncio.Event()
@@ -81,8 +95,7 @@ class Conversation:
         self._settling = False
         self._timer: asyncio.TimerHandle | None = None
         self._over = over
-        self._join = join
-        self._part = part
+        self.bridges = bridges
         self._warned: set[tuple[str, str]] = set()
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -113,6 +126,18 @@ class Conversation:
         finally:
             self._settle()
 
+    def incoming(self, call: IncomingCall, accept_s: float | None = None) -> None:
+        """Make this the pending call of somebody who rang; ``accept_s``: how long he waits for an answer."""
+        self.call.incoming(
+            call.caller, call.callee, call.sdp, call.headers, time.monotonic(), accept_s=accept_s
+        )
+        self._settle()
+
+    @property
+    def over(self) -> bool:
+        """Whether the call has ended."""
+        return self._finished.is_set()
+
     def publish(self, event: Event) -> None:
         """Tell everybody an event that is not the call's own decision, with its number in the sequence."""
         self._publish(event)
@@ -126,13 +151,20 @@ class Conversation:
         self._inbox.append(report)
         self._settle()
 
-    def end(self, reason: str, initiator: str, code: int = 1000) -> None:
-        """End the call from outside; its sockets close with ``code``."""
+    def end(self, reason: str, initiator: str, code: int = 1000, *, sip_code: int = 0) -> None:
+        """End the call from outside.
+
+        Args:
+            reason: Why.
+            initiator: Who wants it.
+            code: What its sockets close with.
+            sip_code: What a caller is told who was not answered; 0: what the reason says.
+        """
         if self._broken:
             return
         self._close_code = code
         try:
-            self.call.end(reason, initiator, time.monotonic())
+            self.call.end(reason, initiator, time.monotonic(), code=sip_code)
         except Exception as error:  # noqa: BLE001  (it ends this call alone)
             self._failed(error)
         self._settle()
@@ -182,14 +214,6 @@ class Conversation:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-    def join_call(self, other: str) -> str | None:
-        """Join with another call; return what is wrong, or None."""
-        return self._join(self, other)
-
-    def part_call(self, other: str) -> None:
-        """Part from another call."""
-        self._part(self, other)
 
     # --- inside -----------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from softswitch.call import effects as fx
 from softswitch.call import reports as r
 from softswitch.call.commands import CommandRejected
-from softswitch.call.needs import Endpoint, EndpointFactory, LegRequest
+from softswitch.call.needs import Endpoint, EndpointFactory, LegRequest, Telephone
 from softswitch.media import messages as m
 from softswitch.switch.owner import Owner
 
@@ -19,19 +19,20 @@ class Legs:
     """Opens and closes legs and brings what their ports report."""
 
     def __init__(
-        self, owner: Owner, mix: int, party: EndpointFactory, on_speech: Callable[[str], None]
+        self, owner: Owner, mix: int, party: EndpointFactory | None, on_speech: Callable[[str], None]
     ) -> None:
         """Hold nothing yet.
 
         Args:
             owner: The conversation.
             mix: Its mix.
-            party: Makes the endpoint of the client's own leg.
+            party: Makes the endpoint of the client's own leg, or the caller's; None: whom the client calls.
             on_speech: Told the leg whose party began to speak, before the call is.
         """
         self._owner = owner
         self._resources = owner.resources
-        self._mix = mix
+        self.mix = mix
+        """Where new legs are put."""
         self._party = party
         self._on_speech = on_speech
         self._endpoints: dict[str, Endpoint] = {}
@@ -42,21 +43,34 @@ class Legs:
         self.statistics: dict[str, dict[str, float]] = {}
         """Figures of the media of each leg that is closed."""
 
+    def prepare(self, effect: fx.PrepareLeg) -> None:
+        """Make the endpoint of somebody who calls."""
+        self._make(fx.OpenLeg(effect.leg, effect.option))
+
     def open(self, effect: fx.OpenLeg) -> None:
-        """Make an endpoint and let it answer or dial."""
+        """Make an endpoint, or ask again for one that is there, and let it answer or dial."""
+        endpoint = self._make(effect)
+        if endpoint is not None:
+            endpoint.answer()
+
+    def _make(self, effect: fx.OpenLeg) -> Endpoint | None:
         name, option = effect.leg, effect.option
-        factory = (
-            self._resources.dialers.get(effect.callee.partition(":")[0]) if effect.callee else self._party
-        )
+        callee = effect.callee or ("" if self._party is not None else option.callee)
+        factory = self._resources.dial(callee) if effect.callee or self._party is None else self._party
         if factory is None:
-            self._owner.report(r.LegRejected(name, 404, f"callee: nobody here can reach {effect.callee!r}"))
-            return
-        port = next(self._resources.ids)
+            self._owner.report(r.LegRejected(name, 404, f"callee: nobody here can reach {callee!r}"))
+            return None
+        port = self._ports.get(name)
+        if port is None:
+            port = next(self._resources.ids)
+            self._ports[name] = port
+            self._names[port] = name
+            self._resources.routes.reports(port, self._take)
         request = LegRequest(
             call=self._owner.id,
             leg=name,
             port=port,
-            mix=self._mix,
+            mix=self.mix,
             offer="" if effect.callee else option.offer,
             codec=option.codec,
             sample_rate=option.sample_rate,
@@ -64,12 +78,30 @@ class Legs:
             callee=effect.callee or option.callee,
             headers=option.headers,
             handshake_s=option.handshake_s,
+            sip=option.sip,
+            trunk=effect.trunk,
+            ring_s=effect.ring_s,
         )
-        self._ports[name] = port
-        self._names[port] = name
-        self._resources.routes.reports(port, self._take)
-        self._endpoints[name] = factory(request, self._owner.report)
-        self._endpoints[name].answer()
+        endpoint = self._endpoints[name] = factory(request, self._owner.report)
+        return endpoint
+
+    def with_dialog(self, dialog: tuple[str, str, str]) -> str:
+        """Return the name of the leg whose SIP dialog this is, or an empty text."""
+        legs = self._endpoints.items()
+        return next((name for name, leg in legs if isinstance(leg, Telephone) and leg.dialog == dialog), "")
+
+    def telephone(self, name: str, what: str, request_id: str | None = None) -> Telephone:
+        """Return the endpoint of a leg that speaks SIP; raises CommandRejected where it does not."""
+        endpoint = self.endpoint(name)
+        if not isinstance(endpoint, Telephone):
+            raise CommandRejected(f"{what}: this leg is no telephone", 422, request_id=request_id)
+        return endpoint
+
+    def reject(self, name: str, code: int, reason: str) -> None:
+        """Refuse a caller."""
+        endpoint = self._endpoints.get(name)
+        if isinstance(endpoint, Telephone):
+            endpoint.reject(code, reason)
 
     def endpoint(self, name: str) -> Endpoint:
         """Return the endpoint of a leg; raises CommandRejected where it is not there."""

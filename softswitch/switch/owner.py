@@ -9,11 +9,28 @@ from softswitch.call.reports import Report
 from softswitch.switch.resources import Resources
 
 
+class Bridging(Protocol):
+    """What joins calls with each other, seen from below."""
+
+    def join(self, conversation: Any, other_id: str) -> str | None:
+        """Join with another call; return what is wrong, or None."""
+
+    def part(self, conversation: Any, other_id: str) -> None:
+        """Part from another call."""
+
+    def join_dialog(self, conversation: Any, leg: str, dialog: tuple[str, str, str]) -> None:
+        """Join with the call of a dialog, but for its leg and one of ours."""
+
+    def pass_digits(self, other_id: str, digits: str) -> None:
+        """Give keys to the other side of a bridge."""
+
+
 class Owner(Protocol):
     """A conversation, seen from below."""
 
     resources: Resources
     call: Call
+    bridges: Bridging
 
     @property
     def id(self) -> str:
@@ -27,9 +44,3 @@ class Owner(Protocol):
 
     def share_audio(self, side: int, pcm: bytes) -> None:
         """Give subscribers the audio of one side."""
-
-    def join_call(self, other: str) -> str | None:
-        """Join with another call; return what is wrong, or None."""
-
-    def part_call(self, other: str) -> None:
-        """Part from another call."""

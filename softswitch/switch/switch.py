@@ -8,21 +8,24 @@ import secrets
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from softswitch.call.call import Call
 from softswitch.call.lifetime import CallLimits
 from softswitch.call.needs import EndpointFactory
-from softswitch.call.reports import Bridged, Unbridged
 from softswitch.call.state import State
 from softswitch.errors import ForbiddenError, NotNowError, RejectedError
-from softswitch.media import messages as m
 from softswitch.metrics import reason_label
 from softswitch.store.store import CallRecord
-from softswitch.switch.conversation import Conversation
+from softswitch.switch.bridges import Bridges
+from softswitch.switch.conversation import Conversation, Source
 from softswitch.switch.resources import Resources
 
 logger = logging.getLogger(__name__)
+
+
+RING_S = 90.0
+"""How long a telephone may ring where the invite says nothing."""
 
 
 class Taken(RejectedError):
@@ -36,6 +39,7 @@ class Origin:
     owner: str = ""
     """Name of the API key or subject of the token; empty where nobody has to prove anything."""
     address: str = ""
+    source: Source = field(default_factory=Source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class CallView:
     caller: str
     callee: str
     duration_ms: int
+    source: Source
 
 
 class Switch:
@@ -60,6 +65,7 @@ class Switch:
         self.resources = resources
         self.draining = False
         self._calls: dict[str, Conversation] = {}
+        self.bridges = Bridges(resources, self._calls)
         self._reserved: set[str] = set()
         self._tokens: dict[str, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -76,19 +82,21 @@ class Switch:
         self,
         call_id: str | None,
         kind: str,
-        party: EndpointFactory,
+        party: EndpointFactory | None,
         origin: Origin,
         *,
         resumable: bool = False,
+        keep_events: bool = False,
     ) -> Conversation:
         """Open a call that waits for its first command.
 
         Args:
             call_id: Session id; None makes one.
             kind: ``websocket``, ``webrtc`` or ``sip``.
-            party: Makes the endpoint of the client's leg.
+            party: Makes the endpoint of the client's leg, or the caller's; None: whom the client calls.
             origin: Who opens it.
             resumable: Whether the client may come back after its socket was lost.
+            keep_events: Whether somebody who comes later is told everything from the beginning.
 
         Raises:
             Taken: A live call has this id.
@@ -97,24 +105,18 @@ class Switch:
         call_id = call_id or str(uuid.uuid4())
         self._reserved.discard(call_id)
         self.check(call_id, origin)
-        limits = self.resources.settings.limits
         token = secrets.token_urlsafe(24) if resumable else None
-        call = Call(
-            call_id,
-            kind,
-            time.monotonic(),
-            epoch_offset=time.time() - time.monotonic(),
-            limits=CallLimits(
-                max_duration_s=limits.max_duration_s,
-                media_start_s=limits.media_timeout_start_s,
-                media_s=limits.media_timeout_s,
-            ),
-            resume_token=token,
-        )
+        call = self._call(call_id, kind, token)
         conversation = Conversation(
-            call, self.resources, party, self._over, join=self._join, part=self._part, keep_events=resumable
+            call,
+            self.resources,
+            party,
+            self._over,
+            bridges=self.bridges,
+            keep_events=resumable or keep_events,
         )
         conversation.owner, conversation.address = origin.owner, origin.address
+        conversation.source = origin.source
         self._calls[call_id] = conversation
         if token is not None:
             self._tokens[call_id] = token
@@ -126,6 +128,22 @@ class Switch:
         task.add_done_callback(self._tasks.discard)
         await conversation.started.wait()
         return conversation
+
+    def _call(self, call_id: str, kind: str, token: str | None) -> Call:
+        limits = self.resources.settings.limits
+        return Call(
+            call_id,
+            kind,
+            time.monotonic(),
+            epoch_offset=time.time() - time.monotonic(),
+            limits=CallLimits(
+                setup_s=RING_S if kind == "sip" else 30.0,
+                max_duration_s=limits.max_duration_s,
+                media_start_s=limits.media_timeout_start_s,
+                media_s=limits.media_timeout_s,
+            ),
+            resume_token=token,
+        )
 
     def check(self, call_id: str | None, origin: Origin) -> None:
         """Raise what :meth:`open` would raise."""
@@ -189,6 +207,21 @@ class Switch:
         self._tokens[call_id] = conversation.call.resume_token = secrets.token_urlsafe(24)
         return conversation
 
+    def pending(self, call_id: str | None) -> Conversation | None:
+        """Return a call that has come in and waits for an application to take it."""
+        conversation = self._calls.get(call_id or "")
+        if conversation is None or not conversation.awaits_client:
+            return None
+        return conversation if conversation.call.state is State.PENDING else None
+
+    def take(self, conversation: Conversation, origin: Origin, *, resumable: bool = False) -> None:
+        """Give a pending call to the application that has come for it."""
+        conversation.awaits_client = False
+        conversation.owner, conversation.address = origin.owner, origin.address
+        if resumable:
+            token = secrets.token_urlsafe(24)
+            self._tokens[conversation.id] = conversation.call.resume_token = token
+
     def views(self) -> list[CallView]:
         """Return the live calls, oldest first."""
         now = time.monotonic()
@@ -207,6 +240,7 @@ class Switch:
             caller=call.option.caller,
             callee=call.option.callee,
             duration_ms=int((now - call.times.answered) * 1000) if call.times.answered is not None else 0,
+            source=conversation.source,
         )
 
     # --- ending -----------------------------------------------------------------------
@@ -274,33 +308,8 @@ class Switch:
                 recording=conversation.carrier.recording.name,
                 option_json=json.dumps(call.option.shown, default=str),
                 statistics_json=json.dumps(conversation.carrier.legs.statistics),
+                direction=conversation.source.direction,
+                trunk=conversation.source.trunk,
+                user=conversation.source.user,
             )
         )
-
-    # --- bridging ---------------------------------------------------------------------
-
-    def _join(self, conversation: Conversation, other_id: str) -> str | None:
-        other = self._calls.get(other_id)
-        if other is None or other.call.state is not State.UP:
-            return f"targetSessionId: no answered call {other_id!r}"
-        if other.owner != conversation.owner:
-            return f"targetSessionId: no answered call {other_id!r}"
-        if other.bridged_with is not None:
-            return f"targetSessionId: {other_id!r} is bridged already"
-        for one, two in ((conversation, other), (other, conversation)):
-            one.bridged_with = two.id
-        for port in other.carrier.legs.ports():
-            self.resources.engine.post(m.JoinMix(port, conversation.carrier.mix))
-        conversation.report(Bridged(other_id))
-        other.report(Bridged(conversation.id))
-        return None
-
-    def _part(self, conversation: Conversation, other_id: str) -> None:
-        other = self._calls.get(other_id)
-        for one in filter(None, (conversation, other)):
-            one.bridged_with = None
-            for port in one.carrier.legs.ports():
-                self.resources.engine.post(m.JoinMix(port, one.carrier.mix))
-        conversation.report(Unbridged(other_id))
-        if other is not None:
-            other.report(Unbridged(conversation.id))

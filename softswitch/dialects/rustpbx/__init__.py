@@ -2,5 +2,6 @@
 
 from softswitch.dialects.rustpbx.parse import parse
 from softswitch.dialects.rustpbx.render import render, render_audio
+from softswitch.dialects.rustpbx.webhook import render_announcement
 
-__all__ = ["parse", "render", "render_audio"]
+__all__ = ["parse", "render", "render_announcement", "render_audio"]
