@@ -115,6 +115,20 @@ class SecureLink:
         self._transport = transport
         self._dtls = self._association(transport)
 
+    async def offer(self) -> None:
+        """Open the sockets for an offer of ours; `accept` comes with the answer.
+
+        Raises:
+            LinkError: there is not a single socket.
+        """
+        self._ice = await self._gather(None)
+
+    async def accept(self, transport: TransportOffer) -> None:
+        """Take the transport of the answer to our first offer; `start` comes next."""
+        await self._tell(self.ice, transport)
+        self._transport = transport
+        self._dtls = self._association(transport)
+
     def start(self) -> None:
         """Begin to connect; `link_ready` or `link_failed` follows."""
         self._spawn(self._check(self.ice))
@@ -149,20 +163,26 @@ class SecureLink:
             return
         await self.ice.add(line)
 
-    async def _gather(self, transport: TransportOffer) -> IceConnection:
-        session = self._shared.connection(self, controlling=transport.lite)
+    async def _gather(self, transport: TransportOffer | None) -> IceConnection:
+        """Open the sockets of a session; without a transport of theirs the offer is ours (RFC 8445 6.1.1)."""
+        session = self._shared.connection(self, controlling=transport is None or transport.lite)
         try:
             await session.gather_candidates()
             if not session.local_candidates:
                 raise LinkError("ice", "no socket for media could be opened", 503)
-            session.set_remote(transport.credentials, lite=transport.lite)
-            self._candidates = 0
-            for line in transport.candidates:
-                await session.add(line)
+            if transport is not None:
+                await self._tell(session, transport)
         except BaseException:
             await session.shut()
             raise
         return session
+
+    async def _tell(self, session: IceConnection, transport: TransportOffer) -> None:
+        """Tell a session where the far end is."""
+        session.set_remote(transport.credentials, lite=transport.lite)
+        self._candidates = 0
+        for line in transport.candidates:
+            await session.add(line)
 
     async def _add_all(self, transport: TransportOffer) -> None:
         for line in transport.candidates:

@@ -38,6 +38,9 @@ class Drops:
     stun_flood: int = 0
     stun_malformed: int = 0
     dtls_overflow: int = 0
+    unsent: int = 0
+    """DTLS of a telephone without ICE that the kernel would not take, and reads of its socket that failed."""
+    unread: int = 0
     candidates: int = 0
     """Candidates of the far end that were not used: mDNS names, TCP, refused addresses, too many."""
 

@@ -144,8 +144,13 @@ class PlainWay:
             return
         if self._connected is None:
             _empty(pair)
-        fd, rtcp_fd = _duplicates(pair, with_rtcp=far.rtcp_port > 0)
-        self._engine.post(msgspec.structs.replace(order, fd=fd, rtcp_fd=rtcp_fd))
+        fd, rtcp_fd = duplicates(pair, with_rtcp=far.rtcp_port > 0)
+        try:
+            self._engine.post(msgspec.structs.replace(order, fd=fd, rtcp_fd=rtcp_fd))
+        except NotNowError:
+            # The engine owns the descriptors only once it has taken the message.
+            close_all(fd, rtcp_fd)
+            raise
         self._connected = order
 
     async def close(self) -> None:
@@ -176,7 +181,7 @@ class PlainWay:
         return KeyPair(CryptoLine(theirs.tag, theirs.suite, key), theirs)
 
 
-def _duplicates(pair: RtpPair, *, with_rtcp: bool) -> tuple[int, int]:
+def duplicates(pair: RtpPair, *, with_rtcp: bool) -> tuple[int, int]:
     """Return descriptors of both sockets for the engine to own; -1 where RTCP needs none.
 
     Raises:
@@ -187,9 +192,15 @@ def _duplicates(pair: RtpPair, *, with_rtcp: bool) -> tuple[int, int]:
         fd = os.dup(pair.rtp.fileno())
         return fd, os.dup(pair.rtcp.fileno()) if with_rtcp else -1
     except OSError as error:
+        close_all(fd)
+        raise NotNowError(f"no socket for media: {error.strerror}") from error
+
+
+def close_all(*descriptors: int) -> None:
+    """Close what was duplicated for nobody."""
+    for fd in descriptors:
         if fd >= 0:
             os.close(fd)
-        raise NotNowError(f"no socket for media: {error.strerror}") from error
 
 
 def _empty(pair: RtpPair) -> None:

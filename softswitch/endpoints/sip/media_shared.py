@@ -63,8 +63,8 @@ class MediaOwner(Protocol):
 class Relaying(Protocol):
     """Sends what the engine hands out since no socket of its own leads there."""
 
-    def send(self, datagram: bytes) -> None:
-        """Send an encrypted datagram."""
+    def send(self, datagram: bytes) -> bool:
+        """Send an encrypted datagram; False when there is no way."""
 
 
 class SipMediaShared:

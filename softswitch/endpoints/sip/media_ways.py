@@ -1,5 +1,7 @@
 """Which way the media of a leg take, by what is wished and what the far end says."""
 
+from softswitch.endpoints.sip.media_dtls import DtlsWay
+from softswitch.endpoints.sip.media_ice import IceWay
 from softswitch.endpoints.sip.media_plain import PlainWay
 from softswitch.endpoints.sip.media_shared import MediaOwner, MediaWish, SipMediaShared
 from softswitch.endpoints.sip.media_way import Life, Way
@@ -33,5 +35,9 @@ def make_way(
     shared: SipMediaShared, life: Life, owner: MediaOwner, port: int, wish: MediaWish, keying: Keying
 ) -> Way:
     """Return a way for media that are keyed so."""
+    if keying == "ice":
+        return IceWay(shared, life.spawn, owner, port, wish.handshake_s)
     address = announced_address(shared, wish)
+    if keying == "dtls":
+        return DtlsWay(shared, life.spawn, owner, port, address, wish.handshake_s)
     return PlainWay(shared.engine, shared.sockets, shared.random, port, address, keying)
