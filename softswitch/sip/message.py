@@ -10,6 +10,8 @@ import hashlib
 import re
 from typing import TypeVar
 
+import sipmessage
+
 from softswitch.sip.field_values import parse_address, parse_via
 from softswitch.sip.grammar import MalformedError, is_token, number, split_list
 from softswitch.sip.headers import Headers, long_name
@@ -34,6 +36,9 @@ MAX_BYTES = 65536
 """Largest message."""
 MAX_HEADERS = 256
 """Most header lines of one message."""
+
+MAX_SEMICOLONS = 1500
+"""Most semicolons of one message's headers: what is read costs most by its parameters."""
 
 _FOLD = re.compile(r"\r\n[ \t]++")
 _STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6][0-9]{2})(?: (.*))?+", re.IGNORECASE | re.DOTALL)
@@ -115,7 +120,7 @@ def stateless_tag(headers: Headers) -> str:
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def stamp_source(message: Request | Response, host: str, port: int) -> None:
+def stamp_source(message: sipmessage.Message, host: str, port: int) -> None:
     """Write where a request really came from into its topmost Via (RFC 3261 section 18.2.1, RFC 3581).
 
     Args:
@@ -144,6 +149,8 @@ def _collect(lines: list[str], headers: Headers) -> MalformedError | None:
     trouble: MalformedError | None = None
     if len(lines) > MAX_HEADERS:
         trouble = MalformedError(400, "Too Many Headers")
+    elif sum(line.count(";") for line in lines) > MAX_SEMICOLONS:
+        trouble = MalformedError(400, "Too Many Parameters")
     for line in lines[:MAX_HEADERS]:
         name, colon, value = line.partition(":")
         name = name.rstrip(" \t")
