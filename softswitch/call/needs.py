@@ -146,3 +146,93 @@ class Telephone(Endpoint, Protocol):
 
         A final code of 300 or more without :meth:`accept_transfer` refuses the REFER itself.
         """
+
+
+# --- streams --------------------------------------------------------------------------
+
+StreamChannel = Literal["inbound", "outbound", "both"]
+StreamTrack = Literal["inbound", "outbound"]
+StreamExtra = Literal["start", "dtmf", "mark_status", "hangup"]
+
+
+class StreamRequest(msgspec.Struct, frozen=True):
+    """What a stream to an outside service is to be."""
+
+    call: str
+    """Id of the call."""
+    stream: str
+    """Id of the stream."""
+    url: str
+    """Where the service is: ws or wss, dialled as it stands."""
+    two_way: bool
+    """Whether the service may speak."""
+    channel: StreamChannel
+    """What was asked for; a service that may speak hears the inbound track alone."""
+    headers: dict[str, str] = {}
+    """Further headers of the handshake."""
+    reconnect_s: float = 0.0
+    """How long a broken connection is tried again; 0: not at all."""
+    extras: tuple[StreamExtra, ...] = ()
+    """What is told and taken besides the plain protocol."""
+    caller: str = ""
+    callee: str = ""
+    incoming: bool = False
+    """Whether somebody called us."""
+    tag: str = ""
+
+    @property
+    def tracks(self) -> tuple[StreamTrack, ...]:
+        """Which audio the service hears."""
+        if self.two_way:
+            return ("inbound",)
+        return ("inbound", "outbound") if self.channel == "both" else (self.channel,)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOver:
+    """How a stream came to its end."""
+
+    status: Literal["stopped", "closed", "lost", "failed"]
+    """stopped: by us; closed: by the service; lost: the connection broke; failed: it never was."""
+    reason: str = ""
+
+
+class StreamEar(Protocol):
+    """What a stream tells whoever opened it; methods return at once."""
+
+    def opened(self) -> None:
+        """The service is connected (again) and may be given audio."""
+
+    def audio(self, pcm: bytes) -> None:
+        """The service speaks: PCM16 at 24 kHz, of any length, behind what it has said."""
+
+    def mark(self, name: str) -> None:
+        """The service wants to know when everything it has said was heard."""
+
+    def clear(self) -> None:
+        """The service takes back what was not heard yet."""
+
+    def hang_up(self) -> None:
+        """The service ends the call."""
+
+
+class OutsideStream(Protocol):
+    """A stream to an outside service; all methods but :meth:`run` return at once."""
+
+    async def run(self) -> StreamOver:
+        """Dial, and serve until the end."""
+
+    def frame(self, track: StreamTrack, pcm: bytes) -> None:
+        """Give the service 20 ms of a track: 960 bytes, PCM16 at 24 kHz."""
+
+    def passed(self, name: str, cleared: bool) -> None:
+        """Tell the service that a mark was heard, or cleared."""
+
+    def digit(self, digit: str) -> None:
+        """Tell the service that the party pressed a key."""
+
+    def stop(self) -> None:
+        """End the stream: :meth:`run` returns soon."""
+
+
+StreamFactory = Callable[[StreamRequest, StreamEar], OutsideStream]
