@@ -168,6 +168,10 @@ class ConnectSecure(Message, frozen=True):
     -1: what is to be sent is handed out in ``Output.datagrams`` (relayed pairs)."""
     remote_host: str = ""
     remote_port: int = 0
+    rtcp_receive_key: bytes = b""
+    """Of RTCP, where it has a DTLS association of its own (RFC 5764 section 3); empty: that of RTP. Such RTCP
+    leaves in ``Output.datagrams``."""
+    rtcp_send_key: bytes = b""
 
 
 class AddFeedPort(Message, frozen=True):

@@ -52,6 +52,8 @@ class Link:
     socket: MediaSocket | None = None
     control: MediaSocket | None = None
     """The socket of RTCP, where it is not that of RTP."""
+    control_keys: SrtpPair | None = None
+    """Of RTCP, where they are not those of RTP."""
     is_connected: bool = False
     is_polled: bool = False
     counts: dict[str, int] = field(default_factory=dict)
@@ -122,23 +124,24 @@ class Transports:
             ValueError, PeerError, OSError: as for :meth:`connect_plain`.
         """
         try:
-            keys = self._keys(slot, order)
+            keys, control_keys = self._keys(slot, order), None
+            if order.rtcp_receive_key or order.rtcp_send_key:
+                before = self._links[slot].control_keys
+                control_keys = _session(before, order.rtcp_receive_key, order.rtcp_send_key, order.profile)
         except ValueError:
             discard(order.fd)
             raise
         media_socket = MediaSocket(order.fd, order.remote_host, order.remote_port) if order.fd >= 0 else None
         link = self._links[slot]
         self._disconnect(link)
-        link.keys, link.socket = keys, media_socket
+        link.keys, link.socket, link.control_keys = keys, media_socket, control_keys
         link.is_connected = True
         self._delivering.append(link)
 
     def _keys(self, slot: int, order: ConnectPlain | ConnectSecure) -> SrtpPair:
         """Return the sessions for an order: those of the link where the keys have not changed."""
-        keys = self._links[slot].keys
-        if keys is not None and keys.fits(order.receive_key, order.send_key, order.profile):
-            return keys
-        return SrtpPair(order.receive_key, order.send_key, order.profile)
+        before = self._links[slot].keys
+        return _session(before, order.receive_key, order.send_key, order.profile)
 
     def close(self, slot: int) -> dict[str, int]:
         """Close a link and return what it refused, by counter."""
@@ -187,8 +190,12 @@ class Transports:
         """Send RTCP as :meth:`send` does RTP, by the port's second socket where it has one."""
         for row, slot, length in zip(rows, slots.tolist(), lengths.tolist(), strict=True):
             link = self._links.get(slot)
-            if link is not None and link.is_connected:
+            if link is None or not link.is_connected:
+                continue
+            if link.control_keys is None:
                 self._send(link, row[:length].tobytes(), datagrams, link.control)
+            elif packet := self._protect(link, link.control_keys, row[:length].tobytes()):
+                datagrams.append((link.port, packet))
 
     def stop(self) -> None:
         """Close everything."""
@@ -204,16 +211,22 @@ class Transports:
         control: MediaSocket | None = None,
     ) -> None:
         if link.keys is not None:
-            try:
-                packet = link.keys.protect(packet)
-            except SrtpError:
-                self._refuse(link, "srtp_errors")
+            packet = self._protect(link, link.keys, packet)
+            if not packet:
                 return
         by = control or link.socket
         if by is None:
             datagrams.append((link.port, packet))
         elif not by.send(packet):
             self._refuse(link, "send_errors")
+
+    def _protect(self, link: Link, keys: SrtpPair, packet: bytes) -> bytes:
+        """Return a packet encrypted, nothing where that failed."""
+        try:
+            return keys.protect(packet)
+        except SrtpError:
+            self._refuse(link, "srtp_errors")
+            return b""
 
     def _drain_sockets(self, now: float) -> int:
         count = 0
@@ -227,9 +240,12 @@ class Transports:
         packets: list[bytes] = []
         slots: list[int] = []
         for link in self._delivering:
-            inbox, keys = link.inbox, link.keys
+            inbox = link.inbox
             while inbox:
                 packet = inbox.popleft()
+                keys = link.keys
+                if link.control_keys is not None and len(packet) > 1 and is_rtcp(packet):
+                    keys = link.control_keys
                 if keys is not None:
                     plain = keys.unprotect(packet)
                     if isinstance(plain, str):
@@ -297,7 +313,7 @@ class Transports:
                 self._poller.remove(member)
                 del self._by_socket[member]
             member.close()
-        link.socket = link.control = None
+        link.socket = link.control = link.control_keys = None
         link.is_polled = False
 
     def _more_rows(self) -> bool:
@@ -322,6 +338,13 @@ def discard(fd: int) -> None:
             os.close(fd)
         except OSError as error:
             logger.warning("descriptor not closed", extra={"error": str(error)})
+
+
+def _session(before: SrtpPair | None, receive_key: bytes, send_key: bytes, profile: str) -> SrtpPair:
+    """Return the sessions for keys: those of before where the keys have not changed."""
+    if before is not None and before.fits(receive_key, send_key, profile):
+        return before
+    return SrtpPair(receive_key, send_key, profile)
 
 
 def _socket(fd: int, host: str, port: int) -> MediaSocket | None:

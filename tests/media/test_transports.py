@@ -120,6 +120,42 @@ def test_secure_port_sends_on_the_socket_it_was_given(rig, far):
     assert not is_open(fd)
 
 
+def test_rtcp_with_keys_of_its_own_is_delivered_and_handed_out(rig, far):
+    seen = []
+    rig.plane.receive = lambda rows, lengths, slots, now: seen.extend(
+        row[:length].tobytes() for row, length in zip(rows, lengths, strict=True)
+    )
+    rig.plane.control = lambda now: (
+        np.frombuffer(RTCP.ljust(16), np.uint8).reshape(1, 16),
+        np.array([8]),
+        np.array([0]),
+    )
+    port = rig.rtp_port(connected=False)
+    theirs, ours = bytes(range(30)), bytes(range(30, 60))
+    peer, control = SrtpPair(OTHER_KEY, KEY, PROFILE), SrtpPair(ours, theirs, PROFILE)
+    for _ in range(2):  # the same again, as when the far end has moved: the index of packets goes on
+        fd, _ = near_socket()
+        rig.post(
+            m.ConnectSecure(
+                port,
+                KEY,
+                OTHER_KEY,
+                PROFILE,
+                fd,
+                *far.getsockname(),
+                rtcp_receive_key=theirs,
+                rtcp_send_key=ours,
+            )
+        )
+        rig.engine.deliver(port, control.protect(RTCP))
+        rig.engine.deliver(port, peer.protect(packet(steady(9.0))))
+        rig.tick()
+    assert [item for item in seen if item == RTCP] == [RTCP, RTCP]
+    assert len(seen) == 3  # the second packet of audio is a replay
+    assert [control.unprotect(item) for item in rig.datagrams[port]] == [RTCP, RTCP]
+    assert peer.unprotect(far.recv(2000))[1] == packet(steady(0.0))[1]
+
+
 def test_new_keys_replace_the_old_socket(rig, far):
     port, old, _ = connect(rig, far)
     fd, _ = near_socket()
