@@ -43,7 +43,7 @@ class Resampler:
         common = gcd(rate_in, rate_out)
         self._up, self._down = rate_out // common, rate_in // common
         self._phases, before, after = phases(self._up, self._down)
-        self._past = before + after
+        self._past, self._after = before + after, after
         self.delay = after / rate_in
         """Seconds by which the output lags."""
         self._tiles: dict[int, Pcm] = {}
@@ -64,6 +64,10 @@ class Resampler:
     def reset(self, slots: Indices | int) -> None:
         """Forget what `slots` sounded like."""
         self._history[slots] = 0.0
+
+    def last(self, slot: int) -> float:
+        """Return about the last sample that came out for `slot`: the one that came in for it."""
+        return float(self._history[slot, self._past - self._down - self._after])
 
     def process(self, pcm: Pcm, slots: Indices, out: Pcm | None = None) -> Pcm:
         """Return the frames at the other rate, ``(n, samples * rate_out / rate_in)``.

@@ -119,6 +119,9 @@ class Activity:
         began = self._gate.close(port.slot)
         return [] if began is None else [m.SpeechStopped(port.id, now, began, now)]
 
+    def __contains__(self, port: int) -> bool:
+        return port in self._kind_of
+
     def arrange(self, layout: Layout) -> None:
         """Take up the rows of a new layout."""
         for kind in self._kinds.values():

@@ -17,6 +17,9 @@ class Denoising:
     def __len__(self) -> int:
         return len(self._denoisers)
 
+    def __contains__(self, port: int) -> bool:
+        return port in self._denoisers
+
     def switch(self, port: int, on: bool) -> None:
         """Give a port a denoiser, or take it away.
 

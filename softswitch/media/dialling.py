@@ -82,6 +82,9 @@ class ToneListener:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def __contains__(self, port: int) -> bool:
+        return port in self._keys
+
     def listen(self, scene: Scene, first: int, last: int) -> None:
         """Report the presses that ended in this tick, of the listened-to ports `first` up to `last`.
 
@@ -110,7 +113,7 @@ class ToneListener:
             port = scene.layout.ports[rows[index]]
             if ended[index] and self._keys[port.id]:
                 key, self._keys[port.id] = self._keys[port.id], ""
-                scene.report(m.DigitReceived(port.id, scene.now, key, int(ended[index]), "inband"))
+                scene.report(m.DigitReceived(port.id, scene.now, key, int(ended[index]), "inband", True))
             if pressed[index]:
                 self._keys[port.id] = chr(pressed[index])
 
@@ -133,6 +136,11 @@ class ToneSender:
     def __init__(self) -> None:
         """Begin with nobody dialling."""
         self._dialling: dict[int, _Dialling] = {}
+        self.revision = 0
+        """Grows when a port begins to dial, or is done."""
+
+    def __contains__(self, port: int) -> bool:
+        return port in self._dialling
 
     def send(self, port: int, order: m.SendDigits) -> None:
         """Append keys to what is being dialled.
@@ -146,6 +154,7 @@ class ToneSender:
             going_on.digits.append(order.digits)
         else:
             self._dialling[port] = _Dialling(tones, [order.digits])
+            self.revision += 1
 
     def forget(self, port: int) -> None:
         """Stop dialling: the port is going away."""
@@ -161,4 +170,5 @@ class ToneSender:
             scene.sounding[row] = True
             if not len(dialling.tones):
                 del self._dialling[port]
+                self.revision += 1
                 scene.report(*(m.DigitsSent(port, scene.now, sent) for sent in dialling.digits))

@@ -43,6 +43,7 @@ class Engine:
         vads: Mapping[str, Callable[[], VadBank]] | None = None,
         denoiser: Callable[[], Denoiser] | None = None,
         plane: Plane | None = None,
+        relays: bool = True,
     ) -> None:
         """Build an engine without ports.
 
@@ -50,9 +51,11 @@ class Engine:
             vads: makes the bank of each kind of voice activity detection, when it is first asked for.
             denoiser: makes what takes the noise out of one port; None refuses it.
             plane: carries RTP; None takes one with its defaults.
+            relays: False mixes even what could be relayed.
         """
         self._inbox: deque[m.Message] = deque()
         self._parts = build(plane or RtpPlane(), vads or {}, denoiser, self._wake)
+        self._parts.relaying.enabled = relays
         self._orders = Orders(self._parts)
         self._stage = Stage()
         self._failed: dict[int, tuple[Port, Exception]] = {}
@@ -64,6 +67,7 @@ class Engine:
         self._thread = TickThread(self.tick, self.is_idle, self.counters)
         self._steps: tuple[Callable[[Scene], None], ...] = (
             self._receive,
+            self._forward,
             self._take_from_rtp,
             self._take_from_feeds,
             self._listen_for_tones,
@@ -78,6 +82,11 @@ class Engine:
             self._give_to_feeds,
             self._control_rtp,
         )
+
+    @property
+    def relaying(self) -> int:
+        """How many ports are relayed: their packets go on without being mixed."""
+        return self._parts.plane.relaying
 
     @property
     def tick_seconds(self) -> Histogram:
@@ -154,7 +163,7 @@ class Engine:
         output = m.Output()
         for _ in range(len(self._inbox)):
             self._orders.obey(self._inbox.popleft(), now)
-        scene = self._stage.set(now, self._arrange(), output)
+        scene = self._stage.set(now, self._arrange(now), output)
         output.reports += self._orders.take_reports()
         for step in self._steps:
             try:
@@ -179,9 +188,13 @@ class Engine:
             self._parts.plane.receive(rows[part], lengths[part], slots[part], scene.now)
 
         def blame(index: int, error: Exception) -> None:
-            self._blame(scene, scene.layout.slots.tolist().index(slots[index]), error)
+            self._failed.setdefault(int(slots[index]), (scene.layout.port_of[int(slots[index])], error))
 
         by_halves(0, len(slots), receive, blame)
+
+    def _forward(self, scene: Scene) -> None:
+        for rows, lengths, slots in self._parts.plane.forwarded():
+            self._parts.transports.send(rows, lengths, slots, scene.output.datagrams)
 
     def _take_from_rtp(self, scene: Scene) -> None:
         slots, plane = scene.layout.rtp_slots, self._parts.plane
@@ -236,7 +249,7 @@ class Engine:
         scene.output.frames += self._parts.taps.copy(scene.said, scene.heard, scene.layout.row_of)
 
     def _give_to_rtp(self, scene: Scene) -> None:
-        slots, parts = scene.layout.rtp_slots, self._parts
+        slots, parts = scene.layout.mixed_slots, self._parts
 
         def give(first: int, last: int) -> None:
             rows, lengths, owners = parts.plane.push(scene.heard[first:last], slots[first:last], scene.now)
@@ -264,7 +277,8 @@ class Engine:
             self.rtp_counters = dict(plane.counters)
         self._ticks += 1
 
-    def _arrange(self) -> Layout:
+    def _arrange(self, now: float) -> Layout:
+        self._parts.relaying.review(now)
         layout, is_new = self._parts.registry.layout()
         if is_new:
             self._parts.tone_listener.arrange(layout)
@@ -275,7 +289,7 @@ class Engine:
         """Note that a port failed; it is silent for the rest of this tick and closed at its end."""
         scene.said[row] = 0.0
         port = scene.layout.ports[row]
-        self._failed.setdefault(port.id, (port, error))
+        self._failed.setdefault(port.slot, (port, error))
 
     def _close_failed(self, now: float) -> None:
         for port, error in self._failed.values():

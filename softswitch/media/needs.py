@@ -1,6 +1,7 @@
 """What the engine asks of things it is given."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 import numpy as np
@@ -68,6 +69,25 @@ class Plane(Protocol):
 
     def push(self, pcm: Pcm, slots: Indices, now: float) -> Packets:
         """Take a frame ``(n, 480)`` of what each slot hears; return the packets that are due."""
+
+    def suits(self, source: int, target: int) -> bool:
+        """Tell whether packets can go from one port to the other as they are."""
+
+    def relay(self, targets: Mapping[int, int], silent: AbstractSet[int], now: float) -> None:
+        """Forward what comes to some ports (keys of `targets`); those in `silent` are not pulled."""
+
+    @property
+    def relaying(self) -> int:
+        """Return how many ports are relayed."""
+
+    def take_changes(self) -> bool:
+        """Tell whether a port has ceased to suit, or to dial, since the last call."""
+
+    def forwarded(self) -> list[Packets]:
+        """Return the packets that go on as they came."""
+
+    def is_dialling(self, slot: int) -> bool:
+        """Tell whether digits are being sent as telephone events."""
 
     def control(self, now: float) -> Packets:
         """Return the RTCP that is due; once per tick."""

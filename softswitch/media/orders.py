@@ -20,10 +20,10 @@ class Orders:
         self._parts = parts
         self._reports: list[m.Report] = []
         self._leaving: list[RtpPort] = []
-        playback, registry = parts.playback, parts.registry
+        playback = parts.playback
         self._orders: dict[type[m.Message], Callable[[Any, float], None]] = {
             m.AddRtpPort: self._add_rtp_port,
-            m.UpdateRtp: lambda order, now: parts.plane.update(self._rtp(order.port).slot, order.rtp, now),
+            m.UpdateRtp: self._update_rtp,
             m.ConnectPlain: self._connect_plain,
             m.ConnectSecure: self._connect_secure,
             m.AddFeedPort: self._add_feed_port,
@@ -33,7 +33,7 @@ class Orders:
             m.SetHeld: self._set_held,
             m.SetDirection: self._set_direction,
             m.SetVad: self._set_vad,
-            m.SetDenoise: lambda order, _now: parts.denoising.switch(registry.get(order.port).id, order.on),
+            m.SetDenoise: self._set_denoise,
             m.SetInbandDtmf: self._set_inband_dtmf,
             m.SendDigits: self._send_digits,
             m.AddTrack: playback.add,
@@ -44,9 +44,9 @@ class Orders:
             m.ClearTrack: playback.clear,
             m.SetTrack: playback.set,
             m.AddTap: self._add_tap,
-            m.RemoveTap: lambda order, _now: parts.taps.remove(order.tap),
+            m.RemoveTap: self._remove_tap,
             m.StartRecorder: self._start_recorder,
-            m.StopRecorder: lambda order, _now: parts.recorders.stop(order.recorder),
+            m.StopRecorder: self._stop_recorder,
         }
 
     def obey(self, message: m.Message, now: float) -> None:
@@ -124,6 +124,10 @@ class Orders:
         parts.transports.open(port.id, port.slot, parts.doors.inboxes[port.id])
         parts.counters["ports_opened"] += 1
 
+    def _update_rtp(self, order: m.UpdateRtp, now: float) -> None:
+        self._parts.plane.update(self._rtp(order.port).slot, order.rtp, now)
+        self._parts.registry.changed()
+
     def _connect_plain(self, order: m.ConnectPlain, _now: float) -> None:
         port = self._rtp(order.port)
         self._parts.transports.connect_plain(port.slot, order)
@@ -190,8 +194,13 @@ class Orders:
         self._parts.tone_listener.switch(self._parts.registry.get(order.port), order.on)
         self._parts.registry.changed()
 
+    def _set_denoise(self, order: m.SetDenoise, _now: float) -> None:
+        self._parts.denoising.switch(self._parts.registry.get(order.port).id, order.on)
+        self._parts.registry.uses += 1
+
     def _send_digits(self, order: m.SendDigits, _now: float) -> None:
         port = self._parts.registry.get(order.port)
+        self._parts.registry.uses += 1
         if isinstance(port, RtpPort) and self._parts.plane.send_digits(
             port.slot, order.digits, order.duration_ms, order.gap_ms
         ):
@@ -201,11 +210,21 @@ class Orders:
     def _add_tap(self, order: m.AddTap, _now: float) -> None:
         self._parts.registry.get(order.port)
         self._parts.taps.add(order)
+        self._parts.registry.uses += 1
+
+    def _remove_tap(self, order: m.RemoveTap, _now: float) -> None:
+        self._parts.taps.remove(order.tap)
+        self._parts.registry.uses += 1
 
     def _start_recorder(self, order: m.StartRecorder, _now: float) -> None:
         if order.port not in self._parts.registry:
             raise ValueError(f"port: there is no port {order.port} to record")
         self._parts.recorders.start(order)
+        self._parts.registry.uses += 1
+
+    def _stop_recorder(self, order: m.StopRecorder, _now: float) -> None:
+        self._parts.recorders.stop(order.recorder)
+        self._parts.registry.uses += 1
 
     def _close_rtp(self, port: RtpPort) -> dict[str, float]:
         refused = self._parts.transports.close(port.slot)

@@ -11,6 +11,7 @@ from softswitch.media.needs import Denoiser, Plane, VadBank
 from softswitch.media.playback import Playback
 from softswitch.media.recorder import Recorders
 from softswitch.media.registry import Doors, Registry
+from softswitch.media.relaying import Relaying
 from softswitch.media.taps import Taps
 from softswitch.media.transports import Transports
 
@@ -40,6 +41,7 @@ class Parts:
     tone_sender: ToneSender
     activity: Activity
     denoising: Denoising
+    relaying: Relaying
 
 
 def build(
@@ -58,20 +60,28 @@ def build(
     """
     counters = dict.fromkeys(COUNTERS, 0)
     doors = Doors()
+    registry, playback, taps, recorders = Registry(doors), Playback(counters), Taps(), Recorders(wake)
+    tone_listener, tone_sender = ToneListener(), ToneSender()
+    activity, denoising = Activity(vads), Denoising(denoiser)
+    relaying = Relaying(
+        registry=registry, plane=plane, playback=playback, taps=taps, recorders=recorders,
+        tone_listener=tone_listener, tone_sender=tone_sender, activity=activity, denoising=denoising,
+    )  # fmt: skip
     parts = Parts(
         counters=counters,
         doors=doors,
-        registry=Registry(doors),
+        registry=registry,
         transports=Transports(counters),
         plane=plane,
         feeds=Feeds(),
-        playback=Playback(counters),
-        taps=Taps(),
-        recorders=Recorders(wake),
-        tone_listener=ToneListener(),
-        tone_sender=ToneSender(),
-        activity=Activity(vads),
-        denoising=Denoising(denoiser),
+        playback=playback,
+        taps=taps,
+        recorders=recorders,
+        tone_listener=tone_listener,
+        tone_sender=tone_sender,
+        activity=activity,
+        denoising=denoising,
+        relaying=relaying,
     )
     for part in (plane, parts.feeds, parts.tone_listener, parts.activity):
         parts.registry.slots.on_growth(part.grow)

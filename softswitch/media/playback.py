@@ -20,6 +20,13 @@ class Playback:
         self._converters = Converters()
         self._counters = counters
         self._reports: list[m.Report] = []
+        self.revision = 0
+        """Grows when there is one more mix with tracks, or one less."""
+
+    @property
+    def mixes(self) -> Collection[int]:
+        """Return the mixes that have tracks."""
+        return self._by_mix.keys()
 
     def __len__(self) -> int:
         return len(self._tracks)
@@ -36,7 +43,10 @@ class Playback:
         if order.track in self._tracks:
             raise ValueError(f"track: {order.track} is open already")
         track = self._tracks[order.track] = Track(order, self._converters)
-        self._by_mix.setdefault(order.mix, []).append(track)
+        if order.mix not in self._by_mix:
+            self._by_mix[order.mix] = []
+            self.revision += 1
+        self._by_mix[order.mix].append(track)
 
     def feed(self, order: m.FeedTrack, _now: float) -> None:
         """Append audio to a track."""
@@ -118,6 +128,7 @@ class Playback:
         tracks.remove(track)
         if not tracks:
             del self._by_mix[track.mix]
+            self.revision += 1
 
     def _find(self, track: int) -> Track | None:
         found = self._tracks.get(track)

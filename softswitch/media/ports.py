@@ -47,6 +47,12 @@ class RtpPort(Port):
     """What the far end sends may be heard."""
 
     @property
+    def is_open(self) -> bool:
+        """Tell whether it is connected and everything may pass, both ways."""
+        flows = self.listens and self.speaks and self.sends and self.receives
+        return flows and not (self.held or self.muted)
+
+    @property
     def is_silenced(self) -> bool:
         """Tell whether nobody may hear it."""
         return self.muted or not self.receives
@@ -102,14 +108,31 @@ class Layout:
     """Which port has which row in a tick: connected RTP ports first, feed ports by format, then the rest.
 
     So the stages work on slices, and nothing is gathered or scattered where all ports of a kind take part.
+    Relayed ports that nobody listens to have no row.
     """
 
-    def __init__(self, ports: Iterable[Port] = ()) -> None:
-        """Lay the ports out."""
+    def __init__(
+        self,
+        ports: Iterable[Port] = (),
+        relayed: frozenset[int] = frozenset(),
+        silent: frozenset[int] = frozenset(),
+    ) -> None:
+        """Lay the ports out.
+
+        Args:
+            ports: all there are.
+            relayed: slots whose far ends hear what is not mixed here.
+            silent: those of them that are not listened to here either.
+        """
         everyone = sorted(ports, key=attrgetter("slot"))
-        rtp = [port for port in everyone if isinstance(port, RtpPort)]
+        rtp = [port for port in everyone if isinstance(port, RtpPort) and port.slot not in silent]
         feeds = [port for port in everyone if isinstance(port, FeedPort)]
-        ready = [port for port in rtp if port.listens]
+        mixed = [port for port in rtp if port.listens and port.slot not in relayed]
+        ready = mixed + [port for port in rtp if port.listens and port.slot in relayed]
+        self.port_of = {port.slot: port for port in everyone}
+        """Ports by slot, those without a row too."""
+        self.mixed_rows = len(mixed)
+        """Rows 0 up to here are RTP ports that are sent what they hear."""
         feeds.sort(key=attrgetter("format"))
         self.ports: tuple[Port, ...] = (*ready, *feeds, *(port for port in rtp if not port.listens))
         """By row."""
@@ -131,6 +154,11 @@ class Layout:
     def rtp_slots(self) -> Indices:
         """Return the slots of the connected RTP ports, by row."""
         return self.slots[: self.rtp_rows]
+
+    @property
+    def mixed_slots(self) -> Indices:
+        """Return the slots of the RTP ports that are sent what they hear, by row."""
+        return self.slots[: self.mixed_rows]
 
 
 def _feed_rows(feeds: list[FeedPort], first: int) -> Iterable[FeedRows]:

@@ -63,6 +63,13 @@ class Recorders:
         """Return how many are not complete on disk yet."""
         return len(self._recordings)
 
+    def __contains__(self, port: int) -> bool:
+        """Tell whether a port is recorded."""
+        return any(
+            recording.order.port == port and not recording.is_closing
+            for recording in self._recordings.values()
+        )
+
     def start(self, order: m.StartRecorder) -> None:
         """Begin to record a port.
 

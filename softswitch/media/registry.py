@@ -72,6 +72,10 @@ class Registry:
         self._doors = doors
         self._ports: dict[int, Port] = {}
         self._layout: Layout | None = Layout()
+        self._relayed: frozenset[int] = frozenset()
+        self._silent: frozenset[int] = frozenset()
+        self.uses = 0
+        """Grows when what ports are used for changes, which does not matter to the layout."""
 
     def __len__(self) -> int:
         return len(self._ports)
@@ -132,11 +136,21 @@ class Registry:
         """Say that a port was changed in a way that matters to the layout."""
         self._layout = None
 
+    @property
+    def is_changed(self) -> bool:
+        """Tell whether ports have changed since the last layout."""
+        return self._layout is None
+
+    def relay(self, relayed: frozenset[int], silent: frozenset[int]) -> None:
+        """Say which slots send nothing that is mixed, and which of them are not even listened to."""
+        self._relayed, self._silent = relayed, silent
+        self._layout = None
+
     def layout(self) -> tuple[Layout, bool]:
         """Return the layout of the ports as they are, and whether it is a new one."""
         if self._layout is not None:
             return self._layout, False
-        self._layout = Layout(self._ports.values())
+        self._layout = Layout(self._ports.values(), self._relayed, self._silent)
         return self._layout, True
 
     def _add(self, port: AnyPort) -> AnyPort:

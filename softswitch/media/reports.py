@@ -87,6 +87,8 @@ class DigitReceived(Report, frozen=True):
     digit: str
     duration_ms: int
     method: Literal["rfc4733", "inband"]
+    crossed: bool = False
+    """The other party of its mix has had it already: forwarded as it came, or heard as the tones it is."""
 
 
 class DigitsSent(Report, frozen=True):

@@ -114,6 +114,11 @@ class Formats:
             return pcm
         return self._resampler(self._down, BUS_RATE, rate, rate).process(pcm, slots)
 
+    def last_encoded(self, kind: int, slot: int) -> float:
+        """Return about the last sample that `slot` was encoded from; 0 where that is not known."""
+        resampler = self._down.get(CODECS[kind].sample_rate)
+        return resampler.last(slot) if resampler is not None else 0.0
+
     def switch(self, kind: int, slots: Indices) -> None:
         """Prepare for `slots` going over to another kind: what its resampler remembers is long past."""
         resampler = self._up.get(CODECS[kind].sample_rate)

@@ -1,5 +1,8 @@
 """All RTP ports of an engine as rows: datagrams in, bus frames out, and back."""
 
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+
 import numpy as np
 
 from softswitch.audio.pcm import Bytes, Indices, Pcm
@@ -13,6 +16,7 @@ from softswitch.media.messages import (
 )
 from softswitch.media.rtp_formats import CODECS, Formats, codings, event_clocks, kinds_by_type
 from softswitch.media.rtp_receive import RtpReceiver
+from softswitch.media.rtp_relay import RtpRelay
 from softswitch.media.rtp_send import Packets, RtpEncoder
 from softswitch.rtp.packet import UNITS, UNITS_PER_MS
 from softswitch.rtp.session import Sessions
@@ -41,6 +45,7 @@ class RtpPlane:
         self._sessions = Sessions(codings())
         self._receiver = RtpReceiver(self._formats, self._sessions)
         self._encoder = RtpEncoder(self._formats, self._sessions.senders)
+        self._relay = RtpRelay(self._sessions, self._receiver, self._encoder)
         self._ports: dict[int, int] = {}
         self._open: Indices = np.zeros(0, np.intp)
         self._held = np.zeros(0, np.bool_)
@@ -49,6 +54,8 @@ class RtpPlane:
         self._awaited: set[int] = set()
         """Slots that have not been heard yet, or not since they fell silent."""
         self._ticks = 0
+        self._now = 0.0
+        """Of the last tick."""
         self._lost_earlier = 0
         self._reports: list[Report] = []
         self.grow(slots)
@@ -100,11 +107,13 @@ class RtpPlane:
         Raises:
             ValueError: the format that is to be sent is no audio we know; nothing was changed.
         """
-        del now
+        self._encoder.check(parameters)
+        self._relay.forget(slot, now)
         self._set_formats(slot, parameters)
 
     def close(self, slot: int) -> dict[str, float]:
         """Free a row and return its statistics."""
+        self._relay.forget(slot, self._now)
         final = self.statistics(slot)
         self._lost_earlier += int(final["packets_lost"])
         del self._ports[slot]
@@ -156,17 +165,53 @@ class RtpPlane:
 
     def control(self, now: float) -> Packets:
         """Return the RTCP that is due, as :meth:`push` does, and see who has fallen silent; once per tick."""
+        self._now = now
         self._sessions.poll(now)
         for slot, press in self._sessions.take_presses():
             if press.digit in DIGITS and slot in self._ports:
-                report = DigitReceived(self._ports[slot], now, press.digit, press.duration_ms, "rfc4733")
-                self._reports.append(report)
+                crossed = self._sessions.relays.crosses(slot)
+                self._reports.append(
+                    DigitReceived(self._ports[slot], now, press.digit, press.duration_ms, "rfc4733", crossed)
+                )
         self._watch(now)
+        self._relay.follow_clocks(now)
         return self._sessions.reporter.due(now, lambda slot: self._jitter_stamps(slot, now))
 
     def goodbye(self, slot: int) -> None:
         """Have the next :meth:`control` say that the port leaves."""
         self._sessions.reporter.goodbye(slot)
+
+    def suits(self, source: int, target: int) -> bool:
+        """Tell whether packets can go from one port to the other as they are."""
+        return self._relay.suits(source, target)
+
+    def relay(self, targets: Mapping[int, int], silent: AbstractSet[int], now: float) -> None:
+        """Forward what comes to some ports from now on, and play the others'.
+
+        Args:
+            targets: the slot that sends, by the slot that receives; one to one.
+            silent: those that receive and are not pulled.
+            now: monotonic seconds.
+        """
+        self._relay.arrange(targets, silent, now)
+
+    def take_changes(self) -> bool:
+        """Tell whether a port has ceased to suit, or to dial, since the last call."""
+        dialled = self._encoder.take_idle()
+        return self._relay.take_unfit() or dialled
+
+    @property
+    def relaying(self) -> int:
+        """Return how many ports are relayed."""
+        return len(self._relay)
+
+    def forwarded(self) -> list[Packets]:
+        """Return the packets that go on as they came."""
+        return self._relay.take_packets()
+
+    def is_dialling(self, slot: int) -> bool:
+        """Tell whether digits are being sent as telephone events."""
+        return self._encoder.is_dialling(slot)
 
     def send_digits(self, slot: int, digits: str, duration_ms: int, gap_ms: int) -> bool:
         """Send digits as telephone events, behind those that wait; False where none were negotiated.
@@ -215,7 +260,8 @@ class RtpPlane:
         lost = sum(sessions.sources.lost(slot) for slot in self._ports)
         return {
             "received": sessions.received,
-            "sent": self._encoder.sent_total,
+            "sent": self._encoder.sent_total + sessions.relays.total,
+            "relayed": sessions.relays.total,
             "lost": self._lost_earlier + lost,
             "late": jitter.late_total,
             "duplicate": jitter.duplicate_total,
@@ -231,6 +277,7 @@ class RtpPlane:
 
     def _set_formats(self, slot: int, parameters: RtpParameters) -> None:
         self._encoder.set_format(slot, parameters)
+        self._relay.set_formats(slot, parameters)
         self._sessions.set_formats(slot, kinds_by_type(parameters.receive), event_clocks(parameters.receive))
 
     def _jitter_stamps(self, slot: int, now: float) -> int:

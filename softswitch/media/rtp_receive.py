@@ -28,7 +28,11 @@ _PATIENCE = 12
 _SETTLING = 8
 """Ticks from one look for rests that can be dropped to the next."""
 
+_RECALLED = 3
+"""Packets decoded once more where playing is taken up again."""
+
 _NO_KIND = -1
+_NOTHING: Pcm = np.zeros((1, 0), np.float32)
 _ENDING: Pcm = np.array([[1.0, 0.0]], np.float32)
 
 
@@ -70,6 +74,42 @@ class RtpReceiver:
     def kind(self, slot: int) -> int:
         """Return the kind that `slot` heard last, -1 for none."""
         return int(self._kind[slot])
+
+    def rest(self, slot: int, kind: int) -> None:
+        """Play nothing in `slot` from now on, to which packets of `kind` come."""
+        self._kind[slot] = kind
+        self._jitter.rest(slot)
+        self._store.clear(slot)
+
+    def resume(self, slot: int, now: int) -> tuple[Pcm, float]:
+        """Go on behind the newest packet of `slot`.
+
+        The last ones are decoded once more, so that decoder, filter and concealment know what sounded before.
+
+        Args:
+            slot: row.
+            now: units of the monotonic clock.
+
+        Returns:
+            Their sound at the bus's rate, ``(1, samples)``, perhaps none, and the last sample, which the
+            filter still holds.
+        """
+        end = self._jitter.timeline.end(slot)
+        self._jitter.resume(slot, now)
+        self._store.clear(slot)
+        recent = self._jitter.kept(slot, end[0] + 1 - _RECALLED)[0] if end is not None else None
+        if recent is None or not len(recent.slots):
+            return _NOTHING, 0.0
+        kind = int(recent.kinds[-1])
+        self._kind[slot] = kind
+        sounds, last = [_NOTHING], 0.0
+        for row in np.flatnonzero(recent.kinds == kind).tolist():
+            one = recent.slots[row : row + 1]
+            payload = recent.rows[row : row + 1, : int(recent.lengths[row])]
+            pcm, counts = self._formats.bank(kind).decode(payload, recent.lengths[row : row + 1], one)
+            sounds.append(self._formats.to_bus(kind, pcm[:, : int(counts[0])], one).copy())
+            last = float(pcm[0, int(counts[0]) - 1])
+        return np.concatenate(sounds, axis=1), last
 
     def delay(self, slot: int, now: int) -> int:
         """Return the delay that the jitter buffer adds in `slot`, units."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from softswitch.audio.level import header_level
-from softswitch.audio.pcm import TICK_MS, Bytes, Indices, Pcm
+from softswitch.audio.pcm import TICK_MS, Bytes, Indices, Pcm, fade
 from softswitch.media.messages import RtpParameters
 from softswitch.media.rtp_formats import CODECS, Formats, kind_of
 from softswitch.rtp.packet import HEADER, LEVEL_EXTENSION, Ints
@@ -21,6 +21,9 @@ _STEPS: Ints = np.array([codec.timestamp_step(TICK_MS) for codec in CODECS], np.
 """Timestamp steps in a frame, by kind."""
 
 _KIND = 1000
+
+_SEAM_MS = 4
+"""How long the step between relayed and mixed sound takes to fade."""
 
 MOST_DIGITS = 128
 """Digits that may wait to be sent."""
@@ -61,6 +64,10 @@ class RtpEncoder:
         self._dialled: list[tuple[int, str]] = []
         self._resting: set[int] = set()
         """Slots that may not send."""
+        self._idle = False
+        """Some slot has ceased to dial."""
+        self._seams: dict[int, float] = {}
+        """The last sample of what slots sent that was not encoded here."""
         self.sent_total = 0
 
     def grow(self, slots: int) -> None:
@@ -73,9 +80,7 @@ class RtpEncoder:
         Raises:
             ValueError: the format that is to be sent is no audio we know.
         """
-        kind = kind_of(parameters.send.name)
-        if kind is None:
-            raise ValueError(f"send: there is no codec named {parameters.send.name!r}")
+        kind = self.check(parameters)
         codec = CODECS[kind]
         ptime = min(max(parameters.ptime_ms, _SHORTEST_MS), _LONGEST_MS) // 10 * 10
         if codec.name == "opus":
@@ -90,9 +95,21 @@ class RtpEncoder:
             events = parameters.send_events
             self._event_formats[slot] = events.payload_type, events.clock_rate
 
+    @staticmethod
+    def check(parameters: RtpParameters) -> int:
+        """Return the kind that is to be sent.
+
+        Raises:
+            ValueError: it is no audio we know.
+        """
+        kind = kind_of(parameters.send.name)
+        if kind is None:
+            raise ValueError(f"send: there is no codec named {parameters.send.name!r}")
+        return kind
+
     def close(self, slot: int) -> None:
         """Forget what `slot` was sending."""
-        for table in (self._event_formats, self._dialling, self._pending):
+        for table in (self._event_formats, self._dialling, self._pending, self._seams):
             table.pop(slot, None)
         self._resting.discard(slot)
 
@@ -107,6 +124,50 @@ class RtpEncoder:
     def kind(self, slot: int) -> int:
         """Return the kind that `slot` sends."""
         return int(self._way[slot]) // _KIND
+
+    def events(self, slot: int) -> tuple[int, int] | None:
+        """Return payload type and clock rate of the keys that `slot` may send; None for none."""
+        return self._event_formats.get(slot)
+
+    def is_dialling(self, slot: int) -> bool:
+        """Tell whether keys are being pressed for a far end."""
+        return slot in self._dialling
+
+    def take_idle(self) -> bool:
+        """Tell whether a slot has ceased to dial since the last call."""
+        idle, self._idle = self._idle, False
+        return idle
+
+    def flush(self, slot: int) -> list[Packets]:
+        """Return what waits for a longer packet as a shorter one."""
+        pending = self._pending.pop(slot, None)
+        if pending is None or not pending.octets:
+            return []
+        payload = np.frombuffer(bytes(pending.octets), np.uint8).reshape(1, -1)
+        octets = payload.shape[1]
+        self.sent_total += 1
+        return [self._build(payload, np.array([octets]), np.array([slot]), octets, None)]
+
+    def lead_in(self, slot: int, pcm: Pcm, last: float) -> None:
+        """Let the next frame of `slot` follow sound that was not encoded here.
+
+        Args:
+            slot: row.
+            pcm: what its far end has heard, at the bus's rate, ``(1, samples)``.
+            last: the last sample it has heard.
+        """
+        if pcm.shape[1] == 0:
+            return
+        kind, slots = self.kind(slot), np.array([slot])
+        sound = self._formats.from_bus(kind, pcm, slots)
+        if CODECS[kind].name == "G722":
+            # Its decoder follows the encoder's state, which must be near what the far end's now is.
+            self._formats.bank(kind).encode(sound, slots)
+        self._seams[slot] = last
+
+    def last(self, slot: int) -> float:
+        """Return about the last sample that the far end of `slot` was sent."""
+        return self._formats.last_encoded(self.kind(slot), slot)
 
     def dial(self, slot: int, digits: str, duration_ms: int, gap_ms: int) -> bool:
         """Queue digits; False where no telephone events were negotiated.
@@ -170,6 +231,8 @@ class RtpEncoder:
         """Encode rows of one kind and ptime."""
         levels = header_level(pcm).astype(np.int64) if self._senders.extended(slots) else None
         sound = self._formats.from_bus(kind, pcm, slots)
+        if self._seams:
+            sound = self._seamless(sound, slots, CODECS[kind].sample_rate)
         bank, codec = self._formats.bank(kind), CODECS[kind]
         if ptime == TICK_MS:
             payloads, lengths = bank.encode(sound, slots)
@@ -184,6 +247,16 @@ class RtpEncoder:
             pieces = (payloads[:, :half], payloads[:, half:])
             return [self._build(piece, lengths, slots, half, levels) for piece in pieces]
         return self._cut(payloads, slots, ptime, levels)
+
+    def _seamless(self, sound: Pcm, slots: Indices, rate: int) -> Pcm:
+        """Let the step at the beginning of frames fade that follow what was not encoded here."""
+        sound = sound.copy()
+        seam = fade(rate * _SEAM_MS // 1000, rising=False)
+        for row, slot in enumerate(slots.tolist()):
+            last = self._seams.pop(slot, None)
+            if last is not None:
+                sound[row, : len(seam)] += (last - sound[row, 0]) * seam
+        return sound
 
     def _encode_opus(
         self, sound: Pcm, slots: Indices, kind: int, ptime: int, levels: Ints | None
@@ -264,6 +337,7 @@ class RtpEncoder:
                 self._dialled.append((slot, text))
             if not dialling.events.busy:
                 del self._dialling[slot]
+                self._idle = True
         return parts, np.flatnonzero(spoken)
 
 

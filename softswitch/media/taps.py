@@ -78,6 +78,10 @@ class Taps:
     def __len__(self) -> int:
         return len(self._rate_of)
 
+    def __contains__(self, port: int) -> bool:
+        """Tell whether a port is copied."""
+        return any(tap.port == port for rate in self._rates.values() for tap in rate.taps.values())
+
     def add(self, order: AddTap) -> None:
         """Begin to copy a port.
 

@@ -97,6 +97,8 @@ class JitterBuffer:
         self._state = np.zeros((0, _FIELDS), np.int64)
         self._notes = np.zeros((0, _NOTE), np.int64)
         self._ring = np.zeros((0, _NARROW), np.uint8)
+        self._resting = np.zeros(0, np.bool_)
+        self._resters = 0
         self._ticks = 0
         self.grow(slots)
 
@@ -110,6 +112,7 @@ class JitterBuffer:
         self.excess = np.pad(self.excess, (0, more))
         self.quiet_until = np.pad(self.quiet_until, (0, more), constant_values=NEVER)
         self.late = np.pad(self.late, (0, more))
+        self._resting = np.pad(self._resting, (0, more))
         self._state = np.pad(self._state, ((0, more), (0, 0)))
         self._notes = np.pad(self._notes, ((0, more * DEPTH), (0, 0)))
         self._state[-more:, [_CURSOR, _START, _LOW]] = NEVER
@@ -120,18 +123,22 @@ class JitterBuffer:
         """Begin anew in `slot`."""
         self.timeline.open(slot)
         self.meter.open(slot)
+        self._rest_from(slot, resting=False)
         self.excess[slot] = self.late[slot] = 0
         self.quiet_until[slot] = NEVER
         self._state[slot] = 0
         self._state[slot, [_CURSOR, _START, _LOW]] = NEVER
         self._notes[slot * DEPTH : (slot + 1) * DEPTH, NUMBER] = NEVER
 
-    def put(self, packets: Arrivals, arrival: int) -> None:
+    def put(self, packets: Arrivals, arrival: int) -> tuple[Arrivals, Ints]:
         """Put packets in.
 
         Args:
             packets: what came.
             arrival: units of the monotonic clock.
+
+        Returns:
+            Those that were neither late nor double, and the media time of each, units.
         """
         placed = self.timeline.place(packets, arrival)
         self.meter.add(packets.slots, packets.extended, placed.transit, arrival)
@@ -140,16 +147,20 @@ class JitterBuffer:
         place = packets.slots * DEPTH + (packets.extended & (DEPTH - 1))
         number, media = self._notes[place, NUMBER], placed.media
         next_ = self._state[packets.slots, _NEXT]
+        if self._resters:
+            # Where nothing is played nothing comes too late.
+            next_ = np.where(self._resting[packets.slots], packets.extended, next_)
         if not ((packets.extended >= next_) & (number < next_)).all():
             taken = self._refuse(packets, number, next_, arrival)
             packets, place, media = packets.chosen(taken), place[taken], media[taken]
         if len(place) == 0:
-            return
+            return packets, media
         note = np.empty((len(place), _NOTE), np.int64)
         note[:, NUMBER], note[:, MEDIA], note[:, DURATION] = packets.extended, media, packets.durations
         note[:, LENGTH], note[:, KIND] = packets.lengths, packets.kinds
         self._notes[place] = note
         self._store(place, packets)
+        return packets, media
 
     def payloads(self, places: Ints, width: int) -> Bytes:
         """Return the payloads at `places`, ``(n, width)``; what lies behind their length is of no meaning."""
@@ -221,6 +232,52 @@ class JitterBuffer:
         for row in np.flatnonzero(excess > MOST_DELAY).tolist():
             self._leap(int(seen[row]), now)
 
+    def rest(self, slot: int) -> None:
+        """Play nothing in `slot` until :meth:`resume`; the last packets are kept all the same."""
+        self._rest_from(slot, resting=True)
+        self._state[slot, [_CURSOR, _START]] = NEVER
+        self._state[slot, _RUN] = 0
+        self.excess[slot] = 0
+
+    def resume(self, slot: int, now: int) -> None:
+        """Go on behind the newest packet of `slot`, without a delay: stretching finds the one it needs."""
+        self._rest_from(slot, resting=False)
+        state = self._state[slot]
+        self.excess[slot] = 0
+        end = self.timeline.end(slot)
+        if end is None:
+            return
+        newest, media, arrival = end
+        state[_NEXT], state[_RUN] = newest + 1, 0
+        state[_CURSOR], state[_START] = media, NEVER
+        if now - arrival > REPAIRED:
+            # It was silent anyway; whatever comes next is played at once.
+            state[_CURSOR], state[_START], state[_RUN] = NEVER, now, REPAIRED
+
+    def standing(self, slot: int) -> tuple[int, int]:
+        """Return the number of the packet that `slot` plays next, and its media time; NEVER if unknown."""
+        state = self._state[slot]
+        return int(state[_NEXT]), int(state[_CURSOR])
+
+    def kept(self, slot: int, first: int) -> tuple[Arrivals, Ints]:
+        """Return the packets of `slot` from number `first` on, in order, and their media times; they stay.
+
+        Their timestamps are their media times too: those they came with are not kept.
+        """
+        notes = self._notes[slot * DEPTH : (slot + 1) * DEPTH]
+        index = np.flatnonzero(notes[:, NUMBER] >= first)
+        index = index[np.argsort(notes[index, NUMBER])]
+        note = notes[index]
+        rows = self._ring[slot * DEPTH + index]
+        slots, media, durations = np.full(len(index), slot, np.intp), note[:, MEDIA], note[:, DURATION]
+        lengths, kinds = note[:, LENGTH], note[:, KIND]
+        return Arrivals(slots, note[:, NUMBER], media, 1, durations, kinds, rows, 0, lengths), media
+
+    def rebase(self, slots: Indices, now: int) -> None:
+        """Follow the clocks of resting slots; to be called every few seconds."""
+        _, _, base, said = self.meter.bounds(slots, now)
+        self.timeline.set_base(slots[said], base[said])
+
     def lasting(self, slots: Indices) -> Ints:
         """Return the duration of the last packet that each slot played, units."""
         lasting: Ints = self._state[slots, _LASTING]
@@ -233,6 +290,10 @@ class JitterBuffer:
             return 0
         _, _, base, said = self.meter.bounds(np.array([slot]), now)
         return int(now - state[_CURSOR] + held - base[0]) if said[0] else 0
+
+    def _rest_from(self, slot: int, *, resting: bool) -> None:
+        self._resting[slot] = resting
+        self._resters = int(np.count_nonzero(self._resting))
 
     def _begin(self, slots: Indices, extended: Ints, arrival: int) -> None:
         self._state[slots, _NEXT] = extended
@@ -258,21 +319,20 @@ class JitterBuffer:
         return kept
 
     def _store(self, place: Ints, packets: Arrivals) -> None:
-        rows, offsets, lengths = packets.rows, packets.offsets, packets.lengths
-        longest = int(lengths.max())
+        longest = int(packets.lengths.max())
         if longest > self._ring.shape[1]:
             width = self._ring.shape[1]
             while width < longest:
                 width *= 2
             self._widen(min(width, LARGEST_PAYLOAD), len(self._state))
-        if isinstance(offsets, int):
-            width = min(longest, rows.shape[1] - offsets)
-            self._ring[place, :width] = rows[:, offsets : offsets + width]
+        if isinstance(packets.offsets, int):
+            first = packets.offsets
+            width = min(longest, packets.rows.shape[1] - first)
+            self._ring[place, :width] = packets.rows[:, first : first + width]
             return
-        for offset in np.unique(offsets).tolist():
-            chosen = np.flatnonzero(offsets == offset)
-            width = min(int(lengths[chosen].max()), rows.shape[1] - offset)
-            self._ring[place[chosen], :width] = rows[chosen, offset : offset + width]
+        payloads = np.empty((len(place), longest), np.uint8)
+        packets.copy_payloads(payloads)
+        self._ring[place, :longest] = payloads
 
     def _widen(self, width: int, slots: int) -> None:
         ring = np.zeros((slots * DEPTH, width), np.uint8)

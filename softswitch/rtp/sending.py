@@ -164,6 +164,66 @@ class Senders:
         state[_OCTETS] += len(payload)
         return row.tobytes() + payload
 
+    def position(self, slot: int) -> tuple[int, int]:
+        """Return the number and the timestamp of the next packet; neither wraps."""
+        state = self._state[slot]
+        return int(state[_SEQUENCE]), int(state[_STAMP])
+
+    def forward(
+        self,
+        out: Bytes,
+        slots: Indices,
+        *,
+        numbers: Ints,
+        stamps: Ints,
+        ends: Ints,
+        octets: Ints,
+        marks: Ints,
+    ) -> None:
+        """Write the headers of packets of somebody else's making, and go on behind them.
+
+        Args:
+            out: ``(n, octets)``, the payloads behind the fixed header.
+            slots: each at most once, ``(n,)``.
+            numbers: sequence numbers, not wrapped.
+            stamps: timestamps, not wrapped.
+            ends: timestamps behind the packets.
+            octets: of each payload.
+            marks: 128 where the marker is set, else 0.
+        """
+        state = self._state.take(slots, axis=0)
+        write_headers(
+            out,
+            second=state[:, _TYPE] | state[:, _MARK] | marks,
+            sequence=numbers,
+            timestamp=stamps,
+            ssrc=state[:, _SSRC],
+        )
+        np.maximum(state[:, _SEQUENCE], numbers + 1, out=state[:, _SEQUENCE])
+        np.maximum(state[:, _STAMP], ends, out=state[:, _STAMP])
+        state[:, _PACKETS] += 1
+        state[:, _OCTETS] += octets
+        state[:, _MARK] = 0
+        self._state[slots] = state
+
+    def forward_event(
+        self, slot: int, payload_type: int, payload: bytes, number: int, stamp: int, *, marker: bool
+    ) -> bytes:
+        """Return the packet of a key that somebody else presses, and go on behind it."""
+        state = self._state[slot]
+        row = np.zeros((1, HEADER), np.uint8)
+        write_headers(
+            row,
+            second=payload_type | (_MARKER if marker else 0),
+            sequence=np.array([number]),
+            timestamp=np.array([stamp]),
+            ssrc=state[_SSRC : _SSRC + 1],
+        )
+        state[_SEQUENCE] = max(int(state[_SEQUENCE]), number + 1)
+        state[_PACKETS] += 1
+        state[_OCTETS] += len(payload)
+        return row.tobytes() + payload
+
     def skip(self, slots: Indices, steps: Ints | int) -> None:
         """Let time pass without a packet; the next one begins a talk spurt."""
         self._state[slots, _STAMP] += steps

@@ -16,6 +16,7 @@ from softswitch.rtp.packet import (
     is_rtcp,
     parse,
 )
+from softswitch.rtp.relay import Relays
 from softswitch.rtp.reports import Reporter
 from softswitch.rtp.sending import Senders
 from softswitch.rtp.statistics import Sources
@@ -61,6 +62,7 @@ class Sessions:
         self._octet_table = np.array(self._per_octet, np.int64)
         self.sources, self.senders, self.jitter = Sources(), Senders(), JitterBuffer()
         self.reporter = Reporter(self.senders, self.sources)
+        self.relays = Relays(self.senders, self.jitter)
         self.received = self.malformed = self.rejected = self.unknown = 0
         self.reported = np.zeros(0)
         """When each slot last had an RTCP packet, or was opened."""
@@ -82,7 +84,7 @@ class Sessions:
         more = slots - len(self.reported)
         if more <= 0:
             return
-        for part in (self.sources, self.senders, self.jitter, self.reporter):
+        for part in (self.sources, self.senders, self.jitter, self.reporter, self.relays):
             part.grow(slots)
         self.reported, self.refused = np.pad(self.reported, (0, more)), np.pad(self.refused, (0, more))
         self.noise, self._mark = np.pad(self.noise, (0, more)), np.pad(self._mark, (0, more))
@@ -127,7 +129,7 @@ class Sessions:
         self._events.pop(slot, None)
 
     def close(self, slot: int) -> None:
-        """End a session."""
+        """End a session; it must not be relayed any more."""
         self.reporter.close(slot)
         self._events.pop(slot, None)
         self._clocks.pop(slot, None)
@@ -234,7 +236,18 @@ class Sessions:
         self.received += len(slots)
         if len(slots) and kinds.min() < 0:
             for row in np.flatnonzero(kinds < 0).tolist():
-                self._receive_other(rows, headers, row, int(slots[row]), int(kinds[row]), now)
+                slot, number = int(slots[row]), int(extended[row])
+                offset = headers.offset if isinstance(headers.offset, int) else int(headers.offset[row])
+                payload = rows[row, offset : offset + int(headers.length[row])].tobytes()
+                if kinds[row] == PAUSE:
+                    self._pause(slot, payload)
+                    continue
+                clock = self._clocks[slot][int(headers.payload_type[row])]
+                stamp = int(headers.timestamp[row])
+                if self.relays.active:
+                    marker = bool(rows[row, 1] & 128)
+                    self.relays.forward_event(slot, clock, number, stamp, payload, marker=marker)
+                self._press(slot, clock, stamp, payload, now)
             others = slots[kinds < 0]
             self.jitter.quiet_until[others] = np.maximum(self.jitter.quiet_until[others], extended[kinds < 0])
             chosen = np.flatnonzero(kinds >= 0)
@@ -243,23 +256,19 @@ class Sessions:
         if len(slots):
             self._place(rows, headers, slots, kinds, extended, arrival)
 
-    def _receive_other(
-        self, rows: Bytes, headers: Headers, row: int, slot: int, kind: int, now: float
-    ) -> None:
-        """Take a packet that is no audio."""
-        offset = headers.offset if isinstance(headers.offset, int) else int(headers.offset[row])
-        payload = rows[row, offset : offset + int(headers.length[row])].tobytes()
-        if kind == PAUSE:
-            level = max(payload[0] & 127, _LOUDEST_NOISE) if payload else 127
-            self.noise[slot] = 32768.0 * 10 ** (-level / 20)
-            return
+    def _pause(self, slot: int, payload: bytes) -> None:
+        """Take comfort noise."""
+        self.relays.give_up(slot)
+        level = max(payload[0] & 127, _LOUDEST_NOISE) if payload else 127
+        self.noise[slot] = 32768.0 * 10 ** (-level / 20)
+
+    def _press(self, slot: int, clock: int, stamp: int, payload: bytes, now: float) -> None:
+        """Take a packet of a key."""
         self.noise[slot] = 0.0
         receiver = self._events.get(slot)
         if receiver is None:
-            clock = self._clocks[slot][int(headers.payload_type[row])]
             receiver = self._events[slot] = EventReceiver(clock)
-        presses = receiver.receive(payload, int(headers.timestamp[row]), now)
-        self._presses.extend((slot, press) for press in presses)
+        self._presses.extend((slot, press) for press in receiver.receive(payload, stamp, now))
         if receiver.open:
             self._pressed.add(slot)
 
@@ -287,7 +296,9 @@ class Sessions:
             self.refused[slots[~good]] += 1
             packets = packets.chosen(good)
         if len(packets.slots):
-            self.jitter.put(packets, arrival)
+            taken, media = self.jitter.put(packets, arrival)
+            if self.relays.active:
+                self.relays.take(taken, media, arrival)
 
     def _look_up(self, rows: Bytes, headers: Headers, kinds: Ints, durations: Ints) -> None:
         """Find the durations of packets that tell them in their first octets."""

@@ -60,6 +60,23 @@ class Arrivals:
             self.lengths[rows],
         )
 
+    def marks(self) -> Ints:
+        """Return 128 for each packet with the marker, else 0; payloads without their headers have none."""
+        if isinstance(self.offsets, int) and self.offsets == 0:
+            return np.zeros(len(self.slots), np.int64)
+        return (self.rows[:, 1] & 128).astype(np.int64)
+
+    def copy_payloads(self, out: Bytes) -> None:
+        """Copy the payloads into ``(n, octets)``; what stands behind a shorter one is of no meaning."""
+        if isinstance(self.offsets, int):
+            width = min(out.shape[1], self.rows.shape[1] - self.offsets)
+            out[:, :width] = self.rows[:, self.offsets : self.offsets + width]
+            return
+        for offset in sorted(set(self.offsets.tolist())):
+            chosen = np.flatnonzero(self.offsets == offset)
+            width = min(out.shape[1], self.rows.shape[1] - offset)
+            out[chosen, :width] = self.rows[chosen, offset : offset + width]
+
 
 @dataclass(frozen=True, slots=True)
 class Placed:
@@ -105,6 +122,15 @@ class Timeline:
         """Return the highest extended sequence number of each slot, ``(n,)``."""
         newest: Ints = self._state[slots, _EXTENDED]
         return newest
+
+    def end(self, slot: int) -> tuple[int, int, int] | None:
+        """Return the newest packet's number, the media time behind it and its arrival; None before one."""
+        extended, _, media, duration, arrival, _ = self._state[slot].tolist()
+        return None if duration == _UNBEGUN else (extended, media + duration, arrival)
+
+    def stamp(self, slot: int) -> int:
+        """Return the timestamp of the newest packet."""
+        return int(self._state[slot, _STAMP])
 
     def place(self, packets: Arrivals, arrival: int) -> Placed:
         """Place packets in media time.

@@ -27,6 +27,9 @@ class FakePlane:
         self.parameters: dict = {}
         self.held: dict = {}
         self.sending: dict = {}
+        self.relayable = False
+        self.targets: dict = {}
+        self.silent: set = set()
         self.digits: list = []
         self.knows_events = False
         self.poisoned: set = set()
@@ -80,6 +83,25 @@ class FakePlane:
 
     def set_held(self, slot, held):
         self.held[slot] = held
+
+    def suits(self, source, target):
+        return self.relayable
+
+    def relay(self, targets, silent, now):
+        self.targets, self.silent = dict(targets), set(silent)
+
+    @property
+    def relaying(self):
+        return len(self.targets)
+
+    def take_changes(self):
+        return False
+
+    def forwarded(self):
+        return []
+
+    def is_dialling(self, slot):
+        return False
 
     def set_sending(self, slot, sends):
         self.sending[slot] = sends

@@ -1,0 +1,472 @@
+"""Two phones alone in a call: their packets go on as they came, until something else is to be heard."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from softswitch.audio.g711 import ULAW_ENCODE, encode
+from softswitch.audio.vad import EnergyBank
+from softswitch.media import messages as m
+from softswitch.media.engine import Engine
+from softswitch.media.rtp_plane import RtpPlane
+from tests.media.rig import sine, steady
+from tests.media.rtp_pair import FORMATS
+from tests.media.test_engine_rtp import EVENTS, PCMU, RtpRig, sound_of
+
+TONE = sine(2000 * 160, 437.0, rate=8000)
+CODES = encode(ULAW_ENCODE, TONE).tobytes()
+
+
+class CallRig(RtpRig):
+    """Two phones, of which the first speaks a tone."""
+
+    def __init__(self, **options) -> None:
+        super().__init__()
+        self.engine = Engine(plane=RtpPlane(), vads={"energy": EnergyBank}, **options)
+
+    def call(self) -> tuple[int, int]:
+        pair = self.phone(), self.phone()
+        self.tick()
+        return pair
+
+    def talk(self, speaker: int, other: int, ticks: int, *, lost=()) -> None:
+        for tick in range(ticks):
+            at = self.sent.get(speaker, 0)
+            if tick in lost:
+                self.sent[speaker] = at + 1
+            else:
+                self.speak(speaker, TONE[160 * at : 160 * at + 160])
+            self.speak(other, np.zeros(160))
+            self.tick()
+
+    def press(self, port: int, *, kind: int = 101, ends: int = 3) -> None:
+        """Press a 5 for 60 ms, in place of audio."""
+        began = self.sent[port]
+        for step in range(1, 3 + ends):
+            number = self.sent[port]
+            self.sent[port] = number + 1
+            flags = 0x8A if step >= 3 else 0x0A
+            payload = bytes((5, flags)) + min(160 * step, 480).to_bytes(2)
+            marker = 0x80 if step == 1 else 0
+            head = bytes((0x80, kind | marker)) + number.to_bytes(2)
+            head += (began * 160).to_bytes(4) + (7000 + port).to_bytes(4)
+            self.engine.deliver(port, head + payload)
+            self.tick()
+
+
+@pytest.fixture
+def rig() -> CallRig:
+    return CallRig()
+
+
+def numbers(packets):
+    return np.array([int.from_bytes(data[2:4]) for data in packets])
+
+
+def stamps(packets):
+    return np.array([int.from_bytes(data[4:8]) for data in packets])
+
+
+def assert_even(packets):
+    """Check that neither numbers nor timestamps show that anything has changed."""
+    assert (np.diff(numbers(packets)) % 65536 == 1).all()
+    assert (np.diff(stamps(packets)) % 2**32 == 160).all()
+
+
+def test_packets_go_on_in_the_tick_they_came_in(rig):
+    one, other = rig.call()
+    rig.talk(one, other, 10)
+    assert rig.engine.relaying == 2
+    rig.forget()
+    rig.talk(one, other, 1)
+    [packet] = rig.packets(other)
+    assert packet[12:] == CODES[1600:1760]
+    assert int.from_bytes(packet[8:12]) == 100 + other
+    rig.talk(one, other, 50)
+    assert_even(rig.packets(other))
+    assert rig.engine.rtp_counters["relayed"] > 0
+
+
+def test_relayed_port_counts_and_reports_as_any_other(rig):
+    one, other = rig.call()
+    rig.talk(one, other, 400, lost={100})
+    reports = rig.control_packets(other)
+    assert reports
+    assert {data[1] for data in reports} == {200}
+    rig.post(m.RemovePort(one), m.RemovePort(other))
+    rig.tick(2)
+    closed = {report.port: report.statistics for report in rig.reported(m.PortClosed)}
+    assert closed[one]["packets_received"] == 399
+    assert closed[one]["packets_lost"] == 1
+    assert closed[other]["packets_sent"] == pytest.approx(400, abs=2)
+    assert closed[one]["jitter_ms"] == 0.0
+
+
+def test_loss_is_left_to_be_seen_by_the_far_end(rig):
+    one, other = rig.call()
+    rig.talk(one, other, 10)
+    rig.forget()
+    rig.talk(one, other, 10, lost={4, 5})
+    packets = rig.packets(other)
+    assert len(packets) == 8
+    assert (np.diff(numbers(packets)) % 65536).tolist() == [1, 1, 1, 3, 1, 1, 1]
+    assert (np.diff(stamps(packets)) % 2**32).tolist() == [160, 160, 160, 480, 160, 160, 160]
+
+
+def test_silence_is_still_reported(rig):
+    one, other = rig.call()
+    rig.talk(one, other, 10)
+    for _ in range(200):
+        rig.speak(one, steady(0.0, 160))
+        rig.tick()
+    assert [report.port for report in rig.reported(m.MediaSilent)] == [other]
+    rig.talk(one, other, 2)
+    assert rig.reported(m.MediaResumed)[-1].port == other
+
+
+def switch_track(rig, _one, _other):
+    track = rig.new_id()
+    rig.post(m.AddTrack(track, 1))
+    return m.EndTrack(track)
+
+
+def switch_hold(_rig, one, _other):
+    _rig.post(m.SetHeld(one, True))
+    return m.SetHeld(one, False)
+
+
+def switch_denoise(rig, one, _other):
+    rig.post(m.SetDenoise(one, True))
+    return m.SetDenoise(one, False)
+
+
+def switch_third(rig, _one, _other):
+    third = rig.feed_port(speaks=False)
+    return m.RemovePort(third)
+
+
+CHANGES = [switch_track, switch_hold, switch_denoise, switch_third]
+
+
+class Unchanged:
+    """A denoiser that finds no noise."""
+
+    def process(self, row):
+        return row
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_far_end_does_not_hear_the_change_to_mixing_and_back(change):
+    rig = CallRig(denoiser=Unchanged)
+    one, other = rig.call()
+    rig.talk(one, other, 60)
+    undo = change(rig, one, other)
+    rig.talk(one, other, 60)
+    assert rig.engine.relaying == 0
+    rig.post(undo)
+    rig.talk(one, other, 60)
+    assert rig.engine.relaying == 2
+    packets = rig.packets(other)
+    assert_even(packets)
+    sound = sound_of(packets)[1600:]
+    steepest = np.abs(np.diff(TONE)).max()
+    assert np.abs(np.diff(sound)).max() < 1.5 * steepest
+    frames = sound[: len(sound) // 160 * 160].reshape(-1, 160)
+    loudness = np.sqrt((frames**2).mean(axis=1))
+    assert loudness.min() > 0.8 * np.median(loudness)
+
+
+def test_track_is_heard_at_once_and_goes_when_it_ends(rig):
+    one, other = rig.call()
+    rig.talk(one, other, 20)
+    rig.track(pcm=steady(3000.0, 480 * 5), end=True)
+    rig.forget()
+    for _ in range(10):
+        rig.speak(one, np.zeros(160))
+        rig.speak(other, np.zeros(160))
+        rig.tick()
+    for port in (one, other):
+        assert np.median(sound_of(rig.packets(port)[1:4])) == pytest.approx(3000, rel=0.1)
+    rig.talk(one, other, 20)
+    assert rig.engine.relaying == 2
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        lambda port: m.SetMuted(port, True),
+        lambda port: m.SetDirection(port, sends=False),
+        lambda port: m.SetDirection(port, receives=False),
+        lambda port: m.JoinMix(port, 2),
+        m.RemovePort,
+    ],
+)
+def test_port_that_is_not_simply_talking_is_not_relayed(rig, order):
+    one, other = rig.call()
+    rig.talk(one, other, 10)
+    rig.post(order(one))
+    rig.tick(3)
+    assert rig.engine.relaying == 0
+
+
+def test_muted_far_end_is_not_heard_any_more(rig):
+    one, other = rig.call()
+    rig.talk(one, other, 20)
+    rig.post(m.SetMuted(one, True))
+    rig.talk(one, other, 5)
+    assert np.abs(sound_of(rig.packets(other)[-3:])).max() < 50
+
+
+def test_what_only_listens_does_not_end_a_relay(rig, tmp_path):
+    one, other = rig.call()
+    tap, ear, recorder = rig.new_id(), rig.new_id(), rig.new_id()
+    rig.post(
+        m.SetVad(one, "energy"),
+        m.SetInbandDtmf(other, True),
+        m.AddTap(tap, one, "inbound", 8000),
+        m.AddTap(ear, other, "outbound", 8000),
+        m.StartRecorder(recorder, one, str(tmp_path / "call.wav"), 8000),
+    )
+    rig.talk(one, other, 10)
+    rig.forget()
+    rig.talk(one, other, 60)
+    assert rig.engine.relaying == 2
+    assert rig.packets(other)[0][12:] == CODES[1600:1760]
+    assert rig.reported(m.SpeechStarted)[0].port == one
+    for copy in (tap, ear):
+        heard = np.frombuffer(b"".join(rig.frames[copy]), "<i2")
+        assert np.abs(heard).max() == pytest.approx(np.abs(TONE).max(), rel=0.05)
+    rig.post(m.SetVad(one), m.SetInbandDtmf(other, False), m.RemoveTap(tap), m.RemoveTap(ear))
+    rig.post(m.StopRecorder(recorder))
+    rig.talk(one, other, 20)
+    assert_even(rig.packets(other))
+    rig.engine.stop()
+
+
+def test_keys_cross_as_they_are_pressed(rig):
+    one = rig.new_id()
+    theirs = m.PayloadFormat("telephone-event", 96, 8000)
+    parameters = m.RtpParameters((PCMU, theirs), PCMU, theirs, ssrc=100 + one, cname="us")
+    rig.post(m.AddRtpPort(one, 1, parameters), m.ConnectPlain(one, -1, "127.0.0.1", 9))
+    other = rig.phone()
+    rig.tick()
+    rig.talk(one, other, 10)
+    rig.forget()
+    rig.press(one, kind=96)
+    packets = [data for data in rig.packets(other) if data[1] & 127 == 101]
+    assert [data[12:] for data in packets] == [
+        bytes((5, flags)) + units.to_bytes(2)
+        for flags, units in ((10, 160), (10, 320), (138, 480), (138, 480), (138, 480))
+    ]
+    assert [data[1] >> 7 for data in packets] == [1, 0, 0, 0, 0]
+    assert len(set(stamps(packets).tolist())) == 1
+    [digit] = rig.reported(m.DigitReceived)
+    assert (digit.port, digit.digit, digit.crossed) == (one, "5", True)
+    rig.talk(one, other, 3)
+    packets = rig.packets(other)
+    assert (np.diff(numbers(packets)) % 65536 == 1).all()
+    # The key's time is that of the audio in whose place it was pressed.
+    assert stamps(packets)[-1] - stamps(packets)[0] == 160 * 7
+    assert packets[-1][1] == 0
+
+
+def test_phone_without_telephone_events_is_not_relayed_keys(rig):
+    one, other = rig.phone(), rig.new_id()
+    deaf = m.RtpParameters((PCMU,), PCMU, ssrc=100 + other, cname="us")
+    rig.post(m.AddRtpPort(other, 1, deaf), m.ConnectPlain(other, -1, "127.0.0.1", 9))
+    rig.tick()
+    rig.talk(one, other, 10)
+    assert rig.engine.relaying == 0
+    rig.press(one)
+    assert not rig.reported(m.DigitReceived)[0].crossed
+
+
+def test_digits_of_ours_interrupt_a_relay_as_long_as_they_take(rig):
+    one, other = rig.call()
+    rig.talk(one, other, 10)
+    rig.post(m.SendDigits(other, "7", 60, 60))
+    rig.talk(one, other, 1)
+    assert rig.engine.relaying == 0
+    rig.talk(one, other, 20)
+    assert rig.engine.relaying == 2
+    packets = rig.packets(other)
+    assert (np.diff(numbers(packets)) % 65536 == 1).all()
+    assert {data[1] & 127 for data in packets} == {0, 101}
+
+
+def test_comfort_noise_is_made_here(rig):
+    one, other = rig.call()
+    rig.talk(one, other, 10)
+    number = rig.sent[one]
+    head = bytes((0x80, 13)) + number.to_bytes(2) + (number * 160).to_bytes(4) + (7000 + one).to_bytes(4)
+    rig.engine.deliver(one, head + b"\x30")
+    rig.tick(5)
+    assert rig.engine.relaying == 0
+    assert len(rig.packets(other)) >= 14
+    # It stays so: who pauses once will pause again.
+    rig.sent[one] = number + 6
+    rig.talk(one, other, 10)
+    assert rig.engine.relaying == 0
+
+
+def test_source_that_begins_anew_goes_on_evenly(rig):
+    one, other = rig.call()
+    rig.talk(one, other, 20)
+    rig.forget()
+    for number in range(20):
+        head = bytes((0x80, 0)) + (40000 + number).to_bytes(2) + (160 * number).to_bytes(4) + bytes(4)
+        rig.engine.deliver(one, head + b"\x12" * 160)
+        rig.tick()
+    packets = rig.packets(other)
+    assert len(packets) >= 15
+    steps = np.diff(stamps(packets)) % 2**32
+    assert steps.max() <= 160 * 4
+    assert steps.min() > 0
+    assert (np.diff(numbers(packets)) % 65536).max() <= 3
+
+
+def test_pause_of_a_relayed_source_is_seen_in_its_time_when_mixing_begins(rig):
+    one, other = rig.call()
+    rig.talk(one, other, 20)
+    for _ in range(50):
+        rig.speak(other, np.zeros(160))
+        rig.tick()
+    last = stamps(rig.packets(other))[-1]
+    rig.post(m.AddTrack(rig.new_id(), 1))
+    rig.tick(2)
+    packets = rig.packets(other)
+    assert (stamps(packets)[-1] - last) // 160 == pytest.approx(52, abs=1)
+    assert packets[-2][1] == 0x80
+
+
+@pytest.mark.parametrize("name", ["PCMA", "G722", "opus"])
+def test_other_codecs_are_relayed_and_mixed_without_a_gap(name):
+    rig = CallRig()
+    audio = FORMATS[name]
+    ports = []
+    for number, kind in enumerate((audio.payload_type, 99)):
+        port = rig.new_id()
+        own = m.PayloadFormat(audio.name, kind if name == "opus" else audio.payload_type, audio.clock_rate)
+        parameters = m.RtpParameters((own,), own, ssrc=100 + number, cname="us")
+        rig.post(m.AddRtpPort(port, 1, parameters), m.ConnectPlain(port, -1, "127.0.0.1", 9))
+        ports.append((port, own))
+    source = RtpPlane(1)
+    source.open(0, 1, m.RtpParameters((audio,), audio, ssrc=5), 0.0)
+    (one, _), (other, theirs) = ports
+    step = audio.clock_rate // 50
+    tone = sine(150 * 480, 437.0).astype(np.float32).reshape(-1, 1, 480)
+    for tick in range(150):
+        if tick == 50:
+            track = rig.new_id()
+            rig.post(m.AddTrack(track, 1))
+        if tick == 100:
+            rig.post(m.EndTrack(track))
+        rows, lengths, _ = source.push(tone[tick], np.array([0]), rig.now)
+        rig.engine.deliver(one, rows[0, : lengths[0]].tobytes())
+        rig.tick()
+        assert rig.engine.relaying == (0 if 50 <= tick < 101 else 2)
+    packets = rig.packets(other)
+    assert {data[1] & 127 for data in packets} == {theirs.payload_type}
+    assert (np.diff(numbers(packets)) % 65536 == 1).all()
+    assert (np.diff(stamps(packets)) % 2**32 == step).all()
+    ear = RtpPlane(1)
+    ear.open(0, 1, m.RtpParameters((theirs,), theirs, ssrc=6), 0.0)
+    heard = []
+    for tick, data in enumerate(packets):
+        row = np.frombuffer(data, np.uint8).reshape(1, -1)
+        ear.receive(row, np.array([len(data)]), np.array([0]), 500 + 0.02 * tick)
+        frame = np.zeros((1, 480), np.float32)
+        ear.pull(np.array([0]), frame, 500 + 0.02 * tick)
+        heard.append(frame[0])
+    loudness = np.sqrt((np.stack(heard)[15:] ** 2).mean(axis=1))
+    assert loudness.min() > 0.6 * np.median(loudness)
+
+
+def test_different_codecs_are_mixed(rig):
+    one, other = rig.phone(), rig.new_id()
+    other_way = m.RtpParameters((FORMATS["PCMA"], EVENTS), FORMATS["PCMA"], EVENTS, ssrc=9, cname="us")
+    rig.post(m.AddRtpPort(other, 1, other_way), m.ConnectPlain(other, -1, "127.0.0.1", 9))
+    rig.tick()
+    rig.talk(one, other, 5)
+    assert rig.engine.relaying == 0
+    # A new negotiation may change that.
+    rig.post(m.UpdateRtp(other, m.RtpParameters((PCMU, EVENTS), PCMU, EVENTS, ssrc=9, cname="us")))
+    rig.talk(one, other, 5)
+    assert rig.engine.relaying == 2
+
+
+def test_long_packets_are_relayed_as_they_are(rig):
+    one, other = rig.call()
+    for number in range(20):
+        head = bytes((0x80, 0)) + number.to_bytes(2) + (240 * number).to_bytes(4) + bytes(4)
+        rig.engine.deliver(one, head + b"\x12" * 240)
+        rig.tick(2 if number % 2 else 1)
+    lengths = {len(data) for data in rig.packets(other)[5:]}
+    assert lengths == {252}
+
+
+def test_rest_of_a_long_packet_is_sent_before_relaying(rig):
+    one, other = rig.phone(), rig.new_id()
+    long = m.RtpParameters((PCMU, EVENTS), PCMU, EVENTS, ssrc=9, cname="us", ptime_ms=60)
+    rig.post(m.AddRtpPort(other, 1, long), m.ConnectPlain(other, -1, "127.0.0.1", 9))
+    track = rig.track(pcm=steady(10.0, 480))
+    rig.talk(one, other, 20)
+    rig.post(m.EndTrack(track))
+    rig.talk(one, other, 20)
+    packets = rig.packets(other)
+    assert (np.diff(numbers(packets)) % 65536 == 1).all()
+    octets = np.array([len(data) - 12 for data in packets])
+    assert (np.diff(stamps(packets)) % 2**32 == octets[:-1]).all()
+    assert {480, 160} <= set(octets.tolist())
+
+
+def test_nothing_is_relayed_where_that_is_switched_off():
+    rig = CallRig(relays=False)
+    one, other = rig.call()
+    rig.talk(one, other, 10)
+    assert rig.engine.relaying == 0
+    assert rig.engine.rtp_counters["relayed"] == 0
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["track", "vad", "mute", "talk", "pause", "digits"]),
+        st.integers(1, 15),
+        st.booleans(),
+    ),
+    max_size=12,
+)
+
+
+@given(steps)
+@settings(max_examples=40, deadline=None)
+def test_time_never_goes_back_whatever_is_switched(script):
+    rig = CallRig()
+    one, other = rig.call()
+    rig.talk(one, other, 5)
+    track = 0
+    for what, ticks, on in script:
+        if what == "track" and not track:
+            track = rig.new_id()
+            rig.post(m.AddTrack(track, 1))
+        elif what == "track":
+            rig.post(m.EndTrack(track))
+            track = 0
+        elif what == "vad":
+            rig.post(m.SetVad(one, "energy" if on else ""))
+        elif what == "mute":
+            rig.post(m.SetMuted(one, on))
+        elif what == "digits":
+            rig.post(m.SendDigits(other, "1"))
+        if what == "pause":
+            rig.sent[one] += ticks
+            rig.tick(ticks)
+        else:
+            rig.talk(one, other, ticks, lost={0} if on else ())
+    packets = [data for data in rig.packets(other) if data[1] & 127 == 0]
+    apart = (np.diff(stamps(packets)) % 2**32).astype(np.int64)
+    assert (apart > 0).all()
+    assert (apart < 2**31).all()
+    assert (np.diff(numbers(rig.packets(other))) % 65536 < 2000).all()
+    assert rig.engine.counters["step_errors"] == rig.engine.counters["port_failures"] == 0
