@@ -6,12 +6,14 @@ import { server } from "./server.js";
 import { wireAccess } from "./view/access.js";
 import { Calls } from "./view/calls.js";
 import { Devices } from "./view/devices.js";
+import { Dial } from "./view/dial.js";
 import { byId } from "./view/dom.js";
 import { Keypad } from "./view/keypad.js";
 import { Levels } from "./view/levels.js";
 import { Log } from "./view/log.js";
 import { Network } from "./view/network.js";
 import { checkContext } from "./view/notice.js";
+import { Phones } from "./view/phones.js";
 import { Recordings } from "./view/recordings.js";
 import { Ribbon } from "./view/ribbon.js";
 import { Setup } from "./view/setup.js";
@@ -21,11 +23,13 @@ import { wireTabs } from "./view/tabs.js";
 import { wireTheme } from "./view/theme.js";
 import { Timeline } from "./view/timeline.js";
 import { Transcript } from "./view/transcript.js";
+import { wireTransfer } from "./view/transfer.js";
 
 const session = new Session(server, new Sound());
 const ribbon = new Ribbon(byId("ribbon"));
 const setup = new Setup(session);
 const calls = new Calls(session, server);
+const phones = new Phones(session, server, () => setup.wish);
 const recordings = new Recordings(server);
 
 new Stage(session, () => setup.wish);
@@ -37,6 +41,8 @@ new Keypad(session);
 new Timeline(session, ribbon);
 new Network(session);
 new Log(session);
+new Dial(session, () => setup.wish);
+wireTransfer(session);
 
 wireTheme(byId("theme"));
 wireTabs(byId("inspector"));
@@ -49,6 +55,7 @@ const showView = wireTabs(byId("views"), (view) => {
   if (!hash || !location.hash.startsWith(hash))
     history.replaceState(null, "", location.pathname + location.search + hash);
   calls.visible(view === "view-calls");
+  phones.visible(view === "view-phones");
   recordings.visible(view === "view-recordings");
 });
 

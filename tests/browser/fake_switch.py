@@ -37,6 +37,8 @@ class FakeCall:
         self.ident = ident
         self.socket = socket
         self.webrtc = webrtc
+        self.telephone = False
+        self.commands: list[dict[str, Any]] = []
         self.option: dict[str, Any] = {}
         self.frames: deque[np.ndarray] = deque()
         self.play_id = ""
@@ -53,14 +55,20 @@ class FakeCall:
 
     async def emit(self, event: str, **fields: Any) -> None:
         self.seq += 1
-        body = {"event": event, "trackId": self.ident, "timestamp": now_ms(), "seq": self.seq, **fields}
+        body = {"event": event, "trackId": self.ident, "timestamp": now_ms(), "seq": self.seq} | fields
         with contextlib.suppress(ConnectionError):
             await self.socket.send_str(json.dumps(body))
 
     async def invite(self, option: dict[str, Any]) -> None:
         self.option = option
         sdp = await self.negotiate(option["offer"]) if self.webrtc else ""
-        audio = {} if self.webrtc else {"audio": {"codec": "pcm", "sampleRate": RATE, "ptime": 20}}
+        if self.telephone and not self.seq:
+            await self.emit("ringing", earlyMedia=False)
+        audio = (
+            {}
+            if self.webrtc or self.telephone
+            else {"audio": {"codec": "pcm", "sampleRate": RATE, "ptime": 20}}
+        )
         await self.emit("answer", sdp=sdp, **audio)
         await self.emit("trackStart")
 
@@ -104,6 +112,7 @@ class FakeCall:
 
     async def command(self, body: dict[str, Any]) -> bool:
         """Do what the command asks; return False when the call is over."""
+        self.commands.append(body)
         match body.get("command"):
             case "invite" | "accept":
                 await self.invite(body.get("option", {}))
@@ -120,6 +129,11 @@ class FakeCall:
             case "interrupt" if self.frames:
                 self.frames.clear()
                 await self.emit("interruption", playId=self.play_id, position=500)
+            case "refer" if body["callee"] == "busy":
+                await self.emit("reject", trackId="second", code=486, reason="Busy Here")
+            case "refer":
+                await self.emit("ringing", trackId="second", earlyMedia=False)
+                await self.emit("answer", trackId="second", sdp="", refer=True)
             case "pause" | "resume" as verb:
                 self.paused = verb == "pause"
             case "hangup":
@@ -130,7 +144,7 @@ class FakeCall:
     def row(self) -> dict[str, Any]:
         return {
             "id": self.ident,
-            "call_type": "webrtc" if self.webrtc else "websocket",
+            "call_type": "sip" if self.telephone else "webrtc" if self.webrtc else "websocket",
             "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.created)),
             "option": self.option,
             "state": "connected",
@@ -183,6 +197,12 @@ class FakeSwitch:
         self.calls: dict[str, FakeCall] = {}
         self.recordings: dict[str, bytes] = {}
         self.past: list[dict[str, Any]] = []
+        self.trunks: list[dict[str, Any]] = []
+        self.users: list[dict[str, Any]] = []
+        self.pending: dict[str, dict[str, Any]] = {}
+        """Calls that ring and wait for somebody, by id."""
+        self.told: list[dict[str, Any]] = []
+        """Commands that came by POST."""
         self.key = ""
         self.closing: list[asyncio.Task[None]] = []
         self.app = web.Application(middlewares=[self.guard])
@@ -192,7 +212,11 @@ class FakeSwitch:
                 web.static("/static", STATIC),
                 web.get("/call", self.socket),
                 web.get("/call/webrtc", self.socket),
+                web.get("/call/sip", self.socket),
                 web.get("/call/lists", self.lists),
+                web.get("/admin/trunks", self.list_trunks),
+                web.get("/admin/users", self.list_users),
+                web.post("/command/{id}", self.post_command),
                 web.post("/call/kill/{id}", self.kill),
                 web.get("/iceservers", self.ice_servers),
                 web.get("/calls", self.records),
@@ -231,7 +255,10 @@ class FakeSwitch:
         await socket.prepare(request)
         call = FakeCall(request.query["id"], socket, webrtc=request.path.endswith("webrtc"))
         self.calls[call.ident] = call
-        pacing = None if call.webrtc else asyncio.create_task(call.pace())
+        call.telephone = request.path.endswith("sip")
+        if waiting := self.pending.pop(call.ident, None):
+            await call.emit("incoming", caller=waiting["caller"], callee=waiting["callee"], sdp="")
+        pacing = None if call.webrtc or call.telephone else asyncio.create_task(call.pace())
         try:
             async for message in socket:
                 if message.type is WSMsgType.BINARY:
@@ -255,7 +282,8 @@ class FakeSwitch:
         return json_answer({"calls": self.past})
 
     async def lists(self, _request: web.Request) -> web.Response:
-        return json_answer({"calls": [call.row() for call in self.calls.values()]})
+        rows = [call.row() for call in self.calls.values()]
+        return json_answer({"calls": [*rows, *self.pending.values()]})
 
     async def kill(self, request: web.Request) -> web.Response:
         call = self.calls.get(request.match_info["id"])
@@ -264,6 +292,17 @@ class FakeSwitch:
         await call.emit("hangup", reason="killed", initiator="system")
         await call.socket.close()
         return json_answer(True)
+
+    async def list_trunks(self, _request: web.Request) -> web.Response:
+        return json_answer({"trunks": self.trunks})
+
+    async def list_users(self, _request: web.Request) -> web.Response:
+        return json_answer({"users": self.users})
+
+    async def post_command(self, request: web.Request) -> web.Response:
+        self.told.append(await request.json() | {"id": request.match_info["id"]})
+        self.pending.pop(request.match_info["id"], None)
+        return json_answer({"success": True})
 
     async def list_recordings(self, _request: web.Request) -> web.Response:
         rows = [

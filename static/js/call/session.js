@@ -9,6 +9,8 @@ export const STATES = ["disconnected", "connecting", "connected", "reconnecting"
 const RESUME_S = 20;
 /** Longest wait for the answer before the person is told, ms. */
 const ANSWER_MS = 15_000;
+/** How long a telephone may ring. */
+const RING_MS = 60_000;
 
 /**
  * Events: `state` ({state, detail}), `event` (every event of the switch), `sent` (every command),
@@ -31,27 +33,29 @@ export class Session extends EventTarget {
 
   /**
    * Place a call. Settles when it is answered or has failed; the reason is then in `detail`.
-   * @param {{way: string, codec?: string, option: object, greeting?: string, voice?: object, sound?: object}} wish
+   * @param {{way: string, codec?: string, option: object, greeting?: string, voice?: object, sound?: object,
+   *   dial?: {number: string, caller: string}, take?: string}} wish `dial` rings a telephone and joins it once
+   *   this call is up; `take` accepts the call of that id, which waits at the switch.
    */
   async call(wish) {
     if (this.active) return;
     this.wish = wish;
-    this.id = crypto.randomUUID();
+    this.id = wish.take ?? crypto.randomUUID();
     this.answeredAt = 0;
     this.held = false;
     this.troubles = new Map();
     this.playing = new Playing();
-    this.setState("connecting", "Opening the microphone");
+    this.setState("connecting", wayById(wish.way).silent ? "" : "Opening the microphone");
     try {
       await this.sound.wake();
-      await this.sound.openMicrophone(wish.sound);
+      if (!wayById(wish.way).silent) await this.sound.openMicrophone(wish.sound);
       await this.invite(wish);
     } catch (error) {
       this.finish("failed", error.message);
     }
   }
 
-  async invite({ way, codec, option }) {
+  async invite({ way, codec, option, take }) {
     const Way = wayById(way);
     this.way = new Way({
       server: this.server,
@@ -66,9 +70,14 @@ export class Session extends EventTarget {
     const [wayOption] = await Promise.all([this.way.option({ codec }), this.signal.open()]);
     if (!this.active) return;
     this.setState("connecting", "Waiting for the answer");
-    this.answerTimer = setTimeout(() => this.finish("failed", "Nobody answered."), ANSWER_MS);
-    this.send({ command: "invite", option: { ...option, ...wayOption } });
+    this.awaitAnswer(ANSWER_MS);
+    this.send({ command: take ? "accept" : "invite", option: { ...option, ...wayOption } });
     this.way.inviteSent();
+  }
+
+  awaitAnswer(patience) {
+    clearTimeout(this.answerTimer);
+    this.answerTimer = setTimeout(() => this.finish("failed", "Nobody answered."), patience);
   }
 
   listen(signal) {
@@ -85,12 +94,21 @@ export class Session extends EventTarget {
     if (event.event === "hold") this.held = event.onHold === true;
     this.emit("event", event);
     this.emit("playing", this.playing);
-    if (event.event === "answer") this.answered(event);
+    if (event.event === "answer" && !event.refer) this.answered(event);
+    if (event.event === "ringing" && !this.answeredAt) this.ringing();
     if (event.event === "interruption") this.way.interrupted();
     if (event.event === "hangup") this.finish("disconnected", sayReason(event));
-    if (event.event === "reject") this.finish("failed", event.reason ?? `Rejected (${event.code ?? "no code"})`);
+    // Somebody else who did not want to join leaves the call as it was.
+    const stays = this.answeredAt && !this.wish.dial;
+    if (event.event === "reject" && !stays) this.finish("failed", event.reason ?? `Rejected (${event.code ?? "no code"})`);
     if (event.event === "error" && !this.answeredAt) this.lastError = event.error;
     if (event.event === "error" && event.sender === "offer") this.way.refused();
+  }
+
+  /** A telephone rings as long as somebody needs to walk to it. */
+  ringing() {
+    this.awaitAnswer(RING_MS);
+    this.setState("connecting", "Ringing");
   }
 
   async answered(event) {
@@ -106,7 +124,8 @@ export class Session extends EventTarget {
     if (again) return;
     this.trouble("answer", "");
     await this.way.ready;
-    const { greeting, voice } = this.wish;
+    const { greeting, voice, dial } = this.wish;
+    if (dial && this.state === "connected") this.refer(dial);
     if (greeting && this.state === "connected") this.say(greeting, { ...voice, playId: "greeting" });
   }
 
@@ -147,6 +166,11 @@ export class Session extends EventTarget {
     if (provider) command.option = { provider };
     this.send(command);
     return playId;
+  }
+
+  /** Ring a telephone and join it with this call. */
+  refer({ number, caller }) {
+    this.send({ command: "refer", callee: number, ...(caller && { caller }), options: { timeout: RING_MS / 1000 } });
   }
 
   play(url) {
