@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 from softswitch.endpoints.sip.outgoing import DialError
+from softswitch.errors import MalformedError
 from softswitch.sip.uri import URI, number_of, parse_uri
 
 _SCHEME = re.compile(r"(sips?|tel):", re.IGNORECASE)
@@ -27,7 +28,7 @@ def read_callee(text: str) -> URI | None:
         return None
     try:
         return parse_uri(text.strip(), "callee")
-    except ValueError as error:
+    except MalformedError as error:
         raise DialError(400, f"callee: {error}") from None
 
 
@@ -42,7 +43,7 @@ def user_of(text: str) -> str:
     if _SCHEME.match(text):
         try:
             return number_of(parse_uri(text.strip()))
-        except ValueError:
+        except MalformedError:
             return ""
     return number(text)
 

@@ -85,7 +85,7 @@ class CallingSide:
             dialled = await self._dial(leg.request)
             self._leave = dialled.leave
             await self._invite(dialled.destinations)
-        except DialError as error:
+        except PeerError as error:
             leg.rejected(error.code, str(error))
         except NotNowError as error:
             leg.shared.counters.overloaded += 1

@@ -55,7 +55,7 @@ _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.@:-]{0,127}")
 
 
 class SipEndpoints:
-    """Makes telephone endpoints (:class:`softswitch.call.needs.EndpointFactory`); tells of calls that come."""
+    """Makes telephone endpoints (:class:`softswitch.call.needs.EndpointFactory`); tells who calls."""
 
     def __init__(
         self,

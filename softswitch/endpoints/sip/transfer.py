@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from softswitch.call.reports import LegReferred, TransferRequested
+from softswitch.errors import MalformedError
 from softswitch.sip.happenings import ReferProgressed, ReferReceived
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Transfers:
             sent = leg.shared.driver.agent.refer(
                 leg.session, target, leg.now(), referred_by=referred_by, headers=further
             )
-        except ValueError as error:
+        except (ValueError, MalformedError) as error:
             leg.tell(LegReferred(leg.request.leg, 400, f"target: {error}", True))
             return
         if not sent:

@@ -79,6 +79,11 @@ class Trunk:
         return f"{_written(self._first.host)}{port}"
 
     @property
+    def address(self) -> str:
+        """Return the URI of our own address there."""
+        return sip_uri(self.settings.username or self.settings.caller_id, self.domain)
+
+    @property
     def credentials(self) -> Credentials | None:
         """Return the proof for its challenges, None where there is none."""
         settings = self.settings
@@ -88,20 +93,27 @@ class Trunk:
 
     async def refresh(self) -> None:
         """Find its servers (again), and begin to register once they are known."""
+        known = self.targets
         try:
-            targets = await self._resolver.resolve_all(self.settings.addresses())
+            await self.find()
         except UnresolvedError as error:
             if str(error) != self._trouble:
                 logger.warning("a trunk cannot be found", extra={"trunk": self.name, "error": str(error)})
             self._trouble = str(error)
             return
         self._trouble = ""
-        if targets != self.targets:
-            self.targets = targets
-            if self._registration is not None:
-                self._registration.retarget(self.flows())
+        if self.targets != known and self._registration is not None:
+            self._registration.retarget(self.flows())
         if self.settings.register and self._registration is None and not self._stopping:
             self._begin()
+
+    async def find(self) -> None:
+        """Find its servers.
+
+        Raises:
+            UnresolvedError: none of them leads anywhere.
+        """
+        self.targets = await self._resolver.resolve_all(self.settings.addresses())
 
     def flows(self) -> tuple[Flow, ...]:
         """Return where its requests go, in order of fail-over: first where it is registered."""
@@ -172,7 +184,7 @@ class Trunk:
         settings = self.settings
         wish = RegistrationWish(
             registrar=f"sip:{self.domain}",
-            aor=sip_uri(settings.username, self.domain),
+            aor=self.address,
             targets=self.flows(),
             credentials=self.credentials,
             contact_user=settings.username,

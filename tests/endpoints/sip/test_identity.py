@@ -1,0 +1,50 @@
+"""Numbers, names and further headers of a call."""
+
+import pytest
+
+from softswitch.endpoints.sip.identity import checked, name_addr, number, read_callee, sip_uri, user_of
+from softswitch.endpoints.sip.outgoing import DialError
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("+49 (30) 123-45", "+493012345"), ("alice", "alice"), ("*21#", "*21#"), ("j.doe-2", "j.doe-2")],
+)
+def test_number_loses_what_makes_it_readable_and_a_name_nothing(text, expected):
+    assert number(text) == expected
+
+
+def test_user_is_found_in_whatever_names_somebody():
+    assert user_of("sip:+4930;phone-context=x@host") == "+4930"
+    assert user_of("tel:+49-30-1") == "+49301"
+    assert user_of("alice") == "alice"
+    assert user_of("sip:") == ""
+
+
+def test_callee_that_is_no_uri_is_none_and_one_that_is_broken_is_refused():
+    assert read_callee("123") is None
+    assert str(read_callee("sip:a@b;transport=tcp")) == "sip:a@b;transport=tcp"
+    with pytest.raises(DialError) as told:
+        read_callee("sip:@@")
+    assert told.value.code == 400
+
+
+def test_address_of_a_user_escapes_what_would_break_it():
+    assert sip_uri("a@b c", "host:5070") == "sip:a%40b%20c@host:5070"
+    assert sip_uri("", "host") == "sip:host"
+
+
+def test_display_name_is_quoted():
+    assert name_addr("sip:a@b", 'A "B" \\ \r\nC') == '"A \\"B\\" \\\\ C" <sip:a@b>'
+
+
+@pytest.mark.parametrize(
+    "headers", [{"X-A": "b\r\nEvil: 1"}, {"X A": "b"}, {"": "b"}, {f"X-{n}": "b" for n in range(65)}]
+)
+def test_headers_that_would_write_other_lines_are_refused(headers):
+    with pytest.raises(DialError, match="headers"):
+        checked(headers)
+
+
+def test_headers_are_taken_as_they_are():
+    assert checked({"X-Call": "1", "Subject": "Grüße"}) == {"X-Call": "1", "Subject": "Grüße"}
