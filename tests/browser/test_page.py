@@ -368,7 +368,7 @@ async def test_tabs_move_by_arrow_keys(browser: Browser, url: str) -> None:
     async with open_page(browser, url) as page:
         await page.focus("#tab-talk")
         await page.keyboard.press("ArrowRight")
-        await expect(page.locator("#view-calls")).to_be_visible()
+        await expect(page.locator("#view-phones")).to_be_visible()
         await page.keyboard.press("End")
         await expect(page.locator("#tab-recordings")).to_be_focused()
         assert await visible_views(page) == ["view-recordings"]

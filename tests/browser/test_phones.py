@@ -115,7 +115,7 @@ async def test_caller_is_answered_here_or_rejected(browser: Browser, fake: FakeS
         await page.get_by_role("button", name="Reject? ben").click()
         await expect(page.locator("#waiting li")).to_have_count(1)
         assert [one["id"] for one in fake.told] == ["c2"]
-        await page.get_by_role("button", name="Answer ann").click()
+        await page.get_by_role("button", name="Answer ann", exact=True).click()
         await until(page, "softswitch.session.state === 'connected'")
         own = await page.evaluate("softswitch.session.id")
         while not any(one.get("targetSessionId") == "c1" for one in fake.calls[own].commands):
