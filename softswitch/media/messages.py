@@ -277,6 +277,8 @@ class AddTrack(Message, frozen=True):
     """Report :class:`TrackLow` when less than this waits; 0 never."""
     capacity_ms: int = 600000
     """Audio that may wait; what is fed beyond is refused and counted."""
+    prebuffer_ms: int = 0
+    """For a live source: audio that must have come before any sounds; running out primes again."""
 
 
 class FeedTrack(Message, frozen=True):

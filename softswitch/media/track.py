@@ -38,11 +38,13 @@ class Track:
         self._paused = self._started = self._ended = self._dropping = self._stops_at_boundary = False
         self._low_told = self._drained_told = True
         self._fed = 0
+        self._prebuffer = order.prebuffer_ms * PER_MS
+        self._primed, self._stalled = not self._prebuffer, 0
 
     @property
     def is_sounding(self) -> bool:
         """Tell whether the next frame has audio of this track."""
-        return self._fifo.waiting > 0 and not (self._paused and not self._gate.left)
+        return self._fifo.waiting > 0 and self._primed and not (self._paused and not self._gate.left)
 
     @property
     def played_ms(self) -> int:
@@ -114,6 +116,8 @@ class Track:
             target = self.duck_to if ducked else 1.0
             if target != self._duck.target:
                 self._duck.to(target, DUCK_MS * PER_MS if self._started else 0)
+        if self._prebuffer:
+            self._prime()
         frame = self._next_frame(now) if self.is_sounding else None
         if self._marks or self._fifo.waiting < self._low or not self._fifo.waiting:
             self._settle(now)
@@ -133,6 +137,7 @@ class Track:
         if self._paused:
             self._gate.to(0.0, 0)
         if len(pcm) < FRAME:
+            self._primed, self._stalled = not self._prebuffer, 0
             pcm = np.pad(pcm, (0, FRAME - len(pcm)))
         return pcm
 
@@ -148,6 +153,15 @@ class Track:
             else:
                 moving = gain if moving is None else moving * gain
         return pcm * np.float32(steady) * (1.0 if moving is None else moving)
+
+    def _prime(self) -> None:
+        """Begin only with some audio in hand, or when no more seems to come; begin anew after running out."""
+        if not self._fifo.waiting:
+            self._primed, self._stalled = False, 0
+        elif not self._primed:
+            self._stalled += 1
+            patient = self._stalled <= self._prebuffer // FRAME + 1
+            self._primed = self._fifo.waiting >= self._prebuffer or self._ended or not patient
 
     def _finish_sentence(self) -> None:
         self._stops_at_boundary = True
