@@ -1,10 +1,10 @@
 """Open a WebSocket outwards, under the same rules as a fetch."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Protocol, Self, cast
 
 import aiohttp
 
@@ -18,6 +18,38 @@ MAX_MESSAGE = 8 * 1024 * 1024
 
 CLOSE_S = 2.0
 """Seconds that a peer has to answer our close frame."""
+
+
+class Parser(Protocol):
+    """What aiohttp feeds with the bytes of an upgraded connection."""
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        """Take bytes; return whether nothing more is wanted, and what was left over."""
+
+    def feed_eof(self) -> None:
+        """Take note of the end."""
+
+
+Before = Callable[[Parser], Parser]
+"""Makes what stands before a connection's parser."""
+
+
+class _Read(aiohttp.ClientWebSocketResponse):  # type: ignore[misc,type-arg,unused-ignore]
+    """aiohttp's WebSocket, whose parser is ours before its first byte.
+
+    Uses one private member, ``_parser`` of aiohttp 3.14: it is set once and then given to the connection. A
+    version that does without leaves all messages to :meth:`Socket.receive`, which is only dearer.
+    """
+
+    before: Before | None = None
+
+    @property
+    def _parser(self) -> Any:
+        return self.__dict__.get("parser")
+
+    @_parser.setter
+    def _parser(self, parser: Any) -> None:
+        self.__dict__["parser"] = self.before(parser) if parser is not None and self.before else parser
 
 
 class Socket:
@@ -53,6 +85,12 @@ class Socket:
     def protocol(self) -> str:
         """The sub-protocol agreed upon, or an empty text."""
         return self._socket.protocol or ""
+
+    @property
+    def transport(self) -> asyncio.WriteTransport | None:
+        """What the connection writes to; None once it is gone."""
+        connection = self._socket._response.connection  # noqa: SLF001  (aiohttp shows it on a response only)
+        return connection.transport if connection is not None else None
 
     async def send(self, message: str | bytes) -> None:
         """Send one message: text as text, bytes as binary; waits while the peer reads slowly.
@@ -93,6 +131,7 @@ async def connect(
     trusted: bool = False,
     heartbeat_s: float = 20.0,
     max_message: int = MAX_MESSAGE,
+    before: Before | None = None,
 ) -> Socket:
     """Open a WebSocket.
 
@@ -104,6 +143,7 @@ async def connect(
         trusted: whether the operator wrote the URL (in the settings); then private addresses are meant.
         heartbeat_s: time between pings in seconds; a peer that does not answer counts as gone.
         max_message: bytes of the longest message that is read.
+        before: makes what takes messages off the connection before they are queued for `Socket.receive`.
 
     Returns:
         The open socket; the caller closes it.
@@ -116,7 +156,7 @@ async def connect(
         async with asyncio.timeout(door.timeout_s):
             target = read_url(url, WEBSOCKET, trusted=trusted)
             pinned = await door.pin(target, trusted=trusted)
-            async with _session(pinned, door) as session:
+            async with _session(pinned, door, before) as session:
                 socket = await session.ws_connect(
                     target,
                     headers=headers,
@@ -142,9 +182,16 @@ async def connect(
 
 
 @asynccontextmanager
-async def _session(pinned: Pin, door: Door) -> AsyncIterator[aiohttp.ClientSession]:
+async def _session(pinned: Pin, door: Door, before: Before | None) -> AsyncIterator[aiohttp.ClientSession]:
     """Give a session that outlives the block only where the block succeeds."""
+
+    def make(*parts: Any, **options: Any) -> _Read:
+        socket = _Read(*parts, **options)
+        socket.before = before
+        return socket
+
     session = aiohttp.ClientSession(
+        ws_response_class=cast("type[aiohttp.ClientWebSocketResponse]", make),
         connector=pinned.connector(door.tls),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),
