@@ -13,10 +13,12 @@ from softswitch.media.sockets import Address, Source
 from softswitch.sdp import Fingerprint
 
 GRACE_S = 1.0
-"""How long only the announced address is believed, seconds: so no stranger gets into a handshake, and whoever is
+"""How long only the announced address is believed, seconds: so no stranger gets into a handshake, and who is
 behind a NAT repeats what was lost (RFC 6347 section 4.2.4.1)."""
 
 _READ = 2048
+_SHORTEST = 8
+"""Octets; neither RTCP nor DTLS is shorter."""
 
 
 class DtlsSocketOwner(Protocol):
@@ -120,6 +122,8 @@ class DtlsSocket:
             self._drops.empty += 1
         elif len(datagram) > MAX_DATAGRAM:
             self._drops.oversized += 1
+        elif len(datagram) < _SHORTEST:
+            self._drops.unknown_kind += 1
         else:
             self._take(datagram, (sender[0], sender[1]))
 

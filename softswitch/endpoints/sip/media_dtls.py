@@ -12,6 +12,7 @@ from softswitch.endpoints.sip.media_way import Spawn
 from softswitch.endpoints.sip.rtp_sockets import RtpPair
 from softswitch.errors import NotNowError
 from softswitch.media.messages import ConnectSecure
+from softswitch.media.secure import is_rtcp
 from softswitch.media.sockets import Address
 from softswitch.sdp import Description, DtlsSide, Keying, Media, OwnTransport, dtls_side, shares_rtcp
 
@@ -90,7 +91,7 @@ class DtlsWay:
         if far is None or side is None:
             return
         self._rtp = self._socket_at(self._rtp, self._open_pair.rtp, (far.host, far.port))
-        if far.rtcp_port:
+        if not self._mux:
             self._rtcp = self._socket_at(self._rtcp, self._open_pair.rtcp, (far.host, far.rtcp_port))
         if side is not self._keyed_for:
             self._keyed_for = side
@@ -99,6 +100,7 @@ class DtlsWay:
     async def close(self) -> None:
         """Say goodbye and give the ports back."""
         pair, self._pair = self._pair, None
+        self._shared.relaying.pop(self._port, None)
         for part in self._parts:
             await part.close()
         if pair is not None:
@@ -126,7 +128,7 @@ class DtlsWay:
         )
 
     def _goes_on(self, before: DtlsSide, now: DtlsSide) -> bool:
-        """Tell whether an association outlives an offer: same certificate, same parts (RFC 8842 section 4)."""
+        """Tell whether an association outlives an offer: same certificate, same parts (RFC 8842 4)."""
         is_alike = now.setup == "actpass" or (now.setup == "active") == (self._role == "server")
         return is_alike and set(before.fingerprints) == set(now.fingerprints)
 
@@ -163,10 +165,11 @@ class DtlsWay:
                 self._key()
 
     def _key(self) -> None:
-        """Key the port, and give it the socket to send on."""
+        """Key the port, and give it the socket to send on; RTCP that is apart goes through `send`."""
         rtp = self._rtp
         if rtp is None or rtp.keys is None or self._pair is None:
             return
+        control = None if self._mux or self._rtcp is None else self._rtcp.keys
         fd = -1
         try:
             fd, _ = duplicates(self._pair, with_rtcp=False)
@@ -179,19 +182,30 @@ class DtlsWay:
                     fd=fd,
                     remote_host=rtp.target[0],
                     remote_port=rtp.target[1],
+                    rtcp_receive_key=control.receive_key if control else b"",
+                    rtcp_send_key=control.send_key if control else b"",
                 )
             )
         except NotNowError as error:
             # The engine owns the descriptor only once it has taken the message.
             close_all(fd)
             self._owner.media_failed("media", f"the port cannot be connected: {error}", 503)
+            return
+        if control is not None:
+            self._shared.relaying[self._port] = self
+
+    def send(self, datagram: bytes) -> bool:
+        """Send RTCP that the engine has handed out."""
+        return self._rtcp is not None and self._rtcp.send(datagram)
 
     # --- what the sockets tell ------------------------------------------------------------------
 
     def media_arrived(self, part: DtlsSocket, datagram: bytes) -> None:
-        """Hand an encrypted datagram to the engine."""
-        if part is self._rtp:
+        """Hand an encrypted datagram to the engine; audio comes by its own socket alone."""
+        if part is self._rtp or is_rtcp(datagram):
             self._shared.engine.deliver(self._port, datagram)
+        else:
+            self._shared.webrtc.drops.unknown_kind += 1
 
     def source_changed(self, part: DtlsSocket) -> None:
         """Send where the far end really is; a handshake with whoever was there before is void."""

@@ -158,6 +158,16 @@ class Pair:
         await until(lambda: heard() == digits)
         assert heard() == digits
 
+    async def reports_come(self) -> None:
+        """Wait until RTCP of both has met: a report of one on what the other has reported."""
+        parts = self.engine._parts
+
+        def round_trip(port: int) -> float:
+            return parts.plane.statistics(parts.registry.get(port).slot)["round_trip_ms"]
+
+        await until(lambda: max(round_trip(1), round_trip(2)) > 0)
+        assert max(round_trip(1), round_trip(2)) > 0
+
     async def statistics(self) -> dict[int, dict[str, float]]:
         """Close both, and return what the engine counted, by port."""
         self.a.media.close()

@@ -69,7 +69,7 @@ async def test_a_far_end_without_rtcp_mux_gets_reports_on_the_next_port() -> Non
         both.a.listen()
         both.b.listen()
         await both.talk()
-        await both.statistics()
+        await both.reports_come()
 
 
 async def test_digits_go_as_events() -> None:
