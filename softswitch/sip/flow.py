@@ -17,7 +17,7 @@ class Flow:
 
     transport: TransportName
     host: str
-    """IP address without brackets. A name only where a Contact or Route of the far end names one: resolve it."""
+    """IP address without brackets; a name only where the far end's Contact or Route has one: resolve it."""
     port: int
     connection: int = 0
     """Number of a stream's connection, 0: any or none (open one)."""

@@ -1,4 +1,4 @@
-"""What the user agent tells its shell: one frozen value per happening, taken with `UserAgent.take_happenings`.
+"""What the user agent tells its shell: one frozen value each, taken with `UserAgent.take_happenings`.
 
 Every session ends with exactly one of `Rejected` (outgoing), `Cancelled` (incoming) and `Ended` (either);
 nothing about it follows.
@@ -14,7 +14,8 @@ from softswitch.sip.flow import Flow
 
 EndReason = Literal["bye", "local", "rejected", "expired", "no_ack", "gone", "media_refused"]
 """Why a session ended: the far end's BYE, our own `bye` or `reject`, a session timer that ran out (RFC 4028),
-an ACK or PRACK that never came, a far end that knows no such dialog (408, 481), an answer nobody could give."""
+an ACK or PRACK that never came, a far end that knows no such dialog (408, 481), an offer nobody could
+answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +194,7 @@ class RequestReceived:
 
 @dataclass(frozen=True, slots=True)
 class RequestAnswered:
-    """A request made with `UserAgent.request` is decided: the final response, ours (408, 503) if none came."""
+    """A request of `UserAgent.request` is decided: the final response, ours (408, 503) if none came."""
 
     key: str
     response: Response

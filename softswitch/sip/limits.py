@@ -21,8 +21,10 @@ class AgentLimits:
     """Requests of one call waiting for one another."""
     failover_s: float = 6.0
     """Silence of a server after which the next one is tried, when there is a next one."""
+    ring_s: float = 600.0
+    """How long a call may ring, whoever calls; the shell's own patience is shorter."""
     request_s: float = 32.0
-    """How long a request handed up waits for `respond` before it is answered 500."""
+    """How long a request handed up waits for `respond`, or an offer for its answer, before it gets 500."""
     session_expires: int = 1800
     """Session interval asked for (RFC 4028), in seconds; 0 asks for none."""
     min_se: int = 90

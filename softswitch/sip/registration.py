@@ -73,32 +73,24 @@ class Registration:
 
     def start(self, now: float) -> None:
         """Begin to register."""
-        ...
 
     def stop(self, now: float) -> None:
         """Take the binding back; `Unregistered` follows."""
-        ...
 
     def retarget(self, targets: tuple[Flow, ...]) -> None:
         """Use other servers from the next request on (names were resolved anew)."""
-        ...
 
     def refresh(self, now: float) -> None:
         """Register at once: a connection broke, an address changed."""
-        ...
 
     def take(self, answered: RequestAnswered, now: float) -> bool:
         """Take an outcome; return False where it belongs to somebody else."""
-        ...
 
     def elapse(self, now: float) -> None:
         """Do what is due."""
-        ...
 
     def deadline(self) -> float | None:
         """Return when `elapse` is next needed."""
-        ...
 
     def take_happenings(self) -> list[RegistrationHappening]:
         """Return what happened, in order."""
-        ...

@@ -1,0 +1,87 @@
+"""How calls end: BYE, and what is left behind (RFC 3261 section 15)."""
+
+from collections.abc import Mapping
+
+from softswitch.sip.calls import Calls
+from softswitch.sip.dialog import Dialog
+from softswitch.sip.exchange import Exchange
+from softswitch.sip.flow import Flow
+from softswitch.sip.happenings import Cancelled, Ended, EndReason, Rejected
+from softswitch.sip.message import Request, Response
+from softswitch.sip.proof import Proof
+from softswitch.sip.session import Phase, Session, with_sdp
+
+MOST_ACKS = 16
+"""ACKs kept for repetition per call."""
+
+
+def finish(core: Calls, session: Session, happening: Ended | Rejected | Cancelled) -> None:
+    """End a session and tell so; only once."""
+    if session.phase is Phase.ENDED:
+        return
+    session.phase = Phase.ENDED
+    for alarm in session.alarms.values():
+        alarm.stop()
+    session.alarms.clear()
+    session.offer = session.wanted = session.pending_answer = None
+    session.provisional = session.unacknowledged = None
+    session.provisionals.clear()
+    for refer in session.refers.values():
+        if not refer.accepted:
+            core.reply(refer.transaction, 481)
+    session.refers.clear()
+    core.close(session)
+    core.tell(happening)
+
+
+def end(core: Calls, session: Session, reason: EndReason, headers: Mapping[str, str] | None = None) -> None:
+    """End a session without a word to the far end, requests of theirs under way excepted."""
+    if session.incoming is not None:
+        core.reply(session.incoming, 487)
+        session.incoming = None
+    if (
+        session.offer is not None
+        and session.offer.carrier == "UPDATE"
+        and session.offer.transaction is not None
+    ):
+        core.reply(session.offer.transaction, 487)
+    finish(core, session, Ended(session.id, reason, headers or {}))
+
+
+def say_bye(
+    core: Calls, session: Session, reason: EndReason, headers: Mapping[str, str] | None = None
+) -> None:
+    """Send BYE and end the session."""
+    if session.dialog is not None:
+        send_bye(core, session.dialog, session.proof, headers or {})
+    end(core, session, reason)
+
+
+def send_bye(core: Calls, dialog: Dialog, proof: Proof, headers: Mapping[str, str]) -> None:
+    """Send a BYE within a dialog; what comes of it changes nothing any more."""
+
+    def draft(_: object) -> tuple[Request, Flow]:
+        request, flow = dialog.request("BYE")
+        core.write(request, headers)
+        return request, flow
+
+    def hear(_exchange: Exchange, response: Response, _made_up: bool) -> None:
+        if response.code >= 300:
+            core.count("bye_refused")
+
+    Exchange(core, draft, hear, proof).start()
+
+
+def acknowledge(
+    core: Calls, session: Session, dialog: Dialog, invite: Request, sdp: str | None = None
+) -> None:
+    """Send the ACK of a 2xx, with the credentials of the INVITE (section 13.2.2.4)."""
+    sequence = invite.cseq.sequence
+    ack, flow = dialog.request("ACK", sequence)
+    for name in ("Authorization", "Proxy-Authorization"):
+        if name in invite.headers:
+            ack.headers.setlist(name, invite.headers.getlist(name))
+    with_sdp(ack, sdp)
+    while len(session.acks) >= MOST_ACKS:
+        del session.acks[next(iter(session.acks))]
+    session.acks[dialog.remote_tag, sequence] = core.send(ack, flow)
