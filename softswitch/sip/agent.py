@@ -157,6 +157,7 @@ class UserAgent:
         credentials: Credentials | None = None,
         route: tuple[str, ...] = (),
         contact: str | None = None,
+        contact_user: str = "",
         call_id: str = "",
         cseq: int = 0,
     ) -> str:
@@ -178,6 +179,7 @@ class UserAgent:
             credentials: Answer to 401 and 407.
             route: Route headers, each a name-addr.
             contact: Whole Contact header; None writes the flow's address, "" none.
+            contact_user: User part of the Contact that is written from the flow.
             call_id: Call-ID, "" makes one (a registration keeps its own).
             cseq: CSeq number, 0 begins at 1; every challenge answered and target tried adds one.
 
@@ -191,14 +193,15 @@ class UserAgent:
             from_,
             to,
             targets,
-            headers,
-            body,
-            content_type,
-            credentials,
-            route,
-            contact,
-            call_id,
-            cseq,
+            headers=headers,
+            body=body,
+            content_type=content_type,
+            credentials=credentials,
+            route=route,
+            contact=contact,
+            contact_user=contact_user,
+            call_id=call_id,
+            cseq=cseq,
         )
         return ask(self._core, question)
 

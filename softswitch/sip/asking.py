@@ -31,6 +31,7 @@ class Question:
     credentials: Credentials | None = None
     route: tuple[str, ...] = ()
     contact: str | None = None
+    contact_user: str = ""
     call_id: str = ""
     cseq: int = 0
 
@@ -75,7 +76,11 @@ def _request(core: Core, question: Question, uri: URI, flow: Flow) -> Request:
         headers.setlist("Route", list(question.route))
     headers.set("Max-Forwards", "70")
     headers.set("To", question.to)
-    contact = f"<{contact_uri(flow, '')}>" if question.contact is None else clean(question.contact)
+    contact = (
+        f"<{contact_uri(flow, question.contact_user)}>"
+        if question.contact is None
+        else clean(question.contact)
+    )
     if contact:
         headers.set("Contact", contact)
     core.write(request, question.headers)

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sipmessage import Request, Response
-
 from softswitch.sip.flow import Flow
+from softswitch.sip.message import Request, Response
 
 EndReason = Literal["bye", "local", "rejected", "expired", "no_ack", "gone", "media_refused"]
 """Why a session ended: the far end's BYE, our own `bye` or `reject`, a session timer that ran out (RFC 4028),
