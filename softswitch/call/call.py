@@ -126,6 +126,8 @@ class Call(Core):
                 self._parties.bridge(command)
             case commands.Unbridge():
                 self._parties.unbridge()
+            case commands.StartStream() | commands.StopStream():
+                self.streams.command(command, self._parties.party)
             case commands.AddHistory() | commands.Custom():
                 self._outbox.emit(told(command, self._outbox))
             case _:
@@ -189,6 +191,8 @@ class Call(Core):
                 self._conclude(self._parties.unbridged())
             case reports.DigitsPassed():
                 self._parties.passed(report.digits)
+            case reports.StreamOpened() | reports.StreamEnded():
+                self._conclude(self.streams.report(report))
             case _ if isinstance(report, _TRANSFERS):
                 self._transfer(report)
             case reports.LegEnded() if self._transfers.left(report.leg):

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from softswitch.call.needs import Candidate, SipOption
+from softswitch.call.needs import Candidate, SipOption, StreamChannel, StreamExtra
 from softswitch.errors import RejectedError
 
 
@@ -114,6 +114,20 @@ class AmbianceOption(msgspec.Struct, frozen=True):
     path: str
     duck_level: float = 0.1
     normal_level: float = 0.3
+
+
+class StreamOption(msgspec.Struct, frozen=True):
+    """A stream of the call's audio to an outside service, which may speak."""
+
+    url: str
+    two_way: bool = False
+    channel: StreamChannel = "inbound"
+    headers: dict[str, str] = {}
+    reconnect_s: float = 0.0
+    """How long a broken connection is tried again; 0: not at all."""
+    hangup_on_close: bool = False
+    """End the call when the service goes."""
+    extras: tuple[StreamExtra, ...] = ()
 
 
 class CallOption(msgspec.Struct, frozen=True):
@@ -339,3 +353,19 @@ class Bridge(Command, frozen=True):
 
 class Unbridge(Command, frozen=True):
     """Part the joined calls."""
+
+
+# --- streams --------------------------------------------------------------------
+
+
+class StartStream(Command, frozen=True):
+    """Stream the call to an outside service; ``stream`` is the new stream's id, chosen by whoever asks."""
+
+    stream: str
+    option: StreamOption
+
+
+class StopStream(Command, frozen=True):
+    """End a stream."""
+
+    stream: str

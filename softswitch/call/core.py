@@ -16,6 +16,7 @@ from softswitch.call.parties import Parties
 from softswitch.call.playbacks import Playbacks
 from softswitch.call.setup import media_effects
 from softswitch.call.state import Input, State, after
+from softswitch.call.streams import Streams
 from softswitch.call.transfers import Transfers
 from softswitch.call.turns import Turns
 
@@ -63,6 +64,7 @@ class Core:
         self._parties = Parties(self._outbox, self._playbacks)
         self._transfers = Transfers(self._outbox, self._parties)
         self._arrival = Arrival(self._outbox, self._playbacks)
+        self.streams = Streams(self._outbox)
         self._waiting: list[Command] = []
         self._warnings: list[reports.SpeechWarned] = []
 
@@ -168,6 +170,7 @@ class Core:
         self._digits.stop("interrupted")
         self._playbacks.close()
         self._transfers.close(over.reason)
+        self.streams.close()
         self._parties.close(over.reason, over.headers)
         timestamp = self._outbox.epoch_ms()
         if times.answered is not None:

@@ -11,6 +11,7 @@ from softswitch.call.commands import (
     CallOption,
     MediaPassOption,
     RecorderOption,
+    StreamOption,
     TtsOption,
     VadOption,
 )
@@ -289,6 +290,20 @@ class PassMedia(Effect, frozen=True):
 
     leg: str
     option: MediaPassOption
+
+
+class OpenStream(Effect, frozen=True):
+    """Open a stream of a leg to an outside service."""
+
+    stream: str
+    leg: str
+    option: StreamOption
+
+
+class CloseStream(Effect, frozen=True):
+    """End a stream."""
+
+    stream: str
 
 
 class ShareAudio(Effect, frozen=True):

@@ -235,3 +235,12 @@ class Ack(Event, frozen=True, kw_only=True):
     """A command with a request id was carried out."""
 
     request_id: str
+
+
+class StreamChanged(TrackEvent, frozen=True, kw_only=True):
+    """A stream to an outside service has begun, broken off and begun again, or ended."""
+
+    stream_id: str
+    status: str
+    """started, resumed, stopped, closed, lost, failed."""
+    reason: str | None = None

@@ -305,3 +305,24 @@ class Refused(Report, frozen=True):
     error: str
     code: int = 500
     request_id: str | None = None
+
+
+# --- from streams -----------------------------------------------------------------
+
+
+class StreamOpened(Report, frozen=True):
+    """The service of a stream is connected, for the first time or again."""
+
+    stream: str
+
+
+class StreamEnded(Report, frozen=True):
+    """A stream is over, and what its service said was heard."""
+
+    stream: str
+    status: str
+    """stopped: by us; closed: by the service; lost: the connection broke; failed: it never was."""
+    reason: str = ""
+
+
+StreamReport = StreamOpened | StreamEnded
