@@ -1,0 +1,73 @@
+import pytest
+
+from softswitch.sip.grammar import MalformedError
+from softswitch.sip.typed import Request, Response, is_wildcard, parse_media_type, seconds
+from softswitch.sip.uri import parse_uri
+
+
+def test_a_text_is_read_once_however_often_it_is_asked_for():
+    request = Request("INVITE", parse_uri("sip:a@b"))
+    request.headers.set("From", "<sip:a@b>;tag=1")
+    assert request.from_address is request.from_address
+    request.headers.set("From", "<sip:a@b>;tag=2")
+    assert request.from_address.parameters["tag"] == "2"
+
+
+@pytest.mark.parametrize("name", ["from_address", "to_address", "call_id", "cseq"])
+def test_what_must_be_there_is_missed_by_name(name: str):
+    with pytest.raises(MalformedError, match="Missing"):
+        getattr(Response(200, "OK"), name)
+
+
+@pytest.mark.parametrize(
+    "name", ["max_forwards", "expires", "min_expires", "content_length", "content_type", "authorization"]
+)
+def test_what_may_be_missing_is_none(name: str):
+    assert getattr(Response(200, "OK"), name) is None
+
+
+def test_seconds_are_read_before_parameters_and_bounded():
+    assert seconds("1800;refresher=uac") == 1800
+    assert seconds("9" * 5000) == 2**32 - 1
+    assert seconds(None) is None
+    assert seconds("-5") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "parameters"),
+    [
+        ("application/SDP", "application/sdp", {}),
+        ("multipart/mixed;boundary=a", "multipart/mixed", {"boundary": "a"}),
+        ('text / plain ; charset="utf-8"', "text/plain", {"charset": "utf-8"}),
+    ],
+)
+def test_a_media_type_is_read(text: str, kind: str, parameters: dict[str, str]):
+    found = parse_media_type(text)
+    assert (found.mime_type, dict(found.parameters)) == (kind, parameters)
+
+
+@pytest.mark.parametrize("text", ["", "application", "application/", "a/b c", "a/b;"])
+def test_what_is_no_media_type_is_malformed(text: str):
+    with pytest.raises(MalformedError):
+        parse_media_type(text)
+
+
+def test_a_star_among_contacts_is_no_wildcard():
+    response = Response(200, "OK")
+    response.headers.add("Contact", "*")
+    assert is_wildcard(response)
+    response.headers.add("Contact", "<sip:a@b>")
+    assert not is_wildcard(response)
+    with pytest.raises(MalformedError):
+        _ = response.contact
+
+
+def test_challenges_and_credentials_that_cannot_be_read_count_as_none():
+    response = Response(401, "Unauthorized")
+    response.headers.add("WWW-Authenticate", "(")
+    response.headers.add("Proxy-Authenticate", "(")
+    assert [response.www_authenticate, response.proxy_authenticate] == [None, None]
+    response.headers.add("WWW-Authenticate", 'Digest realm="a", nonce="b"')
+    response.www_authenticate = response.www_authenticate
+    response.proxy_authenticate = response.www_authenticate
+    assert response.headers["Proxy-Authenticate"] == 'Digest realm="a", nonce="b"'
