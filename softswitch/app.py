@@ -12,9 +12,11 @@ from collections.abc import AsyncIterator, Callable
 from aiohttp import web
 
 from softswitch import __version__
+from softswitch.call.needs import IncomingCall
 from softswitch.egress.http import Door
 from softswitch.endpoints.audio_source import decode
 from softswitch.endpoints.local import local_dialers
+from softswitch.endpoints.telephones import Telephones
 from softswitch.endpoints.webrtc import WebRtcEndpoints
 from softswitch.errors import SettingsError
 from softswitch.media.engine import Engine
@@ -24,12 +26,13 @@ from softswitch.settings import Settings, is_loopback
 from softswitch.speech.denoise import Denoiser
 from softswitch.speech.provider import Providers
 from softswitch.store.sqlite import SqliteStore
+from softswitch.switch.incoming import Incoming
 from softswitch.switch.resources import Resources
 from softswitch.switch.routes import Routes
 from softswitch.switch.switch import Switch
 from softswitch.web.application import make_application
 from softswitch.web.auth import Gate
-from softswitch.web.keys import DRAIN, LINES, READINESS, SETTINGS, SWITCH, WEBRTC
+from softswitch.web.keys import DRAIN, LINES, READINESS, SETTINGS, SIP, SWITCH, WEBRTC
 from softswitch.web.readiness import Readiness
 
 logger = logging.getLogger(__name__)
@@ -54,6 +57,11 @@ def build(settings: Settings) -> web.Application:
         ports=(settings.rtp.port_min, settings.rtp.port_max),
         external_ip=settings.rtp.external_ip,
     )
+
+    def take(call: IncomingCall) -> None:
+        incoming(call)
+
+    telephones = Telephones(settings, engine, take, routes.frames) if settings.sip.enabled else None
     root = settings.paths.root()
     resources = Resources(
         settings=settings,
@@ -76,8 +84,10 @@ def build(settings: Settings) -> web.Application:
         metrics=metrics,
         open_audio=decode,
         dialers=local_dialers(engine, routes.frames),
+        telephones=telephones,
     )
     switch = Switch(resources)
+    incoming = Incoming(switch)
     readiness = Readiness(metrics)
     readiness.check("store", lambda: resources.store.healthy)
     readiness.check("draining", lambda: not switch.draining)
@@ -86,15 +96,16 @@ def build(settings: Settings) -> web.Application:
     app[SWITCH] = switch
     app[LINES] = {}
     app[WEBRTC] = webrtc
+    app[SIP] = telephones
     app[READINESS] = readiness
     app[DRAIN] = lambda: None
-    _export(metrics, engine, resources, webrtc)
-    app.cleanup_ctx.append(_running(engine, routes, webrtc))
+    _export(metrics, engine, resources, webrtc, telephones)
+    app.cleanup_ctx.append(_running(engine, routes, webrtc, telephones))
     return app
 
 
 def _running(
-    engine: Engine, routes: Routes, webrtc: WebRtcEndpoints
+    engine: Engine, routes: Routes, webrtc: WebRtcEndpoints, telephones: Telephones | None
 ) -> Callable[[web.Application], AsyncIterator[None]]:
     """Return what starts and stops the parts, in order (an aiohttp cleanup context)."""
 
@@ -108,12 +119,16 @@ def _running(
         def deliver(output: Output) -> None:
             for port, datagram in output.datagrams:
                 webrtc.send(port, datagram)
+                if telephones is not None:
+                    telephones.send(port, datagram)
             routes.deliver(output)
 
         def emit(output: Output) -> None:
             loop.call_soon_threadsafe(deliver, output)
 
         engine.start(emit)
+        if telephones is not None:
+            await telephones.start()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(app[READINESS].run()), group.create_task(_sweep(resources))]
             yield
@@ -121,6 +136,8 @@ def _running(
             await switch.drain(0)
             for task in tasks:
                 task.cancel()
+        if telephones is not None:
+            await telephones.stop()
         engine.stop()
         await resources.providers.close()
         await resources.store.close()
@@ -135,7 +152,13 @@ async def _sweep(resources: Resources) -> None:
         await asyncio.sleep(SWEEP_S)
 
 
-def _export(metrics: Metrics, engine: Engine, resources: Resources, webrtc: WebRtcEndpoints) -> None:
+def _export(
+    metrics: Metrics,
+    engine: Engine,
+    resources: Resources,
+    webrtc: WebRtcEndpoints,
+    telephones: Telephones | None,
+) -> None:
     """Let scrapes read the plain numbers of the floors."""
 
     def read() -> list[Reading]:
@@ -150,6 +173,8 @@ def _export(metrics: Metrics, engine: Engine, resources: Resources, webrtc: WebR
             Reading("media_tick_seconds", ticks.sum, "histogram", buckets=ticks.buckets()),
             *readings("webrtc", webrtc.numbers()),
             Reading("webrtc_legs", webrtc.legs, "gauge"),
+            *(readings("sip", telephones.numbers()) if telephones is not None else ()),
+            *(readings("sip", telephones.gauges(), "gauge") if telephones is not None else ()),
             Reading("speech_recognitions", resources.recognitions, "gauge"),
             Reading("routes", len(resources.routes), "gauge"),
         ]

@@ -45,6 +45,9 @@ from softswitch.sip.uri import number_of
 
 logger = logging.getLogger(__name__)
 
+ALGORITHMS = ("MD5", "SHA-256")
+"""Of our challenges. The weaker comes first: JsSIP and SIPp read the first alone and know no other; phones that
+know both take the one that they like better."""
 FINISH_S = 1.5
 """Longest wait at the end for answers to our last requests, in seconds."""
 SECRET_HEADERS = {"authorization", "proxy-authorization"}
@@ -116,7 +119,7 @@ class SipEndpoints:
             settings.user,
             self._own,
             self.guard,
-            Challenger(sip.realm, entropy(32)),
+            Challenger(sip.realm, entropy(32), algorithms=ALGORITHMS),
             self.counters,
         )
         self._doorman = Doorman(
@@ -163,7 +166,9 @@ class SipEndpoints:
         if sip.tls_cert:
             tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             tls.load_cert_chain(sip.tls_cert, sip.tls_key)
-        listening = Listening(sip.host, sip.port, sip.tls_port or None, tls)
+        # Where the local phone is pyVoIP's, the port is, too; trunks of our own leave by another one.
+        port = sip.port if sip.engine == "builtin" else 0
+        listening = Listening(sip.host, port, sip.tls_port or None, tls)
         await self._transports.start(listening, self._unreachable)
         port = self._transports.port
         self._own.ports = {"udp": port, "tcp": port, "tls": self._transports.tls_port}
@@ -326,6 +331,10 @@ class SipEndpoints:
     def trunks(self) -> list[TrunkView]:
         """Return the state of each trunk."""
         return self._trunks.views()
+
+    def registered(self, user: str) -> bool:
+        """Tell whether a user has a device that can be rung now."""
+        return user in self._phones and bool(self._phones.contacts(user))
 
     def users(self) -> list[UserView]:
         """Return the state of each user."""
