@@ -32,6 +32,7 @@ _SAME: dict[type[Event], type[w.Wire]] = {
     e.TransferRequest: w.TransferRequest,
     e.MessageReceived: w.Message,
     e.CustomEvent: w.Custom,
+    e.StreamChanged: w.Stream,
     e.Ack: w.Ack,
 }
 """Events whose fields are the same above and on the wire, but for spelling."""

@@ -228,6 +228,14 @@ class Message(Track, frozen=True, kw_only=True, tag="message"):
     content_type: str
 
 
+class Stream(Track, frozen=True, kw_only=True, tag="stream"):
+    """A stream to an outside service began or ended."""
+
+    stream_id: str
+    status: str
+    reason: str | None = None
+
+
 class Custom(Track, frozen=True, kw_only=True, tag="custom"):
     """Something of the application's own."""
 
