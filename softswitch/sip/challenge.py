@@ -63,7 +63,7 @@ class Challenger:
         secret: bytes,
         *,
         lifetime_s: float = 300.0,
-        algorithms: Sequence[str] = ("MD5", "SHA-256"),
+        algorithms: Sequence[str] = ("SHA-256", "MD5"),
         most_nonces: int = 10_000,
     ) -> None:
         self.realm = realm
