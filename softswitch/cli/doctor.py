@@ -7,14 +7,21 @@ import argparse
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from softswitch.cli.checks import codecs, host, network, relays, speech
+from softswitch.cli.checks import codecs, host, network, relays, speech, trunks
 from softswitch.cli.checks.finding import Finding, Verdict, fail
 from softswitch.cli.options import add_settings, load_settings
 from softswitch.settings import Settings
 
 Check = Callable[[Settings], list[Finding]]
 
-CHECKS: tuple[Check, ...] = (host.check, network.check, lambda _: codecs.check(), relays.check, speech.check)
+CHECKS: tuple[Check, ...] = (
+    host.check,
+    network.check,
+    lambda _: codecs.check(),
+    relays.check,
+    trunks.check,
+    speech.check,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

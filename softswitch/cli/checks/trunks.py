@@ -124,12 +124,12 @@ async def _ask(trunk: Trunk, driver: AgentDriver, transports: Transports) -> Fin
         credentials=trunk.credentials,
         contact="" if settings.register else None,
     )
-    driver.expect(key, lambda answered: outcome.done() or outcome.set_result(answered))
+    driver.expect(key, outcome.set_result)
     driver.pump()
     place = trunk.view().server
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            answered = await outcome
+            answered = await asyncio.shield(outcome)
     except TimeoutError:
         return fail(what, f"{place} does not answer {method} within {TIMEOUT_S:g} s", _ADVICE[408])
     took_ms = 1000 * (time.monotonic() - began)

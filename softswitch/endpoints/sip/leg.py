@@ -33,6 +33,22 @@ from softswitch.sip.happenings import Happening
 
 logger = logging.getLogger(__name__)
 
+ROUTINE = frozenset(
+    {
+        "via",
+        "from",
+        "to",
+        "call-id",
+        "cseq",
+        "max-forwards",
+        "content-length",
+        "contact",
+        "route",
+        "record-route",
+    }
+    | {"content-type", "supported", "allow", "authorization", "proxy-authorization"}
+)
+"""Headers of every request, which tell an application nothing."""
 MAX_JOBS = 64
 """Things of one leg that may wait for their turn."""
 INFO_GAP_S = 0.25
@@ -263,10 +279,10 @@ class SipLeg:
             case hp.Ended() if happening.session == self.session:
                 self.shared.driver.forget(happening.session)
                 reason = self.side.far_end if happening.reason == "bye" else "error"
-                self.end(LegEnded(leg, reason, self.side.far_end, dict(happening.headers)))
+                self.end(LegEnded(leg, reason, self.side.far_end, further(happening.headers)))
             case hp.Cancelled():
                 self.shared.driver.forget(happening.session)
-                self.end(LegEnded(leg, "caller", "caller", dict(happening.headers)))
+                self.end(LegEnded(leg, "caller", "caller", further(happening.headers)))
             case hp.InfoReceived():
                 if digit := read_digit(happening.body, happening.content_type):
                     self.tell(DigitReceived(leg, *digit, method="info"))
@@ -389,3 +405,8 @@ class SipLeg:
         if not task.cancelled() and (error := task.exception()):
             logger.error("a telephone leg failed", extra={"port": self.port}, exc_info=error)
             self.end(LegFailed(self.request.leg, "sip", "internal error", 500))
+
+
+def further(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of a request that say more than that it is one."""
+    return {name: value for name, value in headers.items() if name.lower() not in ROUTINE}

@@ -46,8 +46,8 @@ from softswitch.sip.uri import number_of
 logger = logging.getLogger(__name__)
 
 ALGORITHMS = ("MD5", "SHA-256")
-"""Of our challenges. The weaker comes first: JsSIP and SIPp read the first alone and know no other; phones that
-know both take the one that they like better."""
+"""Of our challenges. The weaker comes first: JsSIP and SIPp read the first alone and know no other; phones
+that know both take the one that they like better."""
 FINISH_S = 1.5
 """Longest wait at the end for answers to our last requests, in seconds."""
 SECRET_HEADERS = {"authorization", "proxy-authorization"}

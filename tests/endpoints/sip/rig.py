@@ -169,7 +169,10 @@ async def rig(chosen: Settings | None = None) -> AsyncIterator[Rig]:
             made.endpoints.send(port, datagram)
         made.routes.deliver(output)
 
-    made.engine.start(lambda output: loop.call_soon_threadsafe(deliver, output))
+    def emit(output: m.Output) -> None:
+        loop.call_soon_threadsafe(deliver, output)
+
+    made.engine.start(emit)
     await made.endpoints.start()
     try:
         yield made

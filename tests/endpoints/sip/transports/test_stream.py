@@ -96,13 +96,11 @@ async def test_connection_that_says_nothing_is_closed_and_one_that_spoke_is_kept
         writer.write(MESSAGE)
         _, flow = await here.inbox.message()
         now[0] += 6
-        here.transports._looking.cancel()
-        here.transports._look()
+        here.look()
         await until_gone(silent)
         assert here.transports.is_open(flow)
         now[0] += 51
-        here.transports._looking.cancel()
-        here.transports._look()
+        here.look()
         async with asyncio.timeout(10):
             while here.transports.is_open(flow):
                 await asyncio.sleep(0)
@@ -147,8 +145,7 @@ async def test_connection_of_ours_is_kept_alive():
         here.send(MESSAGE, Flow("tcp", "127.0.0.1", there.transports.port))
         await there.inbox.message()
         now[0] += 31
-        here.transports._looking.cancel()
-        here.transports._look()
+        here.look()
         async with asyncio.timeout(10):
             while not there.counters.keep_alives:
                 await asyncio.sleep(0.01)

@@ -53,6 +53,12 @@ class Wires:
     def send(self, data: bytes, to: Flow) -> None:
         self.transports.send(data, to, self.failed.set)
 
+    def look(self) -> None:
+        """Let it look at its connections now."""
+        if self.transports._looking is not None:
+            self.transports._looking.cancel()
+        self.transports._look()
+
     async def failure(self) -> None:
         async with asyncio.timeout(10):
             await self.failed.wait()
