@@ -52,8 +52,8 @@ class Challenger:
         realm: Shown to the user; part of what is hashed.
         secret: At least 16 bytes of entropy, fresh for each process.
         lifetime_s: How long one nonce serves.
-        algorithms: Offered in this order, the most liked first, out of `digest.ALGORITHMS`. Some peers from
-            before RFC 8760 look at the first only, and know no other than MD5.
+        algorithms: Offered in this order, out of `digest.ALGORITHMS`. RFC 8760 wants the most liked first, but
+            SIPp 3.6 looks at the first only, and baresip 1.0 gives up where it does not know that one.
         most_nonces: How many used nonces are remembered.
     """
 
