@@ -45,9 +45,6 @@ from softswitch.sip.uri import number_of
 
 logger = logging.getLogger(__name__)
 
-ALGORITHMS = ("MD5", "SHA-256")
-"""Of our challenges. The weaker comes first: JsSIP and SIPp read the first alone and know no other; phones
-that know both take the one that they like better."""
 FINISH_S = 1.5
 """Longest wait at the end for answers to our last requests, in seconds."""
 SECRET_HEADERS = {"authorization", "proxy-authorization"}
@@ -119,7 +116,7 @@ class SipEndpoints:
             settings.user,
             self._own,
             self.guard,
-            Challenger(sip.realm, entropy(32), algorithms=ALGORITHMS),
+            Challenger(sip.realm, entropy(32), algorithms=sip.digests),
             self.counters,
         )
         self._doorman = Doorman(
