@@ -52,7 +52,7 @@ class Challenger:
         realm: Shown to the user; part of what is hashed.
         secret: At least 16 bytes of entropy, fresh for each process.
         lifetime_s: How long one nonce serves.
-        algorithms: Offered in this order, out of `digest.ALGORITHMS`. RFC 8760 wants the most liked first, but
+        algorithms: Offered in this order, out of `digest.ALGORITHMS`. RFC 8760 wants the best one first, but
             SIPp 3.6 looks at the first only, and baresip 1.0 gives up where it does not know that one.
         most_nonces: How many used nonces are remembered.
     """

@@ -39,7 +39,7 @@ def changed(credentials: AuthCredentials, **parameters: str) -> AuthCredentials:
 
 @pytest.fixture
 def challenger() -> Challenger:
-    return Challenger("softswitch", SECRET)
+    return Challenger("softswitch", SECRET, algorithms=("MD5", "SHA-256"))
 
 
 @pytest.mark.parametrize("line", [0, 1])
