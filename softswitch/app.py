@@ -16,6 +16,7 @@ from softswitch.call.needs import IncomingCall
 from softswitch.egress.http import Door
 from softswitch.endpoints.audio_source import decode
 from softswitch.endpoints.local import local_dialers
+from softswitch.endpoints.stream_client import StreamClients, StreamTerms
 from softswitch.endpoints.telephones import Telephones
 from softswitch.endpoints.webrtc import WebRtcEndpoints
 from softswitch.errors import SettingsError
@@ -63,6 +64,14 @@ def build(settings: Settings) -> web.Application:
 
     telephones = Telephones(settings, engine, take, routes.frames) if settings.sip.enabled else None
     root = settings.paths.root()
+    door = Door(
+        settings.egress.allow,
+        max_bytes=settings.egress.max_bytes,
+        timeout_s=settings.egress.timeout_s,
+        ca_file=settings.egress.ca_file,
+    )
+    terms = StreamTerms(secret=settings.wavix.stream_secret, ticks=settings.wavix.timestamp == "rtp")
+    streams = StreamClients(door, terms)
     resources = Resources(
         settings=settings,
         engine=engine,
@@ -75,15 +84,11 @@ def build(settings: Settings) -> web.Application:
             retention_days=settings.recording.retention_days,
             dump_bytes=settings.limits.dump_bytes,
         ),
-        door=Door(
-            settings.egress.allow,
-            max_bytes=settings.egress.max_bytes,
-            timeout_s=settings.egress.timeout_s,
-            ca_file=settings.egress.ca_file,
-        ),
+        door=door,
         metrics=metrics,
         open_audio=decode,
         dialers=local_dialers(engine, routes.frames),
+        streams=streams,
         telephones=telephones,
     )
     switch = Switch(resources)

@@ -265,6 +265,7 @@ class Call(Core):
         if self._digits.press(report.digit):
             self._playbacks.interrupt(commands.Interrupt())
         self._parties.cross(report)
+        self.streams.pressed(report.digit)
 
     def _answered(self, report: reports.LegAnswered) -> None:
         if not self._move(Input.ANSWERED):

@@ -300,6 +300,13 @@ class OpenStream(Effect, frozen=True):
     option: StreamOption
 
 
+class TellStream(Effect, frozen=True):
+    """Tell the service of a stream that the party pressed a key."""
+
+    stream: str
+    digit: str
+
+
 class CloseStream(Effect, frozen=True):
     """End a stream."""
 

@@ -61,6 +61,12 @@ class Streams:
         leaves = report.status in ("closed", "lost") and stream.command.option.hangup_on_close
         return Over("stream_closed", "callee") if leaves else None
 
+    def pressed(self, digit: str) -> None:
+        """Tell the services that want to know that the party pressed a key."""
+        for name, stream in self._streams.items():
+            if "dtmf" in stream.command.option.extras:
+                self._outbox.do(effects.TellStream(name, digit))
+
     def close(self) -> None:
         """Forget all of them: the call is over, and what carries it ends them."""
         self._streams.clear()

@@ -9,6 +9,7 @@ from softswitch.call.commands import CommandRejected
 from softswitch.call.effects import Effect
 from softswitch.call.needs import EndpointFactory
 from softswitch.media import messages as m
+from softswitch.switch.call_streams import CallStreams
 from softswitch.switch.legs import Legs
 from softswitch.switch.listening import Transcriber
 from softswitch.switch.owner import Owner
@@ -30,6 +31,7 @@ class Carrier:
         self.mix = next(self._resources.ids)
         self.legs = Legs(owner, self.mix, party, self._speech_started)
         self.recording = CallRecording(owner)
+        self.streams = CallStreams(owner, self.mix)
         self._tracks = Tracks(owner, self.mix)
         self._transcribers: dict[str, Transcriber] = {}
         self._shared: list[int] = []
@@ -114,6 +116,8 @@ class Carrier:
             case fx.PassMedia():
                 stream = MediaPass(self.legs.port(effect.leg), self.mix, self._resources, self._owner.report)
                 self._owner.spawn(stream.run(effect.option))
+            case fx.OpenStream() | fx.CloseStream() | fx.TellStream():
+                self.streams.carry(effect, self.legs.port)
             case fx.ShareAudio():
                 self._share(self.legs.port(effect.leg))
             case _:
@@ -129,7 +133,7 @@ class Carrier:
         self._shared.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(RELEASE_S):
-                await self.legs.release()
+                await asyncio.gather(self.streams.release(), self.legs.release())
                 await self.recording.closed.wait()
         self.legs.forget()
 

@@ -78,6 +78,8 @@ class Conversation:
         """Network address of the client."""
         self.source = Source()
         """Where the call came from and went to."""
+        self.tag = ""
+        """What an application wrote on the call."""
         self.awaits_client = False
         """Whether an application was told of the call and may take it by its id."""
         self.bridged_with: str | None = None
@@ -110,6 +112,11 @@ class Conversation:
     def id(self) -> str:
         """Return the session id."""
         return self.call.id
+
+    @property
+    def direction(self) -> str:
+        """Return inbound, where somebody called us, or outbound."""
+        return self.source.direction
 
     # --- telling it -----------------------------------------------------------------
 

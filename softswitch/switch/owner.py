@@ -5,6 +5,7 @@ from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from softswitch.call.call import Call
+from softswitch.call.commands import Command
 from softswitch.call.reports import Report
 from softswitch.switch.resources import Resources
 
@@ -31,10 +32,18 @@ class Owner(Protocol):
     resources: Resources
     call: Call
     bridges: Bridging
+    tag: str
 
     @property
     def id(self) -> str:
         """Return the session id."""
+
+    @property
+    def direction(self) -> str:
+        """Return inbound, where somebody called us, or outbound."""
+
+    def command(self, command: Command) -> None:
+        """Carry out a command; raises CommandRejected."""
 
     def report(self, report: Report) -> None:
         """Take a report; never raises."""

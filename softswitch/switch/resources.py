@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from softswitch.call.needs import Endpoint, EndpointFactory, LegRequest
+from softswitch.call.needs import Endpoint, EndpointFactory, LegRequest, StreamFactory
 from softswitch.call.reports import Report
 from softswitch.egress.http import Door
 from softswitch.media.messages import Message
@@ -70,6 +70,8 @@ class Resources:
     """Endpoints for second legs, by what a callee begins with: echo, tone, ..."""
     telephones: Telephones | None = None
     """SIP, where it is switched on; everything that is not local is dialled by it."""
+    streams: StreamFactory | None = None
+    """Dials services that calls are streamed to."""
     loops: Loops = field(default_factory=Loops)
     recognitions: int = 0
     """Legs whose speech is being recognised now."""
