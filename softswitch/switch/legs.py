@@ -60,6 +60,9 @@ class Legs:
         if factory is None:
             self._owner.report(r.LegRejected(name, 404, f"callee: nobody here can reach {callee!r}"))
             return None
+        if factory is self._resources.telephones and not (option.caller + callee).isprintable():
+            self._owner.report(r.LegRejected(name, 400, "caller and callee are text of one line"))
+            return None
         port = self._ports.get(name)
         if port is None:
             port = next(self._resources.ids)

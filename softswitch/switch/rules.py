@@ -74,7 +74,7 @@ def plan(
 
 
 def _permitted(route: Route, call: IncomingCall) -> bool:
-    """Whether a rule may spend money on a call: one from a trunk goes to a trunk only where the rule names it.
+    """Whether a rule may spend money on a call: from trunk to trunk only where it names where from.
 
     Without this a rule for the phones of the house (match = "0.*", to = "trunk:...") would let the world
     dial through us.

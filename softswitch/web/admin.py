@@ -136,6 +136,9 @@ def _record(record: CallRecord) -> dict[str, object]:
         "durationMs": record.duration_ms,
         "codec": record.codec,
         "recording": record.recording,
+        "direction": record.direction,
+        "trunk": record.trunk,
+        "user": record.user,
     }
     for name, at in (("answeredAt", record.answered_at), ("endedAt", record.ended_at)):
         if at is not None:

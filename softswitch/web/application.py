@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from softswitch.settings import static_root
-from softswitch.web import admin, rustpbx, static
+from softswitch.web import admin, rustpbx, static, telephones
 from softswitch.web.auth import Gate, Handler, allow
 from softswitch.web.cors import preflight, welcome
 from softswitch.web.errors import add_headers, answer_errors
@@ -28,11 +28,16 @@ ROUTES = (
     Route("GET", "/readyz", admin.ready, ""),
     Route("GET", "/metrics", admin.metrics, "admin"),
     Route("POST", "/admin/drain", admin.drain, "admin"),
+    Route("GET", "/admin/trunks", telephones.list_trunks, "admin"),
+    Route("GET", "/admin/users", telephones.list_users, "admin"),
     Route("GET", "/call", rustpbx.websocket_call, "call"),
     Route("GET", "/call/", rustpbx.websocket_call, "call"),
     Route("GET", "/call/websocket", rustpbx.websocket_call, "call"),
     Route("GET", "/call/webrtc", rustpbx.webrtc_call, "call"),
     Route("GET", "/call/webrtc/", rustpbx.webrtc_call, "call"),
+    Route("GET", "/call/sip", rustpbx.sip_call, "call"),
+    Route("GET", "/call/sip/", rustpbx.sip_call, "call"),
+    Route("GET", "/sip", telephones.sip_websocket, ""),
     Route("GET", "/call/lists", rustpbx.list_calls, "admin"),
     Route("GET", "/list", rustpbx.list_calls, "admin"),
     Route("POST", "/call/kill/{id}", rustpbx.kill_call, "admin"),

@@ -1,4 +1,4 @@
-"""``/call`` and ``/call/webrtc`` and what an administrator does with curl (wire-call §1)."""
+"""``/call``, ``/call/webrtc``, ``/call/sip`` and what an administrator does with curl (wire-call §1)."""
 
 import asyncio
 import re
@@ -33,15 +33,22 @@ async def webrtc_call(request: web.Request) -> web.StreamResponse:
     return await _serve(request, "webrtc")
 
 
+async def sip_call(request: web.Request) -> web.StreamResponse:
+    """Serve ``GET /call/sip``: audio by SIP and RTP; the id of a call that waits attaches to it."""
+    return await _serve(request, "sip")
+
+
 async def _serve(request: web.Request, kind: str) -> web.StreamResponse:
     switch, limits = request.app[SWITCH], request.app[SETTINGS].limits
     wish = read_wish(request, kind, limits)
     if request.headers.get("Upgrade", "").lower() != "websocket":
         raise _bad("this is a WebSocket: connect with Upgrade: websocket")
     origin = Origin(request[IDENTITY].name, request.remote or "")
-    returning: Conversation | None = None
+    returning = waiting = None
     if wish.token:
         returning = switch.reattach(wish.call_id or "", wish.token, origin)
+    elif kind == "sip" and (waiting := switch.pending(wish.call_id)):
+        switch.take(waiting, origin, resumable=wish.resume_s > 0)
     else:
         switch.check(wish.call_id, origin)
     ws = web.WebSocketResponse(
@@ -52,7 +59,8 @@ async def _serve(request: web.Request, kind: str) -> web.StreamResponse:
         timeout=2.0,
     )
     metrics = switch.resources.metrics
-    with switch.reserved(None if returning else wish.call_id), metrics.sockets_active.track_inprogress():
+    known = returning or waiting
+    with switch.reserved(None if known else wish.call_id), metrics.sockets_active.track_inprogress():
         await ws.prepare(request)
         transport = request.transport
         if transport is not None:
@@ -61,8 +69,12 @@ async def _serve(request: web.Request, kind: str) -> web.StreamResponse:
             )
             if returning is not None:
                 await session.resume(returning)
+            elif waiting is not None:
+                await session.accept(waiting)
             else:
                 await session.begin(request.app[WEBRTC])
+        elif waiting is not None:
+            waiting.end("user_requested", "user")
     return ws
 
 
@@ -195,6 +207,9 @@ def _shown(view: CallView) -> dict[str, object]:
         "caller": view.caller,
         "callee": view.callee,
         "duration": view.duration_ms,
+        "direction": view.source.direction,
+        "trunk": view.source.trunk,
+        "user": view.source.user,
     }
 
 

@@ -7,8 +7,16 @@ from dataclasses import dataclass
 
 from aiohttp import WSMessage, WSMsgType, web
 
-from softswitch.call import commands, events
-from softswitch.call.commands import Command, CommandRejected
+from softswitch.call import events
+from softswitch.call.commands import (
+    Accept,
+    Command,
+    CommandRejected,
+    Hangup,
+    Invite,
+    Reject,
+    Ring,
+)
 from softswitch.call.needs import EndpointFactory
 from softswitch.call.state import State
 from softswitch.dialects.rustpbx import parse, render, render_audio
@@ -22,6 +30,10 @@ from softswitch.web.line import Line
 from softswitch.web.rate import Bucket
 from softswitch.web.sockets import CallSocket
 
+_TO_NOBODY = (Invite, Accept)
+_TO_A_CALLER = (Invite, Accept, Ring, Reject, Hangup)
+"""What a call may begin with: one that the client makes, and one that has come in."""
+First = Invite | Accept | Ring | Reject | Hangup
 TOLERANCE_S = 20
 """A client that is this many seconds of commands above what it may send is closed."""
 
@@ -90,12 +102,12 @@ class Session:
 
     async def begin(self, webrtc: EndpointFactory) -> None:
         """Wait for the first command, open the call with it, and serve until the socket closes."""
-        opened = await self._first_command()
+        opened = await self._first_command(_TO_NOBODY)
         if opened is not None:
             command, text = opened
             resources = self._switch.resources
             line = Line(resources, self._wish.resume_s)
-            party = line.party if self._wish.kind == "websocket" else webrtc
+            party = self._party(line, webrtc)
             try:
                 conversation = await self._switch.open(
                     self._wish.call_id,
@@ -107,14 +119,51 @@ class Session:
             except SoftswitchError as error:
                 self._refuse(str(error), getattr(error, "code", 503))
             else:
-                line.conversation = conversation
-                line.attach(self.socket)
-                self._lines[conversation.id] = line
-                self._prepare(conversation, command, text)
-                await self._serve(line, conversation)
-                if conversation.call.state is State.OVER:
-                    self._lines.pop(conversation.id, None)
+                self._take(line, conversation)
+                self._prepare(conversation, text)
+                conversation.subscribe(self.socket)
+                self._carry_out(conversation, command)
+                await self._converse(line, conversation)
         await self.socket.closed()
+
+    async def accept(self, conversation: Conversation) -> None:
+        """Take up a call that has come in and waits, and serve until the socket closes.
+
+        The event ``incoming`` and what happened since are told at once.
+        """
+        line = Line(self._switch.resources, self._wish.resume_s)
+        self._take(line, conversation)
+        conversation.subscribe(self.socket, since=0)
+        opened = await self._first_command(_TO_A_CALLER)
+        if opened is not None:
+            command, text = opened
+            self._prepare(conversation, text, since=0)
+            self._carry_out(conversation, command)
+            await self._converse(line, conversation)
+        else:
+            line.lost(self.socket)
+            self._lines.pop(conversation.id, None)
+        await self.socket.closed()
+
+    def _party(self, line: Line, webrtc: EndpointFactory) -> EndpointFactory | None:
+        """Return what makes the client's own leg; None on ``/call/sip``, where the callee is the party."""
+        match self._wish.kind:
+            case "websocket":
+                return line.party
+            case "webrtc":
+                return webrtc
+            case _:
+                return None
+
+    def _take(self, line: Line, conversation: Conversation) -> None:
+        line.conversation = conversation
+        line.attach(self.socket)
+        self._lines[conversation.id] = line
+
+    async def _converse(self, line: Line, conversation: Conversation) -> None:
+        await self._serve(line, conversation)
+        if conversation.call.state is State.OVER:
+            self._lines.pop(conversation.id, None)
 
     async def resume(self, conversation: Conversation) -> None:
         """Take up a call whose socket was lost, and serve until this one closes."""
@@ -133,45 +182,46 @@ class Session:
                 conversation.seq,
             )
         )
-        await self._serve(line, conversation)
-        if conversation.call.state is State.OVER:
-            self._lines.pop(conversation.id, None)
+        await self._converse(line, conversation)
         await self.socket.closed()
 
     # --- beginning ------------------------------------------------------------------
 
-    async def _first_command(self) -> tuple[commands.Invite | commands.Accept, str] | None:
+    async def _first_command(self, kinds: tuple[type[First], ...]) -> tuple[First, str] | None:
+        """Wait for the command that a call begins with; refuse every other and return None."""
+        wanted = " or ".join(kind.__name__.lower() for kind in kinds)
         try:
-            first = await asyncio.wait_for(self._ws.receive(), self._limits.handshake_timeout_s)
+            first = await asyncio.wait_for(self._ws.receive(), self._patience_s(kinds))
         except TimeoutError:
-            self._refuse("no command came in time; the first one must be invite or accept", 408)
+            self._refuse(f"no command came in time; the first one must be {wanted}", 408)
             return None
         if first.type in _GONE:
             return None
         if first.type is not WSMsgType.TEXT:
-            self._refuse("the first message must be a command: invite or accept", 400)
+            self._refuse(f"the first message must be a command: {wanted}", 400)
             return None
         try:
             command = self._parse(first.data)
         except CommandRejected as rejected:
             self._refuse(rejected.error, rejected.code)
             return None
-        if not isinstance(command, commands.Invite | commands.Accept):
-            self._refuse("the first command must be invite or accept", 400)
+        if not isinstance(command, kinds):
+            self._refuse(f"the first command must be {wanted}", 400)
             return None
         return command, first.data
 
-    def _prepare(
-        self, conversation: Conversation, command: commands.Invite | commands.Accept, text: str
-    ) -> None:
+    def _patience_s(self, kinds: tuple[type[First], ...]) -> float:
+        """Return how long the first command may take; an incoming call may be shown to a person before."""
+        if Ring in kinds:
+            return self._switch.resources.settings.sip.accept_timeout_s + 1.0
+        return self._limits.handshake_timeout_s
+
+    def _prepare(self, conversation: Conversation, text: str, since: int | None = None) -> None:
         log_call_id.set(conversation.id)
-        self._shape(command.option.subscribe, command.option.binary_events)
         if self._wish.dump:
             self._dump = Dump(self._switch.resources.store, conversation.id)
-            conversation.subscribe(self._dump)
+            conversation.subscribe(self._dump, since=since)
             self._dump.command(text)
-        conversation.subscribe(self.socket)
-        self._carry_out(conversation, command)
 
     def _shape(self, indexed: bool, binary_events: bool) -> None:
         self.socket.indexed = indexed
@@ -235,6 +285,8 @@ class Session:
 
     def _carry_out(self, conversation: Conversation, command: Command) -> None:
         self._metrics.commands.labels(type(command).__name__).inc()
+        if isinstance(command, Invite | Accept) and conversation.call.state in (State.NEW, State.PENDING):
+            self._shape(command.option.subscribe, command.option.binary_events)
         try:
             conversation.command(command)
         except CommandRejected as rejected:

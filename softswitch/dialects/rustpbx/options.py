@@ -1,12 +1,21 @@
 """From the ``option`` of a command to the options of the common call model."""
 
+import re
 from typing import Any
 
 from softswitch.call import commands as c
 from softswitch.call.commands import CommandRejected
+from softswitch.call.needs import SipOption
 from softswitch.dialects.rustpbx import wire_commands as w
 from softswitch.log.masking import mask
 
+_HEADER = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+")
+_OURS = frozenset(
+    "via v from f to t call-id i cseq contact m max-forwards route record-route content-length l content-type"
+    " c content-encoding e authorization proxy-authorization www-authenticate proxy-authenticate require"
+    " supported k rack rseq session-expires x min-se replaces".split()
+)
+"""Headers that belong to the dialog, the transaction or the body (and their short forms)."""
 _STOP_MS = 200
 """Silence always needed before speech is over; ``silencePadding`` comes on top."""
 
@@ -34,9 +43,33 @@ def call_option(wire: w.CallOption, message: dict[str, Any]) -> c.CallOption:
         binary_events=wire.binary_events,
         inactivity_s=wire.inactivity_timeout,
         handshake_s=_seconds(wire.handshake_timeout),
-        headers=wire.sip.headers if wire.sip else {},
+        headers=headers(wire.sip.headers) if wire.sip else {},
+        sip=sip(wire.sip),
         shown=mask(given),
     )
+
+
+def sip(wire: w.Sip | None) -> SipOption:
+    """Translate how to prove who we are; raises CommandRejected."""
+    if wire is None:
+        return SipOption()
+    return SipOption(
+        username=wire.username,
+        password=wire.password,
+        realm=wire.realm,
+        contact=wire.contact,
+        headers=headers(wire.headers),
+    )
+
+
+def headers(given: dict[str, str]) -> dict[str, str]:
+    """Return headers for a SIP message; raises CommandRejected for what would be another header, or ours."""
+    for name, value in given.items():
+        if not _HEADER.fullmatch(name) or not value.isprintable():
+            raise CommandRejected(f"headers: {name[:64]!r} is no header of one line")
+        if name.lower() in _OURS:
+            raise CommandRejected(f"headers: {name!r} is written by the switch")
+    return given
 
 
 def asr(wire: w.Asr, given: dict[str, Any]) -> c.AsrOption:

@@ -92,7 +92,10 @@ def _translate(wire: w.WireCommand, message: dict[str, Any]) -> Command:
             return c.Resume(request_id=rid)
         case w.Hangup():
             return c.Hangup(
-                request_id=rid, reason=wire.reason, initiator=wire.initiator, headers=wire.headers
+                request_id=rid,
+                reason=wire.reason,
+                initiator=wire.initiator,
+                headers=options.headers(wire.headers),
             )
         case w.Candidate():
             return c.AddCandidates(request_id=rid, candidates=tuple(map(_candidate, wire.candidates)))
@@ -112,7 +115,7 @@ def _translate(wire: w.WireCommand, message: dict[str, Any]) -> Command:
                 barge_in=wire.barge_in,
             )
         case _:
-            return _translate_rest(wire)
+            return _translate_rest(wire, message)
 
 
 def _translate_rest(
@@ -126,6 +129,7 @@ def _translate_rest(
     | w.Bridge
     | w.Unbridge
     | w.Custom,
+    message: dict[str, Any],
 ) -> Command:
     rid = wire.request_id
     match wire:
@@ -147,7 +151,10 @@ def _translate_rest(
                 moh=wire.options.moh,
                 auto_hangup=wire.options.auto_hangup,
                 method=wire.method,
-                headers=wire.options.sip.headers if wire.options.sip else {},
+                headers=options.headers(wire.options.sip.headers) if wire.options.sip else {},
+                sip=options.sip(wire.options.sip) if wire.options.sip else None,
+                asr=_refer_asr(wire.options, message),
+                denoise=wire.options.denoise,
             )
         case w.Mute():
             return c.Mute(request_id=rid, muted=True, track_id=wire.track_id)
@@ -165,6 +172,12 @@ def _translate_rest(
             return c.Custom(request_id=rid, sender=wire.sender, data=wire.data)
         case _:
             assert_never(wire)
+
+
+def _refer_asr(wire: w.ReferOptions, message: dict[str, Any]) -> c.AsrOption | None:
+    if wire.asr is None:
+        return None
+    return options.asr(wire.asr, (message.get("options") or {}).get("asr") or {})
 
 
 def _say(wire: w.TtsCommand, message: dict[str, Any]) -> c.Say:

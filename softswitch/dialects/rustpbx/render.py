@@ -80,6 +80,7 @@ def _wire(event: Event, seq: int | None) -> w.Wire:
                 hangup_time=rfc3339(event.hangup_time),
                 from_=event.caller or None,
                 to=event.callee or None,
+                headers=event.headers,
             )
         case e.Media():
             return w.Media(

@@ -244,6 +244,8 @@ class ReferOptions(Option, frozen=True):
     moh: Name = ""
     auto_hangup: bool = True
     sip: Sip | None = None
+    asr: Asr | None = None
+    denoise: bool = False
 
 
 class Refer(Wire, frozen=True, kw_only=True, tag="refer"):

@@ -76,6 +76,7 @@ class Hangup(Track, frozen=True, kw_only=True, tag="hangup"):
     hangup_time: str
     from_: str | None = msgspec.field(name="from", default=None)
     to: str | None = None
+    headers: dict[str, str] | None = None
 
 
 class Speaking(Track, frozen=True, kw_only=True, tag="speaking"):
