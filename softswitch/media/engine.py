@@ -64,7 +64,10 @@ class Engine:
         self.rtp_counters: dict[str, int] = {}
         """What the RTP plane has counted, as of a second ago at most."""
         self._ticks = 0
-        self._thread = TickThread(self.tick, self.is_idle, self.counters)
+        self._layout = Layout()
+        self._thread = TickThread(
+            self.tick, self.is_idle, self.counters, is_hurried=lambda: self.relaying > 0, hurry=self.hurry
+        )
         self._steps: tuple[Callable[[Scene], None], ...] = (
             self._receive,
             self._forward,
@@ -178,23 +181,42 @@ class Engine:
         output.reports += self._orders.take_reports()
         return output
 
-    def _receive(self, scene: Scene) -> None:
-        for rows, lengths, slots in self._parts.transports.receive(scene.now):
-            self._receive_batch(scene, rows, lengths, slots)
+    def hurry(self, now: float) -> m.Output:
+        """Carry what has come to relayed ports, between two ticks.
 
-    def _receive_batch(self, scene: Scene, rows: Bytes, lengths: Indices, slots: Indices) -> None:
+        Args:
+            now: monotonic seconds.
+
+        Returns:
+            What is to be carried further.
+        """
+        output = m.Output()
+        for batch in self._parts.transports.receive(now, hurrying=True):
+            self._receive_batch(now, *batch)
+        self._send_forwarded(output)
+        return output
+
+    def _receive(self, scene: Scene) -> None:
+        for batch in self._parts.transports.receive(scene.now):
+            self._receive_batch(scene.now, *batch)
+
+    def _receive_batch(self, now: float, rows: Bytes, lengths: Indices, slots: Indices) -> None:
         def receive(first: int, last: int) -> None:
             part = slice(first, last)
-            self._parts.plane.receive(rows[part], lengths[part], slots[part], scene.now)
+            self._parts.plane.receive(rows[part], lengths[part], slots[part], now)
 
         def blame(index: int, error: Exception) -> None:
-            self._failed.setdefault(int(slots[index]), (scene.layout.port_of[int(slots[index])], error))
+            slot = int(slots[index])
+            self._failed.setdefault(slot, (self._layout.port_of[slot], error))
 
         by_halves(0, len(slots), receive, blame)
 
     def _forward(self, scene: Scene) -> None:
+        self._send_forwarded(scene.output)
+
+    def _send_forwarded(self, output: m.Output) -> None:
         for rows, lengths, slots in self._parts.plane.forwarded():
-            self._parts.transports.send(rows, lengths, slots, scene.output.datagrams)
+            self._parts.transports.send(rows, lengths, slots, output.datagrams)
 
     def _take_from_rtp(self, scene: Scene) -> None:
         slots, plane = scene.layout.rtp_slots, self._parts.plane
@@ -279,11 +301,11 @@ class Engine:
 
     def _arrange(self, now: float) -> Layout:
         self._parts.relaying.review(now)
-        layout, is_new = self._parts.registry.layout()
+        self._layout, is_new = self._parts.registry.layout()
         if is_new:
-            self._parts.tone_listener.arrange(layout)
-            self._parts.activity.arrange(layout)
-        return layout
+            self._parts.tone_listener.arrange(self._layout)
+            self._parts.activity.arrange(self._layout)
+        return self._layout
 
     def _blame(self, scene: Scene, row: int, error: Exception) -> None:
         """Note that a port failed; it is silent for the rest of this tick and closed at its end."""

@@ -62,16 +62,17 @@ def build(
     doors = Doors()
     registry, playback, taps, recorders = Registry(doors), Playback(counters), Taps(), Recorders(wake)
     tone_listener, tone_sender = ToneListener(), ToneSender()
-    activity, denoising = Activity(vads), Denoising(denoiser)
+    activity, denoising, transports = Activity(vads), Denoising(denoiser), Transports(counters)
     relaying = Relaying(
         registry=registry, plane=plane, playback=playback, taps=taps, recorders=recorders,
         tone_listener=tone_listener, tone_sender=tone_sender, activity=activity, denoising=denoising,
+        transports=transports,
     )  # fmt: skip
     parts = Parts(
         counters=counters,
         doors=doors,
         registry=registry,
-        transports=Transports(counters),
+        transports=transports,
         plane=plane,
         feeds=Feeds(),
         playback=playback,

@@ -5,9 +5,9 @@ from typing import TypeVar
 
 from softswitch.media import messages as m
 from softswitch.media.feed_fifo import FeedFifo
+from softswitch.media.link import Inbox, new_inbox
 from softswitch.media.ports import FeedFormat, FeedPort, Layout, Port, RtpPort
 from softswitch.media.slots import Slots
-from softswitch.media.transports import Inbox, new_inbox
 
 AnyPort = TypeVar("AnyPort", bound=Port)
 

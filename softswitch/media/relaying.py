@@ -11,12 +11,13 @@ from softswitch.media.ports import Port, RtpPort
 from softswitch.media.recorder import Recorders
 from softswitch.media.registry import Registry
 from softswitch.media.taps import Taps
+from softswitch.media.transports import Transports
 
 Pair = tuple[RtpPort, RtpPort]
 
 
 class Relaying:
-    """Decides by itself, whenever something changes, and tells the plane and the registry."""
+    """Decides by itself, whenever something changes, and tells the plane, the registry and the transports."""
 
     def __init__(
         self,
@@ -30,9 +31,11 @@ class Relaying:
         tone_sender: ToneSender,
         activity: Activity,
         denoising: Denoising,
+        transports: Transports,
     ) -> None:
         """Begin with nothing relayed; `registry` and the others know what each port is used for."""
         self._registry, self._plane, self._playback = registry, plane, playback
+        self._transports = transports
         self._tone_sender, self._denoising = tone_sender, denoising
         self._readers = (taps, recorders, tone_listener, activity)
         self._pairs: list[Pair] = []
@@ -66,6 +69,7 @@ class Relaying:
         if is_new:
             self._relayed, self._silent = relayed, silent
             self._registry.relay(frozenset(relayed), frozenset(silent))
+            self._transports.relay(frozenset(relayed))
 
     def _find(self) -> list[Pair]:
         """Return the ports that are two in their mix and let everything pass."""

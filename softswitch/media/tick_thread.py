@@ -15,11 +15,21 @@ NICENESS = -10
 """Scheduling priority that the thread asks for: a few hundred microseconds of every 20 ms must not wait."""
 
 
+HURRY_S = 0.005
+"""Relayed packets wait at most so long, seconds: more would be jitter of our making to their far ends."""
+
+
 class TickThread:
     """Calls `tick` every 20 ms while it is busy, and not at all while it is idle."""
 
     def __init__(
-        self, tick: Callable[[float], Output], is_idle: Callable[[], bool], counters: dict[str, int]
+        self,
+        tick: Callable[[float], Output],
+        is_idle: Callable[[], bool],
+        counters: dict[str, int],
+        *,
+        is_hurried: Callable[[], bool],
+        hurry: Callable[[float], Output],
     ) -> None:
         """Make the thread; it runs after :meth:`start`.
 
@@ -27,10 +37,13 @@ class TickThread:
             tick: given the monotonic time in seconds; an exception from it is logged and counted.
             is_idle: asked before every tick whether none is needed until :meth:`wake`.
             counters: gets ticks, late_ticks, jumped_ticks, tick_errors and emit_errors.
+            is_hurried: asked between two ticks whether something cannot wait for the next.
+            hurry: then given the time every 5 ms.
         """
         self.seconds = Histogram()
         """How long ticks took."""
         self._tick, self._is_idle, self._counters = tick, is_idle, counters
+        self._is_hurried, self._hurry = is_hurried, hurry
         self._clock = Clock()
         self._emit: Callable[[Output], None] | None = None
         self._wakened = threading.Condition()
@@ -71,13 +84,11 @@ class TickThread:
         self._clock.restart(time.monotonic())
         while not self._stopping:
             self._sleep_while_idle()
-            delay = self._clock.wait_s(time.monotonic())
-            if delay > 0:
-                time.sleep(delay)
+            self._wait()
             now = time.monotonic()
             self._clock.begin(now)
             self._count()
-            self._once(now)
+            self._once(self._tick, now)
             self.seconds.observe(time.monotonic() - now)
 
     def _sleep_while_idle(self) -> None:
@@ -91,9 +102,19 @@ class TickThread:
             self._asleep = False
         self._clock.restart(time.monotonic())
 
-    def _once(self, now: float) -> None:
+    def _wait(self) -> None:
+        """Sleep until the next tick, and see to what cannot wait for it every 5 ms."""
+        while (delay := self._clock.wait_s(time.monotonic())) > 0:
+            # A look within a millisecond of the last one, or of the tick, would be for nothing.
+            steps = int((delay - 0.001) / HURRY_S) if self._is_hurried() else 0
+            time.sleep(delay - steps * HURRY_S)
+            if not steps:
+                return
+            self._once(self._hurry, time.monotonic())
+
+    def _once(self, work: Callable[[float], Output], now: float) -> None:
         try:
-            output = self._tick(now)
+            output = work(now)
         except Exception:
             # The engine answers for each port's failure itself; this is the last net under all calls at once.
             self._counters["tick_errors"] += 1

@@ -2,79 +2,34 @@
 
 import logging
 import os
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
 
-import numpy as np
 from pylibsrtp import Error as SrtpError
 
 from softswitch.audio.pcm import Bytes, Indices
+from softswitch.media.link import Inbox, Link
 from softswitch.media.messages import ConnectPlain, ConnectSecure
 from softswitch.media.needs import Packets
-from softswitch.media.secure import SrtpPair, is_rtcp
-from softswitch.media.sockets import MediaSocket, Poller
+from softswitch.media.reception import Reception
+from softswitch.media.secure import SrtpPair
+from softswitch.media.sockets import MediaSocket
 
 logger = logging.getLogger(__name__)
 
-INBOX_DATAGRAMS = 64
-"""Delivered datagrams that wait for the tick, per port: a second of audio, with room for RTCP."""
-
-_STRIDE = 1536
-"""Bytes of a row."""
-
-_LONGEST = 1500
-"""No packet of a telephone is longer; a datagram that is, is refused."""
-
-_NARROWEST = 16
-"""Least width of rows: a header must fit in."""
-
-_FIRST_ROWS, _MOST_ROWS = 256, 16384
-
-_SHORTEST_RTCP = 8
-
-Inbox = deque[bytes]
-
-
-def new_inbox() -> Inbox:
-    """Return a queue for delivered datagrams; the oldest goes when it is full."""
-    return deque(maxlen=INBOX_DATAGRAMS)
-
-
-@dataclass(slots=True, eq=False)
-class Link:
-    """The way between a port and its far end."""
-
-    port: int
-    slot: int
-    inbox: Inbox
-    keys: SrtpPair | None = None
-    socket: MediaSocket | None = None
-    control: MediaSocket | None = None
-    """The socket of RTCP, where it is not that of RTP."""
-    control_keys: SrtpPair | None = None
-    """Of RTCP, where they are not those of RTP."""
-    is_connected: bool = False
-    is_polled: bool = False
-    counts: dict[str, int] = field(default_factory=dict)
-    """What was refused, by the name of its counter."""
-
 
 class Transports:
-    """The links of all RTP ports, and the rows their datagrams are read into."""
+    """The links of all RTP ports."""
 
     def __init__(self, counters: dict[str, int]) -> None:
         """Begin without links; `counters` gets what is refused and what cannot be sent."""
         self._counters = counters
         self._links: dict[int, Link] = {}
-        self._delivering: list[Link] = []
-        self._by_socket: dict[MediaSocket, Link] = {}
-        self._poller = Poller()
-        self._make_rows(_FIRST_ROWS)
+        self._relayed: AbstractSet[int] = frozenset()
+        self._reception = Reception(self._refuse)
 
     def open(self, port: int, slot: int, inbox: Inbox) -> None:
         """Make a link that leads nowhere yet; what is delivered waits in `inbox`."""
-        self._links[slot] = Link(port, slot, inbox)
+        self._links[slot] = Link(port, slot, inbox, is_relayed=slot in self._relayed)
 
     def connect_plain(self, slot: int, order: ConnectPlain) -> None:
         """Give a link its sockets, and its SRTP keys where there are some.
@@ -107,15 +62,8 @@ class Transports:
         link = self._links[slot]
         self._disconnect(link)
         link.keys, link.socket, link.control = keys, media_socket, control
-        link.is_connected = True
-        if media_socket is None:
-            self._delivering.append(link)
-            return
-        for member in (media_socket, control):
-            if member is not None:
-                self._poller.add(member)
-                self._by_socket[member] = link
-        link.is_polled = True
+        link.is_connected, link.is_polled = True, media_socket is not None
+        self._reception.join(link)
 
     def connect_secure(self, slot: int, order: ConnectSecure) -> None:
         """Key a link whose datagrams are delivered.
@@ -135,8 +83,8 @@ class Transports:
         link = self._links[slot]
         self._disconnect(link)
         link.keys, link.socket, link.control_keys = keys, media_socket, control_keys
-        link.is_connected = True
-        self._delivering.append(link)
+        link.is_connected, link.is_polled = True, False
+        self._reception.join(link)
 
     def _keys(self, slot: int, order: ConnectPlain | ConnectSecure) -> SrtpPair:
         """Return the sessions for an order: those of the link where the keys have not changed."""
@@ -150,18 +98,24 @@ class Transports:
         link.inbox.clear()
         return link.counts
 
-    def receive(self, now: float) -> list[Packets]:
+    def relay(self, slots: AbstractSet[int]) -> None:
+        """Say which ports are relayed: :meth:`receive` can be asked for what comes to those alone."""
+        for slot in slots ^ self._relayed:
+            if link := self._links.get(slot):
+                self._reception.relay(link, relayed=slot in slots)
+        self._relayed = slots
+
+    def receive(self, now: float, *, hurrying: bool = False) -> list[Packets]:
         """Return the plain packets that have come since the last call.
+
+        Args:
+            now: monotonic seconds.
+            hurrying: only what came to relayed ports.
 
         Returns:
             Packets, in batches that the next call overwrites.
         """
-        batches = []
-        if len(self._poller) and (count := self._drain_sockets(now)):
-            batches.append((self._rows[:count], self._lengths[:count], self._slots[:count]))
-        if self._delivering and (batch := self._empty_inboxes()):
-            batches.append(batch)
-        return batches
+        return self._reception.drain(now, hurrying=hurrying)
 
     def send(self, rows: Bytes, lengths: Indices, slots: Indices, datagrams: list[tuple[int, bytes]]) -> None:
         """Send packets, protected where the link is keyed.
@@ -201,7 +155,7 @@ class Transports:
         """Close everything."""
         for slot in list(self._links):
             self.close(slot)
-        self._poller.close()
+        self._reception.close()
 
     def _send(
         self,
@@ -228,107 +182,17 @@ class Transports:
             self._refuse(link, "srtp_errors")
             return b""
 
-    def _drain_sockets(self, now: float) -> int:
-        count = 0
-        for media_socket in self._poller.ready():
-            if count >= len(self._rows) and not self._more_rows():
-                break
-            count += self._read(media_socket, count, now)
-        return count
-
-    def _empty_inboxes(self) -> Packets | None:
-        packets: list[bytes] = []
-        slots: list[int] = []
-        for link in self._delivering:
-            inbox = link.inbox
-            while inbox:
-                packet = inbox.popleft()
-                keys = link.keys
-                if link.control_keys is not None and len(packet) > 1 and is_rtcp(packet):
-                    keys = link.control_keys
-                if keys is not None:
-                    plain = keys.unprotect(packet)
-                    if isinstance(plain, str):
-                        self._refuse(link, plain)
-                        continue
-                    packet = plain
-                if 0 < len(packet) <= _LONGEST:
-                    packets.append(packet)
-                    slots.append(link.slot)
-                else:
-                    self._refuse(link, "odd_datagrams")
-        if not packets:
-            return None
-        lengths = np.fromiter(map(len, packets), np.intp, len(packets))
-        width = max(int(lengths.max()), _NARROWEST)
-        if lengths.min() < width:
-            packets = [packet.ljust(width, b"\0") for packet in packets]
-        rows = np.frombuffer(bytearray().join(packets), np.uint8).reshape(len(packets), width)
-        return rows, lengths, np.array(slots, np.intp)
-
-    def _read(self, media_socket: MediaSocket, row: int, now: float) -> int:
-        link = self._by_socket[media_socket]
-        try:
-            length, sender = media_socket.udp.recvfrom_into(self._views[row])
-        except OSError:
-            # Such as the ICMP answer to what was sent: it tells of the far end, and media_silent will say so.
-            self._refuse(link, "receive_errors")
-            return 0
-        if not media_socket.source.accept((sender[0], sender[1]), now):
-            self._refuse(link, "rejected_sources")
-            return 0
-        if media_socket is link.control and (length < _SHORTEST_RTCP or not is_rtcp(self._views[row])):
-            # Audio has its own socket; here nobody could tell whose it is.
-            self._refuse(link, "odd_datagrams")
-            return 0
-        if link.keys is not None:
-            plain = link.keys.unprotect(bytes(self._views[row][:length]))
-            if isinstance(plain, str):
-                self._refuse(link, plain)
-                return 0
-            length = len(plain)
-            self._views[row][:length] = plain
-        if not self._is_sane(link, length):
-            return 0
-        self._lengths[row], self._slots[row] = length, link.slot
-        return 1
-
-    def _is_sane(self, link: Link, length: int) -> bool:
-        if 0 < length <= _LONGEST:
-            return True
-        self._refuse(link, "odd_datagrams")
-        return False
-
     def _refuse(self, link: Link, counter: str) -> None:
         self._counters[counter] += 1
         link.counts[counter] = link.counts.get(counter, 0) + 1
 
     def _disconnect(self, link: Link) -> None:
-        if link in self._delivering:
-            self._delivering.remove(link)
+        self._reception.leave(link)
         for member in (link.socket, link.control):
-            if member is None:
-                continue
-            if link.is_polled:
-                self._poller.remove(member)
-                del self._by_socket[member]
-            member.close()
+            if member is not None:
+                member.close()
         link.socket = link.control = link.control_keys = None
-        link.is_polled = False
-
-    def _more_rows(self) -> bool:
-        if len(self._rows) >= _MOST_ROWS:
-            return False
-        rows, lengths, slots = self._rows, self._lengths, self._slots
-        self._make_rows(2 * len(rows))
-        self._rows[: len(rows)], self._lengths[: len(rows)], self._slots[: len(rows)] = rows, lengths, slots
-        return True
-
-    def _make_rows(self, count: int) -> None:
-        self._rows: Bytes = np.zeros((count, _STRIDE), np.uint8)
-        self._lengths: Indices = np.zeros(count, np.intp)
-        self._slots: Indices = np.zeros(count, np.intp)
-        self._views = list(_views(self._rows))
+        link.is_polled = link.is_connected = False
 
 
 def discard(fd: int) -> None:
@@ -350,8 +214,3 @@ def _session(before: SrtpPair | None, receive_key: bytes, send_key: bytes, profi
 def _socket(fd: int, host: str, port: int) -> MediaSocket | None:
     """Take a descriptor over where there is one; raise what :class:`MediaSocket` raises."""
     return MediaSocket(fd, host, port) if fd >= 0 else None
-
-
-def _views(rows: Bytes) -> Iterator[memoryview]:
-    for row in rows:
-        yield memoryview(row)

@@ -88,6 +88,24 @@ def test_packets_go_on_in_the_tick_they_came_in(rig):
     assert rig.engine.rtp_counters["relayed"] > 0
 
 
+def test_packets_need_not_wait_for_the_tick(rig):
+    one, other = rig.call()
+    third = rig.phone(mix=2)
+    rig.talk(one, other, 10)
+    rig.forget()
+    rig.speak(one, np.zeros(160))
+    rig.speak(third, np.zeros(160))
+    output = rig.engine.hurry(rig.now)
+    [(port, packet)] = output.datagrams
+    assert port == other
+    assert len(packet) == 172
+    assert not output.reports
+    # What came to a port that is mixed still waits for the tick.
+    assert len(rig.engine._parts.doors.inboxes[third]) == 1
+    rig.talk(one, other, 10)
+    assert (np.diff(numbers([packet, *rig.packets(other)])) % 65536 == 1).all()
+
+
 def test_relayed_port_counts_and_reports_as_any_other(rig):
     one, other = rig.call()
     rig.talk(one, other, 400, lost={100})

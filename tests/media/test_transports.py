@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from softswitch.media import messages as m
+from softswitch.media.link import INBOX_DATAGRAMS
 from softswitch.media.secure import SrtpPair
 from softswitch.media.sockets import Source
-from softswitch.media.transports import INBOX_DATAGRAMS
 from tests.media.fake_plane import packet, sound
 from tests.media.rig import Rig, steady
 

@@ -1,0 +1,181 @@
+"""What comes to RTP ports, by sockets or delivered, as rows of plain packets."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from softswitch.audio.pcm import Bytes, Indices
+from softswitch.media.link import Link
+from softswitch.media.needs import Packets
+from softswitch.media.secure import is_rtcp
+from softswitch.media.sockets import MediaSocket, Poller
+
+_STRIDE = 1536
+"""Bytes of a row."""
+
+_LONGEST = 1500
+"""No packet of a telephone is longer; a datagram that is, is refused."""
+
+_NARROWEST = 16
+"""Least width of rows: a header must fit in."""
+
+_SHORTEST_RTCP = 8
+
+_FIRST_ROWS, _MOST_ROWS = 256, 16384
+
+
+class Reception:
+    """Drains sockets and queues; those of relayed ports also by themselves, since those are in a hurry."""
+
+    def __init__(self, refuse: Callable[[Link, str], None]) -> None:
+        """Begin with nothing to drain; `refuse` counts what is no good, by the name of its counter."""
+        self._refuse = refuse
+        self._polling, self._hurrying = Poller(), Poller()
+        self._links: dict[MediaSocket, Link] = {}
+        self._delivering: list[Link] = []
+        self._make_rows(_FIRST_ROWS)
+
+    def join(self, link: Link) -> None:
+        """Begin to drain a link."""
+        if not link.is_polled:
+            self._delivering.append(link)
+            return
+        for member in (link.socket, link.control):
+            if member is not None:
+                self._links[member] = link
+                self._poller(link, member).add(member)
+
+    def leave(self, link: Link) -> None:
+        """Drain a link no more; to be called before its sockets are closed."""
+        if link in self._delivering:
+            self._delivering.remove(link)
+        for member in (link.socket, link.control):
+            if member is not None and self._links.pop(member, None) is not None:
+                self._poller(link, member).remove(member)
+
+    def relay(self, link: Link, *, relayed: bool) -> None:
+        """Say whether a link is in a hurry."""
+        if link.is_connected:
+            self.leave(link)
+        link.is_relayed = relayed
+        if link.is_connected:
+            self.join(link)
+
+    def drain(self, now: float, *, hurrying: bool) -> list[Packets]:
+        """Return what has come since the last call.
+
+        Args:
+            now: monotonic seconds.
+            hurrying: only what came to relayed ports.
+
+        Returns:
+            Packets, in batches that the next call overwrites.
+        """
+        batches = []
+        count = self._drain_sockets(self._hurrying, 0, now)
+        if not hurrying:
+            count = self._drain_sockets(self._polling, count, now)
+        if count:
+            batches.append((self._rows[:count], self._lengths[:count], self._slots[:count]))
+        if self._delivering and (batch := self._empty_inboxes(hurrying=hurrying)):
+            batches.append(batch)
+        return batches
+
+    def close(self) -> None:
+        """Free what watches the sockets."""
+        self._polling.close()
+        self._hurrying.close()
+
+    def _poller(self, link: Link, member: MediaSocket) -> Poller:
+        return self._hurrying if link.is_relayed and member is link.socket else self._polling
+
+    def _drain_sockets(self, poller: Poller, count: int, now: float) -> int:
+        if not len(poller):
+            return count
+        for media_socket in poller.ready():
+            if count >= len(self._rows) and not self._more_rows():
+                break
+            count += self._read(media_socket, count, now)
+        return count
+
+    def _read(self, media_socket: MediaSocket, row: int, now: float) -> int:
+        link, view = self._links[media_socket], self._views[row]
+        try:
+            length, sender = media_socket.udp.recvfrom_into(view)
+        except OSError:
+            # Such as the ICMP answer to what was sent: it tells of the far end, and media_silent will say so.
+            self._refuse(link, "receive_errors")
+            return 0
+        if not media_socket.source.accept(sender[:2], now):
+            self._refuse(link, "rejected_sources")
+            return 0
+        if media_socket is link.control and (length < _SHORTEST_RTCP or not is_rtcp(view)):
+            # Audio has its own socket; here nobody could tell whose it is.
+            self._refuse(link, "odd_datagrams")
+            return 0
+        if link.keys is not None:
+            plain = link.keys.unprotect(bytes(view[:length]))
+            if isinstance(plain, str):
+                self._refuse(link, plain)
+                return 0
+            length = len(plain)
+            view[:length] = plain
+        if not 0 < length <= _LONGEST:
+            self._refuse(link, "odd_datagrams")
+            return 0
+        self._lengths[row], self._slots[row] = length, link.slot
+        return 1
+
+    def _empty_inboxes(self, *, hurrying: bool) -> Packets | None:
+        packets: list[bytes] = []
+        slots: list[int] = []
+        for link in self._delivering:
+            if link.is_relayed or not hurrying:
+                self._empty(link, packets, slots)
+        if not packets:
+            return None
+        lengths = np.fromiter(map(len, packets), np.intp, len(packets))
+        width = max(int(lengths.max()), _NARROWEST)
+        if lengths.min() < width:
+            packets = [packet.ljust(width, b"\0") for packet in packets]
+        rows = np.frombuffer(bytearray().join(packets), np.uint8).reshape(len(packets), width)
+        return rows, lengths, np.array(slots, np.intp)
+
+    def _empty(self, link: Link, packets: list[bytes], slots: list[int]) -> None:
+        """Append what waits in a link's queue."""
+        inbox = link.inbox
+        while inbox:
+            packet = inbox.popleft()
+            keys = link.keys
+            if link.control_keys is not None and len(packet) > 1 and is_rtcp(packet):
+                keys = link.control_keys
+            if keys is not None:
+                plain = keys.unprotect(packet)
+                if isinstance(plain, str):
+                    self._refuse(link, plain)
+                    continue
+                packet = plain
+            if 0 < len(packet) <= _LONGEST:
+                packets.append(packet)
+                slots.append(link.slot)
+            else:
+                self._refuse(link, "odd_datagrams")
+
+    def _more_rows(self) -> bool:
+        if len(self._rows) >= _MOST_ROWS:
+            return False
+        rows, lengths, slots = self._rows, self._lengths, self._slots
+        self._make_rows(2 * len(rows))
+        self._rows[: len(rows)], self._lengths[: len(rows)], self._slots[: len(rows)] = rows, lengths, slots
+        return True
+
+    def _make_rows(self, count: int) -> None:
+        self._rows: Bytes = np.zeros((count, _STRIDE), np.uint8)
+        self._lengths: Indices = np.zeros(count, np.intp)
+        self._slots: Indices = np.zeros(count, np.intp)
+        self._views = list(_views(self._rows))
+
+
+def _views(rows: Bytes) -> Iterator[memoryview]:
+    for row in rows:
+        yield memoryview(row)
