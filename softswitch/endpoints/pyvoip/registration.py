@@ -1,0 +1,166 @@
+"""The registration of one trunk: pyVoIP writes the requests, this says when, and what comes of them.
+
+pyVoIP waits for each answer with its lock held, keeps 120 s whatever was granted, knows neither 407 nor 423,
+takes a call for the answer to its REGISTER, and gives up for good after three failures.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from secrets import SystemRandom
+from typing import Literal, Protocol
+
+from softswitch.endpoints.pyvoip.account import Account, Address
+from softswitch.sip import message
+from softswitch.sip.message import Request, Response
+
+FIRST_RETRY_S = 5.0
+LAST_RETRY_S = 300.0
+_EARLY = 0.85
+"""Share of the granted time after which the registration is renewed."""
+_SHORTEST_S = 30
+
+State = Literal["registered", "registering", "failed", "unregistered", "ready"]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a registration stands; replaced as a whole, so that any thread may look."""
+
+    state: State
+    code: int = 0
+    reason: str = ""
+    expires_s: int = 0
+    retry_at: float = 0.0
+
+
+class Registrant(Protocol):
+    """What a registration needs of its client."""
+
+    account: Account
+
+    def ask(
+        self,
+        request: Request,
+        to: Address,
+        answered: Callable[[Response, Address], None],
+        given_up: Callable[[], None],
+    ) -> str:
+        """Send a request until it is answered."""
+
+    def gen_first_response(self, deregister: bool = False) -> str:
+        """Return the text of a REGISTER."""
+
+    def gen_call_id(self) -> str:
+        """Return a new Call-ID."""
+
+    def contact(self) -> str:
+        """Return our own address."""
+
+    def prove(self, request: Request, response: Response) -> Request | None:
+        """Return a refused request with the proof that was asked for."""
+
+
+class Registration:
+    """Registers, renews, fails over, tries again, and leaves."""
+
+    def __init__(self, client: Registrant, clock: Callable[[], float] = time.monotonic) -> None:
+        """Do nothing yet."""
+        self._client = client
+        self._clock = clock
+        self._call_id = ""
+        self._expires = client.account.expires
+        self._failures = 0
+        self._leaving = False
+        self._random = SystemRandom()
+        self.server = 0
+        """Which of the account's servers is asked."""
+        self.standing = Standing("unregistered" if client.account.register else "ready")
+        self.due = math.inf
+        """When :meth:`elapse` wants to be called."""
+
+    @property
+    def target(self) -> Address:
+        """Return the address of the server that is asked."""
+        return self._client.account.servers[self.server]
+
+    def begin(self) -> None:
+        """Register as soon as time passes."""
+        self._call_id = self._client.gen_call_id()
+        self.standing, self.due = Standing("registering"), self._clock()
+
+    def elapse(self, now: float) -> None:
+        """Register anew where it is time."""
+        if now >= self.due:
+            self.due = math.inf
+            self._send()
+
+    def end(self) -> None:
+        """Take the registration back, if there is one."""
+        self.due = math.inf
+        if self.standing.state == "registered":
+            self._leaving = True
+            self._send()
+
+    def _send(self) -> None:
+        wire = message.parse(self._client.gen_first_response(self._leaving).encode())
+        if not isinstance(wire, Request):
+            raise TypeError("pyVoIP wrote no request")
+        headers = wire.headers
+        headers.remove("Via")
+        headers.set("Call-ID", self._call_id)
+        headers.set("Contact", self._client.contact())
+        headers.set("Expires", "0" if self._leaving else str(self._expires))
+        self._ask(wire)
+
+    def _ask(self, request: Request) -> None:
+        def answered(response: Response, source: Address) -> None:
+            self._answered(request, response)
+
+        self._client.ask(request, self.target, answered, lambda: self._failed(408, "no answer"))
+
+    def _answered(self, request: Request, response: Response) -> None:
+        match response.code:
+            case code if code < 200:
+                return
+            case code if code < 300:
+                self._granted(response)
+            case 401 | 407:
+                again = self._client.prove(request, response)
+                if again is not None:
+                    self._ask(again)
+                else:
+                    self._failed(response.code, response.phrase)
+            case 423 if (response.min_expires or 0) > self._expires and not self._leaving:
+                # "SHOULD NOT" end in a loop (RFC 3261 §10.2.8): each time it asks for longer.
+                self._expires = response.min_expires or self._expires
+                self.due = self._clock()
+            case _:
+                self._failed(response.code, response.phrase)
+
+    def _granted(self, response: Response) -> None:
+        if self._leaving:
+            self.standing = Standing("unregistered", response.code)
+            return
+        mine = self._client.contact().strip("<>").rpartition("@")[2]
+        granted = response.expires or self._expires
+        for contact in response.contact:
+            text = contact.parameters.get("expires") or ""
+            if f"{contact.uri.host}:{contact.uri.port}" == mine and text.isdigit():
+                granted = int(text[:9])
+        self._failures = 0
+        self.standing = Standing("registered", response.code, response.phrase, granted)
+        self.due = self._clock() + max(granted, _SHORTEST_S) * _EARLY
+
+    def _failed(self, code: int, reason: str) -> None:
+        if self._leaving:
+            self.standing = Standing("unregistered", code, reason)
+            return
+        self.server = (self.server + 1) % len(self._client.account.servers)
+        wait = min(FIRST_RETRY_S * 2**self._failures, LAST_RETRY_S)
+        wait *= self._random.uniform(0.75, 1.25)
+        # The next server may be well: only a whole round without success is a reason to wait longer.
+        self._failures += self.server == 0
+        self.due = self._clock() + wait
+        self.standing = Standing("failed", code, reason, retry_at=self.due)
