@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 
 from sipmessage import Address
 
+from softswitch.sip.field_values import seconds
 from softswitch.sip.flow import Flow
 from softswitch.sip.message import Request, is_wildcard
 from softswitch.sip.parameters import Parameters
-from softswitch.sip.typed import seconds
 from softswitch.sip.uri import same_uri
 
 _HOUR = 3600

@@ -1,8 +1,8 @@
-"""The values of From, To, Contact, Route and Via headers (RFC 3261 sections 20.10 and 20.42)."""
+"""Values of headers: addresses, Via, media types and times (RFC 3261 section 20)."""
 
 import re
 
-from sipmessage import Address, Via
+from sipmessage import Address, MediaType, Via
 
 from softswitch.sip import grammar
 from softswitch.sip.grammar import MalformedError
@@ -10,8 +10,8 @@ from softswitch.sip.parameters import Parameters
 from softswitch.sip.uri import parse_uri
 
 _NAME_ADDR = re.compile(
-    # An unquoted name is a list of tokens; names beyond ASCII are let through, a comma or colon is not.
-    rf"[ \t]*+({grammar.QUOTED}|[^\"<>,;:\\@]*+)[ \t]*+<([^<>]++)>[ \t]*+((?:;.*)?+)",
+    # An unquoted name should be a list of tokens; what cannot be taken for another part is let through.
+    rf"[ \t]*+({grammar.QUOTED}|[^\"<>,;\\]*+)[ \t]*+<([^<>]++)>[ \t]*+((?:;.*)?+)",
     re.DOTALL,
 )
 # "If the URI contains a comma, question mark or semicolon, the URI MUST be enclosed in angle brackets."
@@ -21,6 +21,11 @@ _VIA = re.compile(
     rf"({grammar.HOST})(?:[ \t]*+:[ \t]*+([0-9]{{1,5}}))?+[ \t]*+((?:;.*)?+)",
     re.DOTALL | re.IGNORECASE,
 )
+_MEDIA_TYPE = re.compile(
+    rf"[ \t]*+({grammar.TOKEN}++)[ \t]*+/[ \t]*+({grammar.TOKEN}++)((?:;.*|[ \t]++;.*)?+)", re.DOTALL
+)
+LAST_SECOND = 2**32 - 1
+"""The longest time that a header in seconds can say (RFC 3261 section 20.19)."""
 
 
 def parse_address(text: str, field: str = "address") -> Address:
@@ -78,6 +83,27 @@ def parse_vias(lines: list[str]) -> list[Via]:
         MalformedError: One of them is none, or there are more than `grammar.MAX_VALUES`.
     """
     return [parse_via(value) for value in _values(lines, "Via")]
+
+
+def parse_media_type(text: str, field: str = "Content-Type") -> MediaType:
+    """Read one media type; type and subtype come in lower case.
+
+    Raises:
+        MalformedError: It is none.
+    """
+    found = _MEDIA_TYPE.fullmatch(text)
+    if found is None:
+        raise MalformedError(400, f"Malformed {field}", field=field)
+    kind, subtype, parameters = found.groups()
+    return MediaType(f"{kind}/{subtype}".lower(), Parameters.parse(parameters, field))
+
+
+def seconds(text: str | None) -> int | None:
+    """Read a header in seconds: the largest for a number too large, None for what is no number."""
+    digits = (text or "").partition(";")[0].strip(" \t")
+    if not (digits.isascii() and digits.isdigit()):
+        return None
+    return min(int(digits), LAST_SECOND) if len(digits) <= 10 else LAST_SECOND
 
 
 def _values(lines: list[str], field: str) -> list[str]:

@@ -26,7 +26,7 @@ _TOKEN = re.compile(f"{TOKEN}++")
 _LIST_VALUE = re.compile(f'(?:[^",<]++|{QUOTED}|<[^<>]*+>)++', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _PARAMETER = re.compile(
-    rf"[ \t]*+;[ \t]*+({TOKEN}++)(?:[ \t]*+=[ \t]*+([^\s;,\"]++|{QUOTED}))?+[ \t]*+", re.DOTALL
+    rf"[ \t]*+;[ \t]*+({TOKEN}++)(?:[ \t]*+=[ \t]*+({QUOTED}|[^\s;,\"]*+))?+[ \t]*+", re.DOTALL
 )
 _SPACE = " \t"
 

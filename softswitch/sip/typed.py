@@ -14,18 +14,11 @@ from sipmessage import Address, AuthChallenge, AuthCredentials, CSeq, MediaType,
 from softswitch.sip import authentication, field_values, grammar
 from softswitch.sip.grammar import MalformedError
 from softswitch.sip.headers import Headers
-from softswitch.sip.parameters import Parameters
 from softswitch.sip.uri import URI
 
 T = TypeVar("T")
 
-_MEDIA_TYPE = re.compile(
-    rf"[ \t]*+({grammar.TOKEN}++)[ \t]*+/[ \t]*+({grammar.TOKEN}++)((?:;.*|[ \t]++;.*)?+)", re.DOTALL
-)
 _CSEQ = re.compile(rf"([0-9]{{1,10}})[ \t]++({grammar.TOKEN}++)")
-
-LAST_SECOND = 2**32 - 1
-"""The longest time that a header in seconds can say (RFC 3261 section 20.19)."""
 
 
 class _Typed(sipmessage.Message):
@@ -139,7 +132,7 @@ class _Typed(sipmessage.Message):
     @property
     def expires(self) -> int | None:
         """Expires in seconds: a number too large is the largest, one that is none is absent."""
-        return seconds(self.headers.get("Expires"))
+        return field_values.seconds(self.headers.get("Expires"))
 
     @expires.setter
     def expires(self, value: int | None) -> None:
@@ -148,7 +141,7 @@ class _Typed(sipmessage.Message):
     @property
     def min_expires(self) -> int | None:
         """Min-Expires in seconds, None where it is absent or no number."""
-        return seconds(self.headers.get("Min-Expires"))
+        return field_values.seconds(self.headers.get("Min-Expires"))
 
     @min_expires.setter
     def min_expires(self, value: int | None) -> None:
@@ -157,7 +150,7 @@ class _Typed(sipmessage.Message):
     @property
     def content_length(self) -> int | None:
         """Content-Length as it came; `bytes` writes the true one whatever stands here."""
-        return seconds(self.headers.get("Content-Length"))
+        return field_values.seconds(self.headers.get("Content-Length"))
 
     @content_length.setter
     def content_length(self, value: int | None) -> None:
@@ -252,30 +245,9 @@ class Response(_Typed, sipmessage.Response):
         return self._wire(f"SIP/2.0 {self.code} {self.phrase}", self.headers)
 
 
-def seconds(text: str | None) -> int | None:
-    """Read a header in seconds: the largest for a number too large, None for what is no number."""
-    digits = (text or "").partition(";")[0].strip(" \t")
-    if not (digits.isascii() and digits.isdigit()):
-        return None
-    return min(int(digits), LAST_SECOND) if len(digits) <= 10 else LAST_SECOND
-
-
 def is_wildcard(message: sipmessage.Message) -> bool:
     """Tell whether the Contact is ``*``, with which a phone takes back all its registrations."""
     return [line.strip(" \t") for line in message.headers.getlist("Contact")] == ["*"]
-
-
-def parse_media_type(text: str, field: str = "Content-Type") -> MediaType:
-    """Read one media type; type and subtype come in lower case.
-
-    Raises:
-        MalformedError: It is none.
-    """
-    found = _MEDIA_TYPE.fullmatch(text)
-    if found is None:
-        raise MalformedError(400, f"Malformed {field}", field=field)
-    kind, subtype, parameters = found.groups()
-    return MediaType(f"{kind}/{subtype}".lower(), Parameters.parse(parameters, field))
 
 
 def _only(lines: list[str], field: str) -> str:
@@ -298,7 +270,7 @@ def _read_contacts(lines: list[str]) -> list[Address]:
 
 
 def _read_content_type(lines: list[str]) -> MediaType | None:
-    return parse_media_type(_only(lines, "Content-Type")) if lines else None
+    return field_values.parse_media_type(_only(lines, "Content-Type")) if lines and lines != [""] else None
 
 
 def _read_max_forwards(lines: list[str]) -> int | None:

@@ -1,6 +1,13 @@
 import pytest
 
-from softswitch.sip.field_values import parse_address, parse_addresses, parse_via, parse_vias
+from softswitch.sip.field_values import (
+    parse_address,
+    parse_addresses,
+    parse_media_type,
+    parse_via,
+    parse_vias,
+    seconds,
+)
 from softswitch.sip.grammar import MalformedError
 
 
@@ -15,6 +22,7 @@ from softswitch.sip.grammar import MalformedError
         ("sip:a@b;tag=1", "", "sip:a@b", {"tag": "1"}),
         ("sip:a@b:5060 ; tag = 1", "", "sip:a@b:5060", {"tag": "1"}),
         ('"" <sip:a@b>', "", "sip:a@b", {}),
+        ("100@pbx: (desk) <sip:a@b>", "100@pbx: (desk)", "sip:a@b", {}),
         ("<tel:+491>", "", "tel:+491", {}),
     ],
 )
@@ -98,3 +106,29 @@ def test_vias_of_several_lines_are_one_list():
         "b",
         "c",
     ]
+
+
+def test_seconds_are_read_before_parameters_and_bounded():
+    assert seconds("1800;refresher=uac") == 1800
+    assert seconds("9" * 5000) == 2**32 - 1
+    assert seconds(None) is None
+    assert seconds("-5") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "parameters"),
+    [
+        ("application/SDP", "application/sdp", {}),
+        ("multipart/mixed;boundary=a", "multipart/mixed", {"boundary": "a"}),
+        ('text / plain ; charset="utf-8"', "text/plain", {"charset": "utf-8"}),
+    ],
+)
+def test_a_media_type_is_read(text: str, kind: str, parameters: dict[str, str]):
+    found = parse_media_type(text)
+    assert (found.mime_type, dict(found.parameters)) == (kind, parameters)
+
+
+@pytest.mark.parametrize("text", ["", "application", "application/", "a/b c", "a/b;"])
+def test_what_is_no_media_type_is_malformed(text: str):
+    with pytest.raises(MalformedError):
+        parse_media_type(text)

@@ -28,15 +28,17 @@ def test_tokens_are_cut_and_empty_ones_passed_over():
 
 
 def test_parameters_are_read_with_and_without_value_and_quotes():
-    assert grammar.split_parameters(' ; Tag = a+1;lr ;x="a;\\"b" ;y=[::1]', "From") == {
+    assert grammar.split_parameters(' ; Tag = a+1;lr ;x="a;\\"b" ;y=[::1];z=;w= ', "From") == {
         "tag": "a+1",
         "lr": None,
         "x": 'a;"b',
         "y": "[::1]",
+        "z": "",
+        "w": "",
     }
 
 
-@pytest.mark.parametrize("text", [";", ";;a", "a", ";a;A", ";a=;b", ';a="', ";a b", ";a=b c", ";=a", ";é"])
+@pytest.mark.parametrize("text", [";", ";;a", "a", ";a;A", ';a="', ";a b", ";a=b c", ";=a", ";é"])
 def test_what_is_no_parameter_is_malformed(text: str):
     with pytest.raises(MalformedError):
         grammar.split_parameters(text, "From")

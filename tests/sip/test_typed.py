@@ -1,7 +1,7 @@
 import pytest
 
 from softswitch.sip.grammar import MalformedError
-from softswitch.sip.typed import Request, Response, is_wildcard, parse_media_type, seconds
+from softswitch.sip.typed import Request, Response, is_wildcard
 from softswitch.sip.uri import parse_uri
 
 
@@ -26,30 +26,10 @@ def test_what_may_be_missing_is_none(name: str):
     assert getattr(Response(200, "OK"), name) is None
 
 
-def test_seconds_are_read_before_parameters_and_bounded():
-    assert seconds("1800;refresher=uac") == 1800
-    assert seconds("9" * 5000) == 2**32 - 1
-    assert seconds(None) is None
-    assert seconds("-5") is None
-
-
-@pytest.mark.parametrize(
-    ("text", "kind", "parameters"),
-    [
-        ("application/SDP", "application/sdp", {}),
-        ("multipart/mixed;boundary=a", "multipart/mixed", {"boundary": "a"}),
-        ('text / plain ; charset="utf-8"', "text/plain", {"charset": "utf-8"}),
-    ],
-)
-def test_a_media_type_is_read(text: str, kind: str, parameters: dict[str, str]):
-    found = parse_media_type(text)
-    assert (found.mime_type, dict(found.parameters)) == (kind, parameters)
-
-
-@pytest.mark.parametrize("text", ["", "application", "application/", "a/b c", "a/b;"])
-def test_what_is_no_media_type_is_malformed(text: str):
-    with pytest.raises(MalformedError):
-        parse_media_type(text)
+def test_an_empty_content_type_is_none():
+    response = Response(200, "OK")
+    response.headers.add("Content-Type", "")
+    assert response.content_type is None
 
 
 def test_a_star_among_contacts_is_no_wildcard():
