@@ -59,7 +59,9 @@ def _sdp_part(message: Request | Response) -> str | None:
     for part in parts:
         head, blank, body = part.lstrip(b"\r\n").partition(b"\r\n\r\n")
         if blank and re.search(rb"(?im)^content-type[ \t]*:[ \t]*application/sdp\b", head):
-            return _text(body.removesuffix(b"\r\n") + b"\r\n")
+            # The line break before a boundary belongs to the boundary; not all senders know.
+            text = body.removesuffix(b"\r\n")
+            return _text(text if text.endswith(b"\n") else text + b"\r\n")
     return None
 
 

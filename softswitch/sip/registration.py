@@ -179,7 +179,7 @@ class Registration:
 
     def deadline(self) -> float | None:
         """Return when `elapse` is next needed."""
-        times = [when for when in (self._next, self._until) if when is not None]
+        times = [when for when in (self._next, self._until) if when is not None and not self._stopping]
         return min(times) if times else None
 
     def take_happenings(self) -> list[RegistrationHappening]:

@@ -19,7 +19,12 @@ MOST_GLARES = 8
 
 
 def busy(session: Session) -> bool:
-    """Return whether another offer must wait."""
+    """Return whether another offer of ours must wait."""
+    return _open(session) or "glare" in session.alarms
+
+
+def _open(session: Session) -> bool:
+    """Return whether an offer, or what may carry one, is under way."""
     return (
         session.exchange is not None
         or session.updating is not None
@@ -27,7 +32,6 @@ def busy(session: Session) -> bool:
         or session.unacknowledged is not None
         or session.offer is not None
         or session.offering
-        or "glare" in session.alarms
     )
 
 
@@ -222,7 +226,7 @@ def offered(core: Calls, session: Session, request: Request, transaction: Transa
     """Take a re-INVITE."""
     if session.incoming is not None or not session.stands:
         core.reply(transaction, 500, headers={"Retry-After": str(int(10 * core.chance()))})
-    elif busy(session):
+    elif _open(session):
         core.count("glare")
         core.reply(transaction, 491)
     elif too_short(core, request):
