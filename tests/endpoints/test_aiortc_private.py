@@ -7,13 +7,16 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
+from typing import Any
 
 import pytest
 import uvloop
 from aioice import Candidate, Connection
 from aioice.ice import CandidatePair, StunProtocol, relayed_candidate, server_reflexive_candidate
 from aioice.turn import TurnTransport
-from aiortc import RTCDtlsTransport
+from aiortc import RTCCertificate, RTCDtlsTransport
+from aiortc.rtcdtlstransport import generate_certificate
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from softswitch.endpoints.aiortc_private import (
     DtlsAssociation,
@@ -327,7 +330,8 @@ class Pipe:
     """Two DTLS associations without a network."""
 
     def __init__(self, **changed: object) -> None:
-        self.certificates = make_certificate(), make_certificate()
+        server = RsaCertificate.generateCertificate() if changed.get("rsa") else make_certificate()
+        self.certificates = make_certificate(), server
         prints = [certificate_fingerprint(item) for item in self.certificates]
         if changed.get("forged"):
             prints[1] = Fingerprint("sha-256", ":".join(["00"] * 32))
@@ -340,6 +344,28 @@ class Pipe:
 
     def _to_b(self, datagram: bytes) -> bool:
         return self.b.feed(datagram) or True
+
+
+class RsaCertificate(RTCCertificate):
+    """That of a telephone that knows no other signature, such as baresip."""
+
+    @classmethod
+    def generateCertificate(cls) -> "RsaCertificate":  # noqa: N802
+        key: Any = rsa.generate_private_key(65537, 2048)
+        return cls(key=key, cert=generate_certificate(key))
+
+    def _create_ssl_context(self, srtp_profiles: list[Any]) -> Any:
+        context: Any = super()._create_ssl_context(srtp_profiles)
+        context.set_cipher_list(b"ECDHE-RSA-AES128-GCM-SHA256")
+        return context
+
+
+async def test_handshake_succeeds_with_a_server_whose_certificate_is_rsa() -> None:
+    pipe = Pipe(rsa=True)
+    mine, theirs = await asyncio.gather(pipe.a.connect(), pipe.b.connect())
+    assert mine.send_key == theirs.receive_key
+    await pipe.a.close()
+    await pipe.b.close()
 
 
 async def test_keys_of_both_ends_fit_together() -> None:

@@ -34,6 +34,9 @@ interfaces; returns the local candidates.
 
 `RTCDtlsTransport(transport, certificates)`: asks of its transport only `_recv`, `_send` and `role`.
 
+`RTCCertificate._create_ssl_context`: called once for each handshake with the SRTP profiles; returns its
+pyOpenSSL context.
+
 `RTCDtlsTransport._set_role`: client or server, before `start`.
 
 `RTCDtlsTransport._role`, `_ssl`: the role; the pyOpenSSL connection, keyed once connected.

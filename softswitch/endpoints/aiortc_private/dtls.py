@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from aiortc import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport, RTCIceTransport
 
@@ -12,6 +12,13 @@ from softswitch.errors import PeerError
 from softswitch.sdp import Fingerprint
 
 _QUEUE = 64
+_CIPHERS = b":".join(
+    b"ECDHE-%s-%s" % (kind, cipher)
+    for cipher in (b"AES128-GCM-SHA256", b"CHACHA20-POLY1305", b"AES128-SHA", b"AES256-SHA")
+    for kind in (b"ECDSA", b"RSA")
+)
+"""Those of aiortc, and the same for servers with an RSA certificate, such as baresip's."""
+
 _EXPORTER = b"EXTRACTOR-dtls_srtp"  # RFC 5764 section 4.2
 
 
@@ -155,9 +162,18 @@ def export_keys(dtls: RTCDtlsTransport) -> MediaKeys:
     )
 
 
+class Certificate(RTCCertificate):
+    """A certificate of ours, whose associations shake hands with holders of RSA certificates too."""
+
+    def _create_ssl_context(self, srtp_profiles: list[Any]) -> Any:
+        context: Any = super()._create_ssl_context(srtp_profiles)
+        context.set_cipher_list(_CIPHERS)
+        return context
+
+
 def make_certificate() -> RTCCertificate:
     """Return a new self-signed certificate (P-256, valid for 30 days)."""
-    return RTCCertificate.generateCertificate()
+    return Certificate.generateCertificate()
 
 
 def certificate_fingerprint(certificate: RTCCertificate) -> Fingerprint:

@@ -80,7 +80,8 @@ class DtlsWay:
         side = dtls_side(description, media)
         far = far_of(description, media, self._open_pair.family)
         if self._side is None or not self._goes_on(self._side, side):
-            self._role = "server" if side.setup == "active" else "client"
+            # Passive where there is a choice: one behind a NAT must speak first to be found.
+            self._role = "client" if side.setup == "passive" else "server"
             self._side = side
         self._far = far or self._far
         self._mux, self._profile = shares_rtcp(media), media.protocol

@@ -11,7 +11,7 @@ async def test_tones_go_both_ways_by_dtls(codec: str) -> None:
         offer, answer = await both.connect()
         assert "UDP/TLS/RTP/SAVP " in offer
         assert "a=setup:actpass\r\n" in offer
-        assert "a=setup:active\r\n" in answer
+        assert "a=setup:passive\r\n" in answer
         assert "ice" not in offer + answer
         await both.talk()
         for port in (1, 2):
