@@ -189,8 +189,10 @@ class Baresip:
         """Return what it heard in its (last) call."""
         files = sorted(self._sounds.glob("*-dec.wav"), key=lambda path: path.stat().st_mtime)
         assert files, f"baresip heard nothing:\n{self.log()[-4000:]}"
-        # The header is completed only at the end of the program.
-        return np.frombuffer(files[-1].read_bytes()[44:][: files[-1].stat().st_size // 2 * 2 - 44], "<i2")
+        # The length in the header is completed only at the end of the program.
+        data = files[-1].read_bytes()
+        channels = int.from_bytes(data[22:24], "little")
+        return np.frombuffer(data[44 : len(data) // 4 * 4], "<i2")[::channels]
 
     def log(self) -> str:
         """Return what it wrote."""

@@ -44,7 +44,7 @@ REQUIRED: dict[str, dict[str, type]] = {
 OPTIONAL: dict[str, dict[str, type]] = {
     "incoming": {"headers": dict},
     "answer": {"audio": dict, "resume": str, "refer": bool},
-    "hangup": _TRACK | {"answerTime": str, "from": str, "to": str},
+    "hangup": _TRACK | {"answerTime": str, "from": str, "to": str, "headers": dict},
     "silence": {"speechStart": int, "speechDuration": int},
     "asrDelta": {"confidence": float},
     "asrFinal": {"confidence": float},
@@ -57,6 +57,7 @@ OPTIONAL: dict[str, dict[str, type]] = {
     "collect": _TRACK,
     "message": _TRACK,
     "custom": _TRACK | {"data": object},
+    "stream": _TRACK | {"streamId": str, "status": str},
 }
 """Fields that it may have."""
 
