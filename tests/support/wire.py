@@ -36,6 +36,7 @@ REQUIRED: dict[str, dict[str, type]] = {
     "transferRequest": _TRACK | {"referTo": str, "referredBy": str},
     "message": {"body": str, "contentType": str},
     "custom": {"sender": str},
+    "stream": _TRACK | {"streamId": str, "status": str},
     "ack": {"requestId": str},
     "resumed": _TRACK | {"resume": str},
 }
@@ -44,7 +45,7 @@ REQUIRED: dict[str, dict[str, type]] = {
 OPTIONAL: dict[str, dict[str, type]] = {
     "incoming": {"headers": dict},
     "answer": {"audio": dict, "resume": str, "refer": bool},
-    "hangup": _TRACK | {"answerTime": str, "from": str, "to": str, "headers": dict},
+    "hangup": _TRACK | {"answerTime": str, "from": str, "to": str},
     "silence": {"speechStart": int, "speechDuration": int},
     "asrDelta": {"confidence": float},
     "asrFinal": {"confidence": float},
@@ -57,7 +58,7 @@ OPTIONAL: dict[str, dict[str, type]] = {
     "collect": _TRACK,
     "message": _TRACK,
     "custom": _TRACK | {"data": object},
-    "stream": _TRACK | {"streamId": str, "status": str},
+    "stream": {"reason": str},
 }
 """Fields that it may have."""
 
