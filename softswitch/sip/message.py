@@ -15,13 +15,14 @@ import sipmessage
 from softswitch.sip.field_values import parse_address, parse_via
 from softswitch.sip.grammar import MalformedError, is_token, number, split_list
 from softswitch.sip.headers import Headers, long_name
-from softswitch.sip.typed import Request, Response, is_wildcard
+from softswitch.sip.typed import Request, Response, accepts, is_wildcard
 from softswitch.sip.uri import parse_uri
 
 __all__ = [
     "MalformedError",
     "Request",
     "Response",
+    "accepts",
     "copy_for_reply",
     "is_wildcard",
     "parse",

@@ -13,7 +13,7 @@ from softswitch.sip.core import ALLOW, EXTENSIONS, SUPPORTED
 from softswitch.sip.flow import Flow, Outgoing
 from softswitch.sip.happenings import RequestReceived
 from softswitch.sip.head import Head, read_head
-from softswitch.sip.message import Request, copy_for_reply, stamp_source, stateless_tag
+from softswitch.sip.message import Request, accepts, copy_for_reply, stamp_source, stateless_tag
 from softswitch.sip.phrases import phrase
 from softswitch.sip.session_called import cancelled, invited
 from softswitch.sip.session_inside import DESCRIPTIONS, confirm
@@ -130,6 +130,9 @@ class Reception:
             core.reply(transaction, 483)
         elif request.method == "INVITE" and (headers := unsupported(request, DESCRIPTIONS)) is not None:
             core.reply(transaction, 415, headers=headers)
+        elif request.method == "INVITE" and not accepts(request, "application/sdp"):
+            # It would not read our answer (RFC 4475 section 3.3.15).
+            core.reply(transaction, 406)
         elif request.method == "INVITE" and len(core.sessions) >= core.limits.sessions:
             core.count("overload")
             core.reply(transaction, 503, headers={"Retry-After": str(core.limits.retry_after)})

@@ -250,6 +250,22 @@ def is_wildcard(message: sipmessage.Message) -> bool:
     return [line.strip(" \t") for line in message.headers.getlist("Contact")] == ["*"]
 
 
+def accepts(message: sipmessage.Message, kind: str) -> bool:
+    """Tell whether the sender of `message` reads bodies of a type; who says nothing does (section 20.1).
+
+    Args:
+        message: Its Accept counts; a value that cannot be read counts as none.
+        kind: Such as ``application/sdp``, in lower case.
+    """
+    lines = message.headers.getlist("Accept")
+    if not lines:
+        return True
+    ranges = {
+        part.partition(";")[0].strip(" \t").lower() for line in lines for part in line.split(",", 50)[:50]
+    }
+    return not ranges.isdisjoint({kind, kind.partition("/")[0] + "/*", "*/*"})
+
+
 def _only(lines: list[str], field: str) -> str:
     if len(lines) != 1 or not lines[0]:
         raise MalformedError(400, f"{'More than one' if len(lines) > 1 else 'Missing'} {field}", field=field)

@@ -1,8 +1,15 @@
+import random
+
 import pytest
 
+from softswitch.sip.agent import UserAgent
+from softswitch.sip.flow import Flow
 from softswitch.sip.message import MalformedError, Request, Response, parse
 from tests.sip.samples import read_or_refusal, touch
 from tests.sip.torture import TORTURES, Torture
+
+BEYOND_THE_AGENT = {"regaut01", "unksm2"}
+"""Answered by who knows passwords and users."""
 
 
 def test_the_table_has_every_message_of_rfc_4475_once():
@@ -27,6 +34,22 @@ def test_a_message_of_rfc_4475_is_read_or_refused_as_it_deserves(torture: Tortur
         again = parse(bytes(read))
         assert bytes(again) == bytes(read)
         assert again.body == read.body
+
+
+@pytest.mark.parametrize(
+    "torture", [one for one in TORTURES if one.name not in BEYOND_THE_AGENT], ids=lambda torture: torture.name
+)
+def test_the_user_agent_answers_a_message_of_rfc_4475_as_it_deserves(torture: Torture):
+    agent = UserAgent(entropy=random.Random(20).randbytes, user_agent="softswitch")
+    read = read_or_refusal(torture.data)
+    if isinstance(read, MalformedError):
+        assert (read.reply.code if read.reply else "drop") == torture.answered
+        return
+    agent.receive(read, Flow("udp", "192.0.2.1", 5060), 0.0)
+    answers = [parse(outgoing.data) for outgoing in agent.take_outgoing()]
+    codes = [answer.code for answer in answers if isinstance(answer, Response) and answer.code >= 200]
+    told = agent.take_happenings()
+    assert (codes[0] if codes else "accept" if told else "drop") == torture.answered
 
 
 def torture(name: str) -> Request | Response:

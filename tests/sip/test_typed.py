@@ -1,7 +1,7 @@
 import pytest
 
 from softswitch.sip.grammar import MalformedError
-from softswitch.sip.typed import Request, Response, is_wildcard
+from softswitch.sip.typed import Request, Response, accepts, is_wildcard
 from softswitch.sip.uri import parse_uri
 
 
@@ -24,6 +24,26 @@ def test_what_must_be_there_is_missed_by_name(name: str):
 )
 def test_what_may_be_missing_is_none(name: str):
     assert getattr(Response(200, "OK"), name) is None
+
+
+@pytest.mark.parametrize(
+    ("accept", "does"),
+    [
+        (None, True),
+        ("application/sdp", True),
+        ("text/plain, Application/SDP;level=1", True),
+        ("*/*;q=0.1", True),
+        ("application/*", True),
+        ("text/nobodyKnowsThis", False),
+        ("", False),
+        (", ;;", False),
+    ],
+)
+def test_who_reads_descriptions_is_told(accept: str | None, does: bool):
+    request = Request("INVITE", parse_uri("sip:a@b"))
+    if accept is not None:
+        request.headers.add("Accept", accept)
+    assert accepts(request, "application/sdp") is does
 
 
 def test_an_empty_content_type_is_none():
