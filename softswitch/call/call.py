@@ -92,7 +92,7 @@ class Call(Core):
                 self._end(Over(reason, "user", command.code, command.reason))
             case commands.Connect():
                 self.times.accept_within(None, self._outbox.now)
-                self._conclude(self._parties.connect(command, self.option))
+                self._parties.connect(command, self.option)
             case commands.Say() | commands.Play() | commands.Interrupt() if self._arrival.early:
                 self._execute_up(command)
             case _:

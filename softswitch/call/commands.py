@@ -153,6 +153,8 @@ class CallOption(msgspec.Struct, frozen=True):
     binary_events: bool = False
     inactivity_s: float | None = None
     handshake_s: float | None = None
+    max_duration_s: float | None = None
+    """How long the call may last; None: as long as the settings allow."""
     headers: dict[str, str] = {}
     """Further headers of an outgoing INVITE; those of the caller's on an incoming one."""
     sip: SipOption = SipOption()
@@ -180,7 +182,6 @@ class Connect(Command, frozen=True):
     """Dial somebody for a caller who waits, and answer him when they do (a rule of the settings)."""
 
     callee: str
-    """Empty: nobody has to be dialled, the caller is answered to be joined with another call."""
     caller: str = ""
     """Who is shown to be calling; empty: the caller."""
     trunk: str = ""

@@ -125,6 +125,7 @@ class Core:
         self._move(Input.INVITE)
         self.option = option
         self.times.set_up(option.handshake_s, option.inactivity_s, self._outbox.now)
+        self.times.last_at_most(option.max_duration_s)
         self._playbacks.option = option.tts
         self._turns.configure(option)
 

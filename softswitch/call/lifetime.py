@@ -23,6 +23,7 @@ class Lifetime:
         """Start with the creation of the call."""
         self._limits = limits
         self.created = now
+        self._max_duration_s = limits.max_duration_s
         self.answered: float | None = None
         self.ended: float | None = None
         self.active = now
@@ -42,6 +43,11 @@ class Lifetime:
         """Begin to set the call up: what the invite allows for being answered, and for doing nothing."""
         self._setup_due = now + (seconds or self._limits.setup_s)
         self.inactivity_s = inactivity_s
+
+    def last_at_most(self, seconds: float | None) -> None:
+        """End the call so long after its answer, if it may last that long at all."""
+        if seconds is not None:
+            self._max_duration_s = min(seconds, self._limits.max_duration_s)
 
     def hold(self, held: bool) -> None:
         """Note that the far end holds the call, when nothing has to come from it, or takes it back."""
@@ -82,7 +88,7 @@ class Lifetime:
         if self._media_due is not None:
             ends.append((self._media_due, "media_timeout"))
         if self.answered is not None:
-            ends.append((self.answered + self._limits.max_duration_s, "max_duration"))
+            ends.append((self.answered + self._max_duration_s, "max_duration"))
         if state is State.UP and self.inactivity_s is not None and not busy:
             ends.append((self.active + self.inactivity_s, "inactivity"))
         return ends

@@ -77,17 +77,14 @@ class Parties:
         if dialled(option.callee):
             self._dial(Second(option.callee, auto_hangup=True, due=None), option)
 
-    def connect(self, command: Connect, option: CallOption) -> Outcome:
-        """Dial somebody for a caller who waits, or nobody where another call is to be joined."""
+    def connect(self, command: Connect, option: CallOption) -> None:
+        """Dial somebody for a caller who waits."""
         self.connected = True
-        if not command.callee:
-            return Through("")
         changed = msgspec.structs.replace(
             option, caller=command.caller or option.caller, headers=command.headers, offer="", codec=""
         )
         due = self._outbox.now + command.timeout_s
         self._dial(Second(command.callee, auto_hangup=True, due=due, connects=True), changed, command.trunk)
-        return None
 
     def refer(self, command: Refer, option: CallOption, codec: str) -> None:
         """Invite a second party and bridge it with the first; raises CommandRejected."""
@@ -166,8 +163,8 @@ class Parties:
         return None
 
     def cross(self, report: reports.DigitReceived) -> None:
-        """Give a key that one party pressed to the others; tones are in the audio already."""
-        if report.method == "inband":
+        """Give a key that one party pressed to the others, unless it has gone with the audio."""
+        if report.crossed:
             return
         second = self.second
         if report.leg != self.party and self.up:

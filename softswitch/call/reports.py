@@ -175,6 +175,8 @@ class DigitReceived(Report, frozen=True):
     digit: str
     duration_ms: int = 100
     method: str = "rfc4733"
+    crossed: bool = False
+    """Whether whoever hears the party has it already, as a tone or relayed with the audio."""
 
 
 class MediaSilent(Report, frozen=True):

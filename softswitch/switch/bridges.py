@@ -45,7 +45,7 @@ class Bridges:
         if other := self._calls.get(other_id):
             other.report(r.DigitsPassed(digits))
 
-    def find_dialog(self, dialog: Dialog) -> tuple[Conversation, str] | None:
+    def _with_dialog(self, dialog: Dialog) -> tuple[Conversation, str] | None:
         """Return the call and the leg that a dialog belongs to."""
         for conversation in self._calls.values():
             if leg := conversation.carrier.legs.with_dialog(dialog):
@@ -54,21 +54,13 @@ class Bridges:
 
     def join_dialog(self, conversation: Conversation, leg: str, dialog: Dialog) -> None:
         """Join a call, but for one of its legs, with the call of a dialog, but for the dialog's leg."""
-        found = self.find_dialog(dialog)
-        if found is None or not self.replaceable(found[0]) or found[0] is conversation:
+        found = self._with_dialog(dialog)
+        if found is None or found[0] is conversation or not _replaceable(found[0]):
             conversation.report(r.DialogForeign(leg))
             return
+        other, replaced = found
         conversation.report(r.DialogJoined(leg))
-        self.replace(conversation, *found)
-
-    def replaceable(self, conversation: Conversation) -> bool:
-        """Whether somebody may take the place of a leg: where no application would miss it."""
-        call = conversation.call
-        return call.connected and call.state is State.UP and conversation.bridged_with is None
-
-    def replace(self, conversation: Conversation, other: Conversation, leg: str) -> None:
-        """Put a call in the place of another call's leg."""
-        other.report(r.LegReplaced(leg))
+        other.report(r.LegReplaced(replaced))
         self._mix(conversation, other, alone=True)
 
     def _mix(self, conversation: Conversation, other: Conversation, *, alone: bool) -> None:
@@ -82,3 +74,9 @@ class Bridges:
         legs.mix = mix
         for port in legs.ports():
             self._resources.engine.post(m.JoinMix(port, mix))
+
+
+def _replaceable(conversation: Conversation) -> bool:
+    """Whether somebody may take the place of a leg: where no application would miss it."""
+    call = conversation.call
+    return call.connected and call.state is State.UP and conversation.bridged_with is None

@@ -2,25 +2,20 @@
 
 import asyncio
 import logging
-import re
 import time
 from collections import deque
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from softswitch.call.commands import Connect
-from softswitch.call.events import Answer, Event
 from softswitch.call.needs import IncomingCall
 from softswitch.errors import NotNowError
 from softswitch.switch.announcing import Announcer, CallWebhook, StatusCallback, announce_to_all
-from softswitch.switch.bridges import Dialog
 from softswitch.switch.conversation import Conversation, Source
 from softswitch.switch.rules import REASONS, Announce, Dial, Refuse, plan
 from softswitch.switch.switch import Origin, Switch, Taken
 
 logger = logging.getLogger(__name__)
-
-_REPLACES = re.compile(r"\s*([^;\s]+)\s*((?:;[^;]*)*)")
 
 
 class Incoming:
@@ -45,13 +40,10 @@ class Incoming:
 
     async def _take(self, call: IncomingCall) -> None:
         try:
-            self._switch.check(None, Origin(address=call.address))
+            self._switch.check(None, _origin(call))
             self._count()
         except NotNowError:
             call.reject(503, REASONS[503])
-            return
-        if replaced := _header(call, "Replaces"):
-            await self._replace(call, replaced)
             return
         settings, telephones = self._resources.settings, self._resources.telephones
         registered = telephones.registered if telephones is not None else _nobody
@@ -86,29 +78,8 @@ class Incoming:
         if not conversation.over:
             conversation.spawn(announce_to_all(announcers, call, conversation))
 
-    async def _replace(self, call: IncomingCall, replaced: str) -> None:
-        """Take a caller who wants somebody's place in a call of ours (RFC 3891)."""
-        dialog = read_replaces(replaced)
-        found = self._switch.bridges.find_dialog(dialog) if dialog else None
-        if found is None:
-            call.reject(481, "Call/Transaction Does Not Exist")
-            return
-        if not self._switch.bridges.replaceable(found[0]):
-            call.reject(603, REASONS[603])
-            return
-        conversation = await self._open(call)
-        conversation.subscribe(_Replacement(self._switch, conversation, *found))
-        conversation.incoming(call)
-        if not conversation.over:
-            conversation.command(Connect(callee=""))
-
     async def _open(self, call: IncomingCall, *, keep_events: bool = False) -> Conversation:
-        source = Source(
-            "inbound",
-            trunk=call.name if call.source == "trunk" else "",
-            user=call.name if call.source == "user" else "",
-        )
-        origin = Origin(address=call.address, source=source)
+        origin = _origin(call)
         try:
             return await self._switch.open(call.id, "sip", call.party, origin, keep_events=keep_events)
         except Taken:
@@ -140,46 +111,11 @@ class Incoming:
             call.reject(500, "Server Internal Error")
 
 
-class _Replacement:
-    """Puts a call into the place it asked for as soon as it is answered."""
-
-    def __init__(self, switch: Switch, conversation: Conversation, other: Conversation, leg: str) -> None:
-        self._switch = switch
-        self._conversation = conversation
-        self._other = other
-        self._leg = leg
-
-    def event(self, event: Event, seq: int) -> None:
-        """Wait for the answer."""
-        if not isinstance(event, Answer):
-            return
-        self._conversation.unsubscribe(self)
-        if self._switch.bridges.replaceable(self._other):
-            self._switch.bridges.replace(self._conversation, self._other, self._leg)
-        else:
-            self._conversation.end("error", "system")
-
-    def audio(self, side: int, pcm: bytes) -> None:
-        """Leave audio out."""
-
-    def close(self, code: int, reason: str) -> None:
-        """Forget it."""
-
-
-def read_replaces(text: str) -> Dialog | None:
-    """Read a header ``Replaces`` (RFC 3891): Call-ID, to-tag (ours) and from-tag; None where it is none."""
-    match = _REPLACES.fullmatch(text)
-    if match is None:
-        return None
-    pairs = (part.partition("=") for part in match[2].split(";"))
-    parameters = {name.strip().lower(): value.strip() for name, _, value in pairs}
-    if not parameters.get("to-tag") or not parameters.get("from-tag"):
-        return None
-    return match[1], parameters["to-tag"], parameters["from-tag"]
-
-
-def _header(call: IncomingCall, wanted: str) -> str:
-    return next((value for name, value in call.headers.items() if name.lower() == wanted.lower()), "")
+def _origin(call: IncomingCall) -> Origin:
+    """Return who calls; the calls of a trunk all come from one address, which is no person's."""
+    if call.source == "trunk":
+        return Origin(source=Source("inbound", trunk=call.name))
+    return Origin(address=call.address, source=Source("inbound", user=call.name))
 
 
 def _nobody(user: str) -> bool:

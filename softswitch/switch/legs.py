@@ -156,7 +156,11 @@ class Legs:
             case m.SpeechStopped():
                 self._owner.report(r.SpeechStopped(name, report.began, report.ended))
             case m.DigitReceived():
-                self._owner.report(r.DigitReceived(name, report.digit, report.duration_ms, report.method))
+                self._owner.report(
+                    r.DigitReceived(
+                        name, report.digit, report.duration_ms, report.method, crossed=report.crossed
+                    )
+                )
             case m.MediaSilent():
                 self._owner.report(r.MediaSilent(name, report.seconds))
             case m.MediaResumed():

@@ -170,7 +170,11 @@ class Switch:
             refused = "draining"
         elif limits.calls and len(self._calls) >= limits.calls:
             refused = "calls"
-        elif limits.calls_per_ip and self._count("address", origin.address) >= limits.calls_per_ip:
+        elif (
+            limits.calls_per_ip
+            and origin.address
+            and self._count("address", origin.address) >= limits.calls_per_ip
+        ):
             refused = "calls_per_ip"
         elif (
             limits.calls_per_key

@@ -11,6 +11,8 @@ from softswitch.errors import NotNowError, PeerError
 from softswitch.sip import happenings as hp
 from softswitch.sip.happenings import Happening, Invited
 
+RETRY_S = 5
+"""What a caller is told who comes while the switch is full or going down."""
 MakeWish = Callable[[LegRequest], MediaWish]
 
 
@@ -45,6 +47,7 @@ class CalledSide:
         else:
             self._driver.agent.ring(self._invited.session, self._leg.now())
             self._driver.pump()
+            self._leg.ringing(early_media=False)
 
     async def set_up(self) -> None:
         """Send 200 with our answer, or with our offer where the caller made none."""
@@ -87,6 +90,7 @@ class CalledSide:
             self._early_sdp = sdp
             self._driver.agent.ring(self._invited.session, self._leg.now(), code=183, sdp=sdp)
             self._driver.pump()
+            self._leg.ringing(early_media=True)
 
     async def _describe(self) -> str | None:
         """Return our description; None where there is none, and the leg has ended for it."""
@@ -168,7 +172,8 @@ class PendingCall:
             driver, session = self._shared.driver, self._invited.session
             driver.forget(session)
             self._gone = hp.Ended(session, "rejected")
-            driver.agent.reject(session, code, driver.now(), reason=reason)
+            headers = {"Retry-After": str(RETRY_S)} if code == 503 else {}
+            driver.agent.reject(session, code, driver.now(), reason=reason, headers=headers)
             self._leave()
             driver.pump()
 
