@@ -197,13 +197,13 @@ def _check(message: Request | Response) -> None:
     if not message.via:
         raise MalformedError(400, "Missing Via", field="Via")
     _ = message.from_address, message.to_address, message.contact, message.content_type
-    _ = message.route, message.record_route
+    _ = message.route, message.record_route, message.max_forwards
+    _ = message.require, message.proxy_require, message.supported, message.unsupported
     if not _CALL_ID.fullmatch(message.call_id):
         raise MalformedError(400, "Malformed Call-ID", field="Call-ID")
     cseq = message.cseq
     if isinstance(message, Response):
         return
-    _ = message.max_forwards, message.require, message.proxy_require, message.supported
     if cseq.method != message.method:
         raise MalformedError(400, "CSeq of another method", field="CSeq")
     if message.method != "REGISTER" and is_wildcard(message):

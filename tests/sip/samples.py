@@ -34,7 +34,14 @@ def touch(read: Request | Response) -> None:
         read.content_type,
         read.content_length,
     )
-    _ = read.require, read.proxy_require, read.supported, read.authorization, read.proxy_authorization
+    _ = (
+        read.require,
+        read.proxy_require,
+        read.supported,
+        read.unsupported,
+        read.authorization,
+        read.proxy_authorization,
+    )
     _ = read.www_authenticate, read.proxy_authenticate, read.from_address.parameters.get("tag")
     _ = bytes(read)
 

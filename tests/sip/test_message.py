@@ -71,6 +71,16 @@ def test_a_response_may_have_no_reason():
     assert (read.code, read.phrase) == (180, "")
 
 
+def test_lists_of_a_response_are_proven_too():
+    data = INVITE.replace(
+        b"INVITE sip:1001@example.com;transport=udp SIP/2.0", b"SIP/2.0 183 Session Progress"
+    )
+    assert parse(data).require == ["100rel", "timer"]
+    with pytest.raises(MalformedError) as caught:
+        parse(data.replace(b"Require: ", b"Unsupported: " + b"a," * 60 + b"a\r\nRequire: "))
+    assert caught.value.reply is None
+
+
 def test_line_ends_before_a_message_are_passed_over():
     assert parse(b"\r\n\r\n" + INVITE).cseq.sequence == 10
 
