@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from softswitch.audio.pcm import Bytes, Indices
+from softswitch.audio.pcm import Bytes
 from softswitch.media.link import Link
 from softswitch.media.needs import Packets
 from softswitch.media.secure import is_rtcp
@@ -71,12 +71,14 @@ class Reception:
         Returns:
             Packets, in batches that the next call overwrites.
         """
-        batches = []
-        count = self._drain_sockets(self._hurrying, 0, now)
+        batches: list[Packets] = []
+        lengths: list[int] = []
+        slots: list[int] = []
+        self._drain_sockets(self._hurrying, lengths, slots, now)
         if not hurrying:
-            count = self._drain_sockets(self._polling, count, now)
-        if count:
-            batches.append((self._rows[:count], self._lengths[:count], self._slots[:count]))
+            self._drain_sockets(self._polling, lengths, slots, now)
+        if slots:
+            batches.append((self._rows[: len(slots)], np.array(lengths, np.intp), np.array(slots, np.intp)))
         if self._delivering and (batch := self._empty_inboxes(hurrying=hurrying)):
             batches.append(batch)
         return batches
@@ -89,42 +91,49 @@ class Reception:
     def _poller(self, link: Link, member: MediaSocket) -> Poller:
         return self._hurrying if link.is_relayed and member is link.socket else self._polling
 
-    def _drain_sockets(self, poller: Poller, count: int, now: float) -> int:
-        if not len(poller):
-            return count
-        for media_socket in poller.ready():
-            if count >= len(self._rows) and not self._more_rows():
-                break
-            count += self._read(media_socket, count, now)
-        return count
+    def _drain_sockets(self, poller: Poller, lengths: list[int], slots: list[int], now: float) -> None:
+        """Read what there is into the rows behind those already taken; note its length and whose it is."""
+        for sockets in poller.rounds():
+            while len(slots) + len(sockets) > len(self._views):
+                if not self._more_rows(len(slots)):
+                    return
+            views = self._views
+            for media_socket in sockets:
+                link, view, source = self._links[media_socket], views[len(slots)], media_socket.source
+                try:
+                    length, sender = media_socket.udp.recvfrom_into(view)
+                except OSError:
+                    # Such as the ICMP answer to what was sent: it tells of the far end, and media_silent
+                    # will say so.
+                    self._refuse(link, "receive_errors")
+                    continue
+                if sender == source.address:
+                    source.heard_at = now
+                elif not source.accept(sender[:2], now):
+                    self._refuse(link, "rejected_sources")
+                    continue
+                if link.keys is not None or media_socket is link.control:
+                    length = self._open(link, media_socket, view, length)
+                if 0 < length <= _LONGEST:
+                    lengths.append(length)
+                    slots.append(link.slot)
+                elif length >= 0:
+                    self._refuse(link, "odd_datagrams")
 
-    def _read(self, media_socket: MediaSocket, row: int, now: float) -> int:
-        link, view = self._links[media_socket], self._views[row]
-        try:
-            length, sender = media_socket.udp.recvfrom_into(view)
-        except OSError:
-            # Such as the ICMP answer to what was sent: it tells of the far end, and media_silent will say so.
-            self._refuse(link, "receive_errors")
-            return 0
-        if not media_socket.source.accept(sender[:2], now):
-            self._refuse(link, "rejected_sources")
-            return 0
+    def _open(self, link: Link, media_socket: MediaSocket, view: memoryview, length: int) -> int:
+        """Make a datagram plain where it is; return its new length, -1 where it was refused."""
         if media_socket is link.control and (length < _SHORTEST_RTCP or not is_rtcp(view)):
             # Audio has its own socket; here nobody could tell whose it is.
             self._refuse(link, "odd_datagrams")
-            return 0
-        if link.keys is not None:
-            plain = link.keys.unprotect(bytes(view[:length]))
-            if isinstance(plain, str):
-                self._refuse(link, plain)
-                return 0
-            length = len(plain)
-            view[:length] = plain
-        if not 0 < length <= _LONGEST:
-            self._refuse(link, "odd_datagrams")
-            return 0
-        self._lengths[row], self._slots[row] = length, link.slot
-        return 1
+            return -1
+        if link.keys is None:
+            return length
+        plain = link.keys.unprotect(bytes(view[:length]))
+        if isinstance(plain, str):
+            self._refuse(link, plain)
+            return -1
+        view[: len(plain)] = plain
+        return len(plain)
 
     def _empty_inboxes(self, *, hurrying: bool) -> Packets | None:
         packets: list[bytes] = []
@@ -161,18 +170,17 @@ class Reception:
             else:
                 self._refuse(link, "odd_datagrams")
 
-    def _more_rows(self) -> bool:
+    def _more_rows(self, taken: int) -> bool:
+        """Make more rows, keeping those that are taken; False where there are enough for any tick."""
         if len(self._rows) >= _MOST_ROWS:
             return False
-        rows, lengths, slots = self._rows, self._lengths, self._slots
+        rows = self._rows
         self._make_rows(2 * len(rows))
-        self._rows[: len(rows)], self._lengths[: len(rows)], self._slots[: len(rows)] = rows, lengths, slots
+        self._rows[:taken] = rows[:taken]
         return True
 
     def _make_rows(self, count: int) -> None:
         self._rows: Bytes = np.zeros((count, _STRIDE), np.uint8)
-        self._lengths: Indices = np.zeros(count, np.intp)
-        self._slots: Indices = np.zeros(count, np.intp)
         self._views = list(_views(self._rows))
 
 

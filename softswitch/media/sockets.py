@@ -29,23 +29,25 @@ class Source:
     """
 
     signalled: Address
+    target: Address = field(init=False)
+    """Where to send: the learned address, the signalled one before."""
     address: Address | None = None
     """The learned one."""
+    heard_at: float = 0.0
+    """When it was heard last."""
     rejected: int = 0
     """Datagrams from others."""
     _rank: int = 3
     _learned_at: float = 0.0
-    _heard_at: float = 0.0
 
-    @property
-    def target(self) -> Address:
-        """Where to send."""
-        return self.address or self.signalled
+    def __post_init__(self) -> None:
+        """Begin with what was signalled."""
+        self.target = self.signalled
 
     def accept(self, sender: Address, now: float) -> bool:
         """Tell whether a datagram from `sender` is this port's."""
         if sender == self.address or (self._may_take_over(sender, now) and self._learn(sender, now)):
-            self._heard_at = now
+            self.heard_at = now
             return True
         self.rejected += 1
         return False
@@ -55,12 +57,13 @@ class Source:
             return True
         if now - self._learned_at < LEARNING_S:
             return self._rank_of(sender) < self._rank
-        return sender[0] == self.address[0] and now - self._heard_at > RELATCH_S
+        return sender[0] == self.address[0] and now - self.heard_at > RELATCH_S
 
     def _learn(self, sender: Address, now: float) -> bool:
         if self.address is None:
             self._learned_at = now
-        self.address, self._rank = sender, self._rank_of(sender)
+        self.address = self.target = sender
+        self._rank = self._rank_of(sender)
         return True
 
     def _rank_of(self, sender: Address) -> int:
@@ -138,18 +141,16 @@ class Poller:
         del self._members[fd]
         self._epoll.unregister(fd)
 
-    def ready(self) -> Iterator[MediaSocket]:
-        """Yield a socket for each datagram it has, up to 16 times; the caller reads one each time."""
-        if not self._members:
+    def rounds(self) -> Iterator[list[MediaSocket]]:
+        """Yield the sockets that have a datagram, up to 16 times; the caller reads one of each every time."""
+        members = self._members
+        if not members:
             return
         for _ in range(_ROUNDS):
-            events = self._epoll.poll(0, len(self._members))
+            events = self._epoll.poll(0, len(members))
             if not events:
                 return
-            for fd, _mask in events:
-                member = self._members.get(fd)
-                if member is not None:
-                    yield member
+            yield [members[fd] for fd, _ in events if fd in members]
 
     def close(self) -> None:
         """Free the epoll itself."""

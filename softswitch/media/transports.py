@@ -131,11 +131,13 @@ class Transports:
         for slot, length in zip(slots.tolist(), lengths.tolist(), strict=True):
             link = links.get(slot)
             if link is not None and link.is_connected:
-                packet = data[start : start + length]
-                if link.keys is None and link.socket is None:
-                    datagrams.append((link.port, packet))
-                else:
+                packet, by = data[start : start + length], link.socket
+                if link.keys is not None:
                     self._send(link, packet, datagrams)
+                elif by is None:
+                    datagrams.append((link.port, packet))
+                elif not by.send(packet):
+                    self._refuse(link, "send_errors")
             start += stride
 
     def send_control(

@@ -23,6 +23,9 @@ _PAUSE = 60 * UNITS_PER_MS
 _TARGET, _KIND, _STEP, _SHIFT, _FIRST, _MEDIA, _STAMP, _NEWEST, _LAST, _ARRIVAL = range(10)
 _FIELDS = 10
 
+_NO_KIND = -9
+"""Kind that no packet has: slots that are not relayed accept none."""
+
 Packets = tuple[Bytes, Indices, Indices]
 
 
@@ -43,6 +46,8 @@ class Relays:
         self._state = np.zeros((0, _FIELDS), np.int64)
         self._events: dict[int, Events] = {}
         self._packets: list[Packets] = []
+        self._unsettled: set[int] = set()
+        """Sources whose first packet will say where its numbers and times lie in the target's."""
         self.active = 0
         """Sources that are forwarded."""
         self.unfit: set[int] = set()
@@ -55,6 +60,7 @@ class Relays:
         before = len(self._state)
         self._state = np.pad(self._state, ((0, max(slots - before, 0)), (0, 0)))
         self._state[before:, _TARGET] = _NOBODY
+        self._state[before:, _KIND] = _NO_KIND
 
     def begin(
         self, source: int, target: int, kind: int, clock_rate: int, events: Events | None, now: int
@@ -81,7 +87,10 @@ class Relays:
         if self._jitter.timeline.end(source) is None:
             # Nothing has come yet: what comes first settles everything.
             state[[_FIRST, _MEDIA]] = NEVER
+            self._unsettled.add(source)
             return
+        if media == NEVER:
+            self._unsettled.add(source)
         waiting, media_times = self._jitter.kept(source, next_)
         for row in range(len(waiting.slots)):
             index = np.array([row])
@@ -93,7 +102,8 @@ class Relays:
         target = int(state[_TARGET])
         if target == _NOBODY:
             return
-        state[_TARGET] = _NOBODY
+        state[_TARGET], state[_KIND] = _NOBODY, _NO_KIND
+        self._unsettled.discard(source)
         self._events.pop(source, None)
         self.active -= 1
         elapsed = now - int(state[_ARRIVAL])
@@ -128,32 +138,34 @@ class Relays:
             media: the media time of each, units.
             arrival: units of the monotonic clock.
         """
-        if not len(packets.slots):
-            return
         state = self._state.take(packets.slots, axis=0)
-        good = (state[:, _TARGET] != _NOBODY) & (packets.kinds == state[:, _KIND])
-        good &= packets.extended >= state[:, _FIRST]
-        if not good.all():
-            for slot in packets.slots[packets.kinds != state[:, _KIND]].tolist():
-                self.give_up(slot)
-            chosen = np.flatnonzero(good)
+        newer = packets.extended > state[:, _NEWEST]
+        # Nearly always every packet is a relayed one, and the one after the last.
+        plain = newer & (packets.kinds == state[:, _KIND])
+        if not plain.all():
+            chosen = self._choose(packets, state)
             if not len(chosen):
                 return
             packets, media, state = packets.chosen(chosen), media[chosen], state[chosen]
-        if state[:, _MEDIA].min() == NEVER:
+            newer = newer[chosen]
+        if self._unsettled:
             self._settle(state, packets, media, arrival)
-        newer = packets.extended > state[:, _NEWEST]
-        stamps = state[:, _STAMP] + (media - state[:, _MEDIA]) // state[:, _STEP]
+        stamps = (media - state[:, _MEDIA]) // state[:, _STEP] + state[:, _STAMP]
         backwards = newer & (stamps <= state[:, _LAST])
         if backwards.any():
             self._go_on(np.flatnonzero(backwards), state, stamps)
-        ends = stamps + packets.durations // state[:, _STEP]
-        self._build(packets, state, stamps, ends)
+        self._build(packets, state, stamps)
         if not newer.all():
-            rows = np.flatnonzero(newer)
-            packets, state, stamps = packets.chosen(rows), state[rows], stamps[rows]
+            packets, state, stamps = packets.chosen(newer), state[newer], stamps[newer]
         state[:, _NEWEST], state[:, _LAST], state[:, _ARRIVAL] = packets.extended, stamps, arrival
         self._state[packets.slots] = state
+
+    def _choose(self, packets: Arrivals, state: Ints) -> Indices:
+        """Return which packets are to be forwarded; give up sources that send something else."""
+        relayed = state[:, _TARGET] != _NOBODY
+        fitting = packets.kinds == state[:, _KIND]
+        self.unfit.update(packets.slots[relayed & ~fitting].tolist())
+        return np.flatnonzero(relayed & fitting & (packets.extended >= state[:, _FIRST]))
 
     def forward_event(
         self, slot: int, clock_rate: int, number: int, timestamp: int, payload: bytes, *, marker: bool
@@ -182,6 +194,7 @@ class Relays:
         """Fix where the numbers and times of a source's first packet lie in the target's."""
         for row in np.flatnonzero(state[:, _MEDIA] == NEVER).tolist():
             own, extended = state[row], int(packets.extended[row])
+            self._unsettled.discard(int(packets.slots[row]))
             number, stamp = self._senders.position(int(own[_TARGET]))
             if own[_FIRST] == NEVER:
                 own[_FIRST], own[_SHIFT], own[_NEWEST] = extended, number - extended, extended - 1
@@ -195,13 +208,18 @@ class Relays:
             state[row, _STAMP] += stamp - stamps[row]
             stamps[row] = stamp
 
-    def _build(self, packets: Arrivals, state: Ints, stamps: Ints, ends: Ints) -> None:
+    def _build(self, packets: Arrivals, state: Ints, stamps: Ints) -> None:
         targets, lengths = state[:, _TARGET], packets.lengths
         out = np.empty((len(targets), HEADER + int(lengths.max())), np.uint8)
         packets.copy_payloads(out[:, HEADER:])
-        numbers = packets.extended + state[:, _SHIFT]
         self._senders.forward(
-            out, targets, numbers=numbers, stamps=stamps, ends=ends, octets=lengths, marks=packets.marks()
+            out,
+            targets,
+            numbers=packets.extended + state[:, _SHIFT],
+            stamps=stamps,
+            ends=stamps + packets.durations // state[:, _STEP],
+            octets=lengths,
+            marks=packets.marks(),
         )
         self._packets.append((out, lengths + HEADER, targets))
         self.total += len(targets)

@@ -178,7 +178,7 @@ class Senders:
         stamps: Ints,
         ends: Ints,
         octets: Ints,
-        marks: Ints,
+        marks: Ints | Bytes,
     ) -> None:
         """Write the headers of packets of somebody else's making, and go on behind them.
 

@@ -60,11 +60,11 @@ class Arrivals:
             self.lengths[rows],
         )
 
-    def marks(self) -> Ints:
+    def marks(self) -> Ints | Bytes:
         """Return 128 for each packet with the marker, else 0; payloads without their headers have none."""
         if isinstance(self.offsets, int) and self.offsets == 0:
             return np.zeros(len(self.slots), np.int64)
-        return (self.rows[:, 1] & 128).astype(np.int64)
+        return np.bitwise_and(self.rows[:, 1], np.uint8(128))
 
     def copy_payloads(self, out: Bytes) -> None:
         """Copy the payloads into ``(n, octets)``; what stands behind a shorter one is of no meaning."""
