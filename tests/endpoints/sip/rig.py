@@ -6,6 +6,9 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from softswitch.call.needs import IncomingCall, LegRequest
 from softswitch.call.reports import LegAnswered, LegEnded, LegFailed, LegRejected, Report
 from softswitch.endpoints.local import local_dialers
@@ -28,6 +31,7 @@ class Party:
         self.incoming = incoming
         self.reports: list[Report] = []
         self.digits: list[str] = []
+        self._sound = bytearray()
         self.port, self.mix = next(rig.ids), next(rig.ids)
         self.leg: SipLeg
         self.on_report: Callable[[Report], None] = lambda report: None
@@ -70,6 +74,17 @@ class Party:
                     await self._changed.wait()
         except TimeoutError:
             raise AssertionError(f"digits {self.digits}, not {digits}") from None
+
+    def listen(self) -> None:
+        """Keep what the party says, once its port is open."""
+        tap = next(self.rig.ids)
+        self.rig.routes.frames(tap, self._sound.extend)
+        self.rig.engine.post(m.AddTap(tap, self.port, sample_rate=8000))
+
+    @property
+    def sound(self) -> NDArray[np.int16]:
+        """Return what the party said since `listen`, at 8 kHz."""
+        return np.frombuffer(bytes(self._sound), np.int16)
 
     def echo(self) -> None:
         """Let the party hear itself."""
