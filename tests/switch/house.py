@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from softswitch.call.needs import Candidate, Endpoint, LegRequest
+import msgspec
+
+from softswitch.call.needs import Candidate, Endpoint, IncomingCall, LegRequest
 from softswitch.call.reports import LegAnswered, Report
 from softswitch.egress.http import Door
 from softswitch.media import messages as m
@@ -197,18 +199,145 @@ class FakeEndpoint:
         """Return at once."""
 
 
+class FakeTelephone(FakeEndpoint):
+    """A SIP leg that does what the test says; remembers every verb, in order."""
+
+    def __init__(
+        self, request: LegRequest, report: Callable[[Report], None], tell: Callable[[m.Report], None]
+    ) -> None:
+        """Remember what it was made for."""
+        super().__init__(request, report, tell)
+        self.did: list[Any] = []
+        self.dialog = (f"call-{request.port}", f"ours-{request.port}", f"theirs-{request.port}")
+
+    def says(self, kind: type[Report], *args: object, **more: object) -> None:
+        """Report something of this leg."""
+        self.report(kind(self.request.leg, *args, **more))
+
+    def verbs(self) -> list[object]:
+        """Return the names of the verbs, in order."""
+        return [verb for verb, *_ in self.did]
+
+    def ring(self, early_media: bool = False) -> None:
+        """Remember."""
+        self.did.append(("ring", early_media))
+
+    def answer(self) -> None:
+        """Remember: the test answers."""
+        self.did.append(("answer",))
+
+    def dtmf(self, digits: str) -> None:
+        """Remember."""
+        self.did.append(("dtmf", digits))
+
+    def hangup(self, reason: str = "", headers: dict[str, str] | None = None) -> None:
+        """Remember; the port closes."""
+        self.did.append(("hangup", reason, headers or {}))
+        super().hangup(reason, headers)
+
+    def reject(self, code: int, reason: str) -> None:
+        """Remember."""
+        self.did.append(("reject", code, reason))
+
+    def refer(self, target: str, headers: dict[str, str] | None = None) -> None:
+        """Remember."""
+        self.did.append(("refer", target, headers or {}))
+
+    def message(self, body: str, content_type: str) -> None:
+        """Remember."""
+        self.did.append(("message", body, content_type))
+
+    def accept_transfer(self) -> None:
+        """Remember."""
+        self.did.append(("accept_transfer",))
+
+    def transfer_progress(self, code: int, reason: str) -> None:
+        """Remember."""
+        self.did.append(("transfer_progress", code))
+
+
+class FakeTelephones:
+    """What dials: every leg is a fake telephone; some users are there."""
+
+    def __init__(self, tell: Callable[[m.Report], None]) -> None:
+        """Start without users."""
+        self._tell = tell
+        self.there: set[str] = set()
+        self.legs: list[FakeTelephone] = []
+
+    def __call__(self, request: LegRequest, report: Callable[[Report], None]) -> Endpoint:
+        """Dial."""
+        self.legs.append(FakeTelephone(request, report, self._tell))
+        return self.legs[-1]
+
+    def registered(self, user: str) -> bool:
+        """Say who is there."""
+        return user in self.there
+
+    def trunks(self) -> Sequence[object]:
+        """Show a trunk."""
+        return [{"name": "carrier", "state": "registered"}]
+
+    def users(self) -> Sequence[object]:
+        """Show the users."""
+        return [{"name": name} for name in sorted(self.there)]
+
+
+class Caller:
+    """Somebody who calls: an incoming call, and the leg that is made of it."""
+
+    def __init__(self, house: "House", callee: str = "100", **more: object) -> None:
+        """Call; nothing has happened yet."""
+        self.house = house
+        self.rejected: list[tuple[int, str]] = []
+        self.made: list[FakeTelephone] = []
+        given: dict[str, object] = {
+            "id": "dialog-1",
+            "caller": "+491",
+            "headers": {"X-Campaign": "7"},
+            "sdp": "v=0",
+            "source": "anonymous",
+            "name": "",
+            "address": "127.0.0.1",
+        }
+        given.update(more)
+        self.call = IncomingCall(
+            callee=callee,
+            party=self.party,
+            reject=lambda code, reason: self.rejected.append((code, reason)),
+            **given,  # type: ignore[arg-type]
+        )
+
+    @property
+    def leg(self) -> FakeTelephone:
+        """The one leg there is."""
+        return self.made[0]
+
+    def party(self, request: LegRequest, report: Callable[[Report], None]) -> Endpoint:
+        """Make the leg, or take later wishes."""
+        if self.made:
+            self.leg.request, self.leg.report = request, report
+        else:
+            self.made.append(FakeTelephone(request, report, self.house.report))
+        return self.leg
+
+
 class House:
     """Everything together."""
 
-    def __init__(self, folder: Path, **limits: object) -> None:
-        """Build it."""
+    def __init__(self, folder: Path, *, settings: Settings | None = None, **limits: object) -> None:
+        """Build it; ``settings`` say everything but where data goes and the limits."""
         self.engine = FakeEngine()
         self.providers = FakeProviders()
         self.store = FakeStore(folder)
         self.endpoints: list[FakeEndpoint] = []
         self.files: dict[bytes, list[bytes]] = {}
         self.resources = Resources(
-            settings=Settings(paths=Paths(data=str(folder)), limits=Limits(**limits)),  # type: ignore[arg-type]
+            settings=msgspec.structs.replace(
+                settings or Settings(),
+                paths=Paths(data=str(folder)),
+                limits=Limits(**limits),  # type: ignore[arg-type]
+            ),
             engine=self.engine,
             routes=Routes(),
             providers=cast("Providers", self.providers),
@@ -218,6 +347,8 @@ class House:
             open_audio=self._open_audio,
             dialers={"echo": self.endpoint},
         )
+        self.telephones = FakeTelephones(self.report)
+        self.resources.telephones = self.telephones
         self.switch = Switch(self.resources)
 
     def endpoint(self, request: LegRequest, report: Callable[[Report], None]) -> Endpoint:
