@@ -325,7 +325,7 @@ class Caller:
 class House:
     """Everything together."""
 
-    def __init__(self, folder: Path, *, settings: Settings | None = None, **limits: object) -> None:
+    def __init__(self, folder: Path, settings: Settings | None = None, /, **limits: object) -> None:
         """Build it; ``settings`` say everything but where data goes and the limits."""
         self.engine = FakeEngine()
         self.providers = FakeProviders()

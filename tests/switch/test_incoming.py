@@ -32,7 +32,7 @@ class Told:
 
 def house(tmp_path: Path, *routes: Route, **more: object) -> House:
     settings = Settings(user=USERS, trunk=TRUNKS, route=routes, **more)  # type: ignore[arg-type]
-    return House(tmp_path, settings=settings)
+    return House(tmp_path, settings)
 
 
 async def call(house: House, caller: Caller, *announcers: Told) -> None:
@@ -173,7 +173,7 @@ async def test_registered_user_is_rung_without_a_rule(tmp_path):
 
 
 async def test_call_beyond_the_limits_is_refused(tmp_path):
-    home = House(tmp_path, settings=Settings(route=(Route(".*", "echo"),)), calls=1)
+    home = House(tmp_path, Settings(route=(Route(".*", "echo"),)), calls=1)
     first, second = Caller(home), Caller(home, id="dialog-2")
     await call(home, first)
     await call(home, second)
