@@ -13,14 +13,25 @@ import msgspec
 from softswitch.errors import NotNowError, UnavailableError
 from softswitch.store.database import Database, Row
 from softswitch.store.shelf import Shelf
-from softswitch.store.store import CallRecord, Counters, Dump, NewRecording, OnHealth, Recording, Swept
+from softswitch.store.store import (
+    CallRecord,
+    Counters,
+    Dump,
+    NewRecording,
+    OnHealth,
+    Recording,
+    Swept,
+    WebhookRecord,
+)
 from softswitch.store.tables import (
     DELETE_RECORDING,
+    DELETE_WEBHOOK,
     MARK_CUT_OFF,
     NEWEST_FIRST,
     NEWEST_WITH_ID,
     SAVE_CALL,
     SAVE_RECORDING,
+    SAVE_WEBHOOK,
     TRIM_CALLS,
     Reader,
     Record,
@@ -140,6 +151,14 @@ class SqliteStore:
         """Keep what is known of a finished recording."""
         return self._put(Row(SAVE_RECORDING, msgspec.structs.astuple(recording)))
 
+    def save_webhook(self, webhook: WebhookRecord) -> asyncio.Future[bool]:
+        """Keep a webhook."""
+        return self._put(Row(SAVE_WEBHOOK, msgspec.structs.astuple(webhook)))
+
+    def delete_webhook(self, number: int) -> asyncio.Future[bool]:
+        """Forget a webhook."""
+        return self._put(Row(DELETE_WEBHOOK, (number,)))
+
     def dump(self, call_id: str, line: str) -> bool:
         """Append a line to the dump of a call; False when it is lost already."""
         if not self._dumping:
@@ -214,6 +233,10 @@ class SqliteStore:
     async def recordings(self, limit: int = 50, offset: int = 0) -> list[Recording]:
         """List recordings, the newest first."""
         return await self._records("recordings", Recording, NEWEST_FIRST, page(limit, offset))
+
+    async def webhooks(self) -> list[WebhookRecord]:
+        """List all webhooks, the oldest first."""
+        return await self._records("webhooks", WebhookRecord, "ORDER BY id")
 
     async def _records(
         self, table: str, kind: type[Record], clause: str, values: tuple[str | int, ...] = ()

@@ -53,6 +53,10 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Trunk it came or went over."""
     user: str = ""
     """Registered user it came from."""
+    tag: str = ""
+    """What an application wrote on it."""
+    account: str = ""
+    """Name of the key or token it was made with."""
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +74,21 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """When it began, epoch milliseconds."""
     container: str
     """Kind of file: wav, ogg."""
+
+
+class WebhookRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A URL that is told of the calls of an account."""
+
+    id: int
+    """Number, unique among all."""
+    account: str
+    """Name of the key that asked for it."""
+    url: str
+    """Where to post."""
+    event_type: str
+    """on-call or post-call."""
+    created_at: int
+    """When it was asked for, epoch milliseconds."""
 
 
 class NewRecording(msgspec.Struct, frozen=True):
@@ -140,6 +159,15 @@ class Store(Protocol):
 
     async def call(self, call_id: str) -> CallRecord | None:
         """Find the newest call with an id."""
+
+    def save_webhook(self, webhook: WebhookRecord) -> asyncio.Future[bool]:
+        """Keep a webhook."""
+
+    def delete_webhook(self, number: int) -> asyncio.Future[bool]:
+        """Forget a webhook."""
+
+    async def webhooks(self) -> list[WebhookRecord]:
+        """List all webhooks, the oldest first."""
 
     async def new_recording(self, call_id: str, wish: str = "", container: str = "wav") -> NewRecording:
         """Make room for a recording; raises `NotNowError` where there is none."""

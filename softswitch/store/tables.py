@@ -8,9 +8,9 @@ import msgspec
 
 from softswitch.errors import UnavailableError
 from softswitch.store.database import identity
-from softswitch.store.store import CallRecord, Recording
+from softswitch.store.store import CallRecord, Recording, WebhookRecord
 
-Record = TypeVar("Record", CallRecord, Recording)
+Record = TypeVar("Record", CallRecord, Recording, WebhookRecord)
 
 MAX_PAGE = 1000
 """Most entries of one listing."""
@@ -29,6 +29,8 @@ def _upsert(table: str, kind: type[msgspec.Struct], key: tuple[str, ...]) -> str
 
 SAVE_CALL = _upsert("calls", CallRecord, ("id", "created_at"))
 SAVE_RECORDING = _upsert("recordings", Recording, ("name",))
+SAVE_WEBHOOK = _upsert("webhooks", WebhookRecord, ("id",))
+DELETE_WEBHOOK = "DELETE FROM webhooks WHERE id = ?"
 DELETE_RECORDING = "DELETE FROM recordings WHERE name = ?"
 
 MARK_CUT_OFF = (

@@ -7,7 +7,7 @@ import logging
 import secrets
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from softswitch.call.call import Call
@@ -66,6 +66,8 @@ class Switch:
         self.draining = False
         self._calls: dict[str, Conversation] = {}
         self.bridges = Bridges(resources, self._calls)
+        self.followers: list[Callable[[Conversation], None]] = []
+        """Told of each call as it is opened, before its first command."""
         self._reserved: set[str] = set()
         self._tokens: dict[str, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -120,6 +122,8 @@ class Switch:
         self._calls[call_id] = conversation
         if token is not None:
             self._tokens[call_id] = token
+        for follow in self.followers:
+            follow(conversation)
         self._empty.clear()
         self.resources.metrics.calls_started.labels(kind).inc()
         self.resources.metrics.calls_active.labels(kind).inc()
@@ -315,5 +319,7 @@ class Switch:
                 direction=conversation.source.direction,
                 trunk=conversation.source.trunk,
                 user=conversation.source.user,
+                tag=conversation.tag,
+                account=conversation.owner,
             )
         )
