@@ -297,7 +297,7 @@ class Sessions:
             packets = packets.chosen(good)
         if len(packets.slots):
             taken, media = self.jitter.put(packets, arrival)
-            if self.relays.active:
+            if self.relays.active and len(taken.slots):
                 self.relays.take(taken, media, arrival)
 
     def _look_up(self, rows: Bytes, headers: Headers, kinds: Ints, durations: Ints) -> None:
