@@ -90,7 +90,7 @@ class Core:
         reason: str = "",
         headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
     ) -> Response:
-        """Begin a response."""
+        """Begin a response, with the headers a shell gives."""
         response = copy_for_reply(transaction.request, code, reason or phrase(code), transaction.tag)
         self.write(response, headers)
         if self.product:
@@ -102,10 +102,13 @@ class Core:
         transaction: Transaction,
         code: int,
         reason: str = "",
-        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
     ) -> bool:
-        """Send a response without a body."""
-        return transaction.respond(self.response(transaction, code, reason, headers))
+        """Send a response of the stack's own, without a body."""
+        response = self.response(transaction, code, reason)
+        for name, value in (headers or {}).items():
+            response.headers.set(name, value)
+        return transaction.respond(response)
 
     def reply_least(self, transaction: Transaction) -> None:
         """Refuse a session interval that is too short (RFC 4028 section 6)."""

@@ -160,7 +160,7 @@ def reject(core: Calls, session: Session, code: int, reason: str, headers: Mappi
     transaction = session.incoming
     if session.phase is not Phase.INVITED or transaction is None or not 300 <= code <= 699:
         return False
-    core.reply(transaction, code, reason, headers)
+    transaction.respond(core.response(transaction, code, reason, headers))
     session.incoming = None
     finish(core, session, Ended(session.id, "rejected"))
     return True
