@@ -44,14 +44,14 @@ def write_wav(path: Path, pcm: np.ndarray) -> Path:
     return path
 
 
-def launch(playwright: Playwright, microphone: Path) -> AbstractAsyncContextManager[Browser]:
-    """Start Chromium with this recording as its microphone."""
+def launch(playwright: Playwright, microphone: Path, *flags: str) -> AbstractAsyncContextManager[Browser]:
+    """Start Chromium with this recording as its microphone, and further flags."""
 
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[Browser]:
         browser = await playwright.chromium.launch(
             executable_path=require_tool("chromium", "chromium-browser", "google-chrome"),
-            args=[*FLAGS, f"--use-file-for-fake-audio-capture={microphone}"],
+            args=[*FLAGS, *flags, f"--use-file-for-fake-audio-capture={microphone}"],
         )
         try:
             yield browser

@@ -25,7 +25,7 @@ def neighbour(folder: Path, hz: float = 440, codecs: str = "PCMU/8000/1", **more
 @pytest.mark.parametrize("codec", ["PCMU", "PCMA"])
 async def test_baresip_calls_and_both_hear_the_other(tmp_path: Path, codec: str) -> None:
     async with Bench() as bench, neighbour(tmp_path, 440, f"{codec}/8000/1") as alice:
-        alice.command("dial", f"sip:echo@127.0.0.1:{bench.endpoints.port}")
+        alice.command("dial", f"sip:echo@127.0.0.1:{bench.endpoints.own_port}")
         call, leg = await bench.called()
         assert (call.callee, call.caller, call.source) == ("echo", "alice", "anonymous")
         leg.endpoint.ring()
@@ -74,7 +74,7 @@ def pressed_by(phone: Baresip) -> list[object]:
 
 async def test_hold_of_baresip_is_told_and_answered_in_its_direction(tmp_path: Path) -> None:
     async with Bench() as bench, neighbour(tmp_path, 440) as alice:
-        alice.command("dial", f"sip:echo@127.0.0.1:{bench.endpoints.port}")
+        alice.command("dial", f"sip:echo@127.0.0.1:{bench.endpoints.own_port}")
         _, leg = await bench.called()
         leg.endpoint.answer()
         await alice.until("CALL_ESTABLISHED")
@@ -95,7 +95,7 @@ async def test_hold_of_baresip_is_told_and_answered_in_its_direction(tmp_path: P
 
 async def test_caller_who_gives_up_is_told_and_gets_his_487(tmp_path: Path) -> None:
     async with Bench() as bench, neighbour(tmp_path) as alice:
-        alice.command("dial", f"sip:echo@127.0.0.1:{bench.endpoints.port}")
+        alice.command("dial", f"sip:echo@127.0.0.1:{bench.endpoints.own_port}")
         _, leg = await bench.called()
         leg.endpoint.ring()
         await alice.until("CALL_RINGING")
@@ -109,7 +109,7 @@ async def test_caller_who_gives_up_is_told_and_gets_his_487(tmp_path: Path) -> N
 
 async def test_refused_calls_say_why_both_ways(tmp_path: Path) -> None:
     async with Bench() as bench, neighbour(tmp_path, answers=False) as alice:
-        alice.command("dial", f"sip:nobody@127.0.0.1:{bench.endpoints.port}")
+        alice.command("dial", f"sip:nobody@127.0.0.1:{bench.endpoints.own_port}")
         call = await bench.incoming.get()
         call.reject(404, "Nobody Here")
         closed = await alice.until("CALL_CLOSED")
