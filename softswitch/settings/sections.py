@@ -158,6 +158,14 @@ class Webhook(Section, frozen=True):
 
     url: str = ""
     """URL that gets a POST for each incoming call. It is trusted: private addresses are allowed."""
+    format: Literal["rustpbx", "wavix"] = "rustpbx"
+    """What is posted there: the announcement of /call, or each step of a call as Wavix posts it."""
+    secret: str = ""
+    """Signs what accounts and callbacks are told: X-Softswitch-Signature has an HMAC-SHA256. Empty: not."""
+    timeout_s: Seconds = 5.0
+    """Time that such a URL has to answer, in seconds."""
+    tries: Positive = 3
+    """How often one message is tried."""
 
     def __post_init__(self) -> None:
         """Refuse what is not a URL of the web."""

@@ -80,6 +80,10 @@ class Conversation:
         """Where the call came from and went to."""
         self.tag = ""
         """What an application wrote on the call."""
+        self.callback = ""
+        """URL that is told how this call goes; empty: the webhooks of its account are."""
+        self.callback_trusted = False
+        """Whether the operator wrote that URL."""
         self.awaits_client = False
         """Whether an application was told of the call and may take it by its id."""
         self.bridged_with: str | None = None
