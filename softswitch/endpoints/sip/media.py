@@ -98,6 +98,7 @@ class SipMedia:
         Raises:
             NotNowError: no port is free.
         """
+        self._refuse_after_the_end()
         if self.agreement is not None:
             return self.reoffer(self._direction)
         keying = offered_keying(self._wish)
@@ -118,6 +119,7 @@ class SipMedia:
         Raises:
             PeerError: it cannot be read (400), or does not fit the offer (488).
         """
+        self._refuse_after_the_end()
         offer = self._offer
         if offer is None:
             raise RejectedError("there is no offer of ours to answer", field="sdp")
@@ -143,6 +145,7 @@ class SipMedia:
             PeerError: it cannot be read (400), or nothing can be agreed on (488).
             NotNowError: no port is free.
         """
+        self._refuse_after_the_end()
         description = parse(offer)
         ways = allowed(self._wish)
         agreement = negotiate(
@@ -188,6 +191,7 @@ class SipMedia:
         Raises:
             RejectedError: nothing is agreed on yet.
         """
+        self._refuse_after_the_end()
         agreement, way = self.agreement, self._way
         if agreement is None or way is None:
             raise RejectedError("nothing is agreed on yet", field="sdp")
@@ -211,8 +215,6 @@ class SipMedia:
     # --- the way and the port -----------------------------------------------------------------------
 
     async def _open(self, keying: Keying, *, offering: bool) -> Way:
-        if self._life.is_over:
-            raise RejectedError("the leg is over", field="sdp")
         await self._life.begin()
         way = make_way(self._shared, self._life, self, self.port, self._wish, keying)
         try:
@@ -224,6 +226,10 @@ class SipMedia:
             await way.close()
             raise RejectedError("the leg is over", field="sdp")
         return way
+
+    def _refuse_after_the_end(self) -> None:
+        if self._life.is_over:
+            raise RejectedError("the leg is over", field="sdp")
 
     async def _shut(self, way: Way) -> None:
         self._life.ways.remove(way)

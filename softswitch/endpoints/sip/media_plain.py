@@ -83,6 +83,7 @@ class PlainWay:
         self._engine, self._sockets, self._random = engine, sockets, random
         self._port, self._address = port, address
         self._keying: Keying = keying
+        self._profile = "RTP/SAVP" if keying == "sdes" else "RTP/AVP"
         self._pair: RtpPair | None = None
         self._own: tuple[CryptoLine, ...] = ()
         """What our next description has."""
@@ -107,7 +108,7 @@ class PlainWay:
 
     def offered(self) -> OwnTransport:
         """Return what an offer of ours says: after the first agreement what that was."""
-        return self._transport("RTP/SAVP" if self._keying == "sdes" else "RTP/AVP", mux=True)
+        return self._transport(self._profile, mux=True)
 
     def answered(self, profile: str) -> OwnTransport:
         """Return what our answer says."""
@@ -121,7 +122,7 @@ class PlainWay:
             keys = accepted_keys(self._own, media) if answer else self._answer_keys(media)
         # An address of zeros says nothing of RTCP or of where to go on afterwards.
         self._far = far or self._far
-        self._mux = shares_rtcp(media)
+        self._mux, self._profile = shares_rtcp(media), media.protocol
         self._keying, self._keys = keying, keys
         self._own = (keys.ours,) if keys else ()
 
