@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 
 from softswitch.call.needs import LegRequest
 from softswitch.call.reports import LegEnded, Report
-from softswitch.endpoints.sip.leg import LegShared, SipLeg
+from softswitch.endpoints.sip.leg import SipLeg
+from softswitch.endpoints.sip.leg_shared import LegShared
 from softswitch.endpoints.sip.media import SipMedia
 from softswitch.endpoints.sip.media_shared import MediaWish
 from softswitch.errors import NotNowError, PeerError

@@ -3,13 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 from softswitch.call.needs import Candidate, LegRequest
 from softswitch.call.reports import (
-    DigitReceived,
     LegAnswered,
     LegEnded,
     LegFailed,
@@ -21,11 +19,10 @@ from softswitch.call.reports import (
     TextReceived,
 )
 from softswitch.endpoints.rtp_parameters import audio_rate
-from softswitch.endpoints.sip.counters import SipCounters
-from softswitch.endpoints.sip.driver import AgentDriver
-from softswitch.endpoints.sip.dtmf_info import TYPES, read_digit, write_digit
+from softswitch.endpoints.sip.keys import Keys
+from softswitch.endpoints.sip.leg_shared import LegShared
 from softswitch.endpoints.sip.media import SipMedia
-from softswitch.endpoints.sip.media_shared import SipMediaShared
+from softswitch.endpoints.sip.renegotiation import negotiate, take_over
 from softswitch.endpoints.sip.transfer import Transfers
 from softswitch.errors import NotNowError, PeerError
 from softswitch.sip import happenings as hp
@@ -51,19 +48,8 @@ ROUTINE = frozenset(
 """Headers of every request, which tell an application nothing."""
 MAX_JOBS = 64
 """Things of one leg that may wait for their turn."""
-INFO_GAP_S = 0.25
-"""Pause between two digits sent by INFO: a far end plays each of them."""
 
 Job = Callable[[], Coroutine[None, None, None]]
-
-
-@dataclass(frozen=True, slots=True)
-class LegShared:
-    """What all telephone legs have in common."""
-
-    driver: AgentDriver
-    media: SipMediaShared
-    counters: SipCounters
 
 
 class Side(Protocol):
@@ -124,8 +110,7 @@ class SipLeg:
         self._forget = forget
         self._jobs: asyncio.Queue[Job] = asyncio.Queue(MAX_JOBS)
         self._task: asyncio.Task[None] | None = None
-        self._info_lock = asyncio.Lock()
-        self._digits: set[asyncio.Task[None]] = set()
+        self._keys = Keys(self)
 
     def adopt(self, request: LegRequest, report: Callable[[Report], None]) -> None:
         """Take later wishes, and whom to tell from now on: a call that was pending is accepted."""
@@ -155,16 +140,8 @@ class SipLeg:
         self.warn("candidate", "a telephone's leg takes no candidates of the application", 409)
 
     def dtmf(self, digits: str) -> None:
-        """Send digits: as RFC 4733 events where the far end takes them, else by INFO, else as tones."""
-        media = self.media
-        if media is None or self._report is None or media.dtmf(digits):
-            return
-        if not self._agent.allows(self.session, "INFO"):
-            media.tones(digits)
-            return
-        task = asyncio.get_running_loop().create_task(self._send_info(digits), name=f"sip digits {self.port}")
-        self._digits.add(task)
-        task.add_done_callback(self._digits.discard)
+        """Send digits, by whichever way the far end takes them."""
+        self._keys.send(digits)
 
     def hangup(self, reason: str = "", headers: dict[str, str] | None = None) -> None:
         """Close the leg: BYE, CANCEL or a refusal, as its state wants; nothing is reported any more."""
@@ -248,6 +225,7 @@ class SipLeg:
                 codec=codec.lower(),
                 sample_rate=audio_rate(codec),
                 ptime_ms=agreement.ptime_ms,
+                tones_only=not agreement.events,
             )
         )
 
@@ -284,14 +262,13 @@ class SipLeg:
                 self.shared.driver.forget(happening.session)
                 self.end(LegEnded(leg, "caller", "caller", further(happening.headers)))
             case hp.InfoReceived():
-                if digit := read_digit(happening.body, happening.content_type):
-                    self.tell(DigitReceived(leg, *digit, method="info"))
+                self._keys.take(happening)
             case hp.TextReceived():
                 self.tell(TextReceived(leg, happening.body, happening.content_type))
             case hp.ReferReceived() | hp.ReferProgressed():
                 self.transfers.take(happening)
             case hp.Offered() | hp.OfferAnswered() | hp.OfferRefused():
-                self.enqueue(partial(self._negotiate, happening))
+                self.enqueue(partial(negotiate, self, happening))
             case _:
                 self.enqueue(partial(self.side.take, happening))
 
@@ -303,8 +280,7 @@ class SipLeg:
         self.side.withdraw(headers or {})
         if self.media is not None:
             self.media.close()
-        for task in self._digits:
-            task.cancel()
+        self._keys.stop()
         if self._task is not None:
             self._task.cancel()
         self.side.left()
@@ -314,65 +290,8 @@ class SipLeg:
         self.shared.driver.pump()
 
     def replace(self, invited: hp.Invited) -> None:
-        """Let another phone take the far end's place (RFC 3891): its offer is a later offer of this leg."""
-        self.enqueue(partial(self._take_over, invited))
-
-    async def _take_over(self, invited: hp.Invited) -> None:
-        driver, media = self.shared.driver, self.media
-        try:
-            if media is None or not self.answered or invited.offer is None:
-                raise PeerError("there is no call that could be taken over")
-            answer = await media.answer(invited.offer)
-        except (PeerError, NotNowError) as error:
-            self._agent.reject(invited.session, 488, self.now(), reason=str(error))
-        else:
-            replaced, self.session = self.session, invited.session
-            driver.forget(replaced)
-            driver.watch(invited.session, self.take)
-            self._agent.answer(invited.session, answer, self.now())
-            self._agent.bye(replaced, self.now())
-        driver.pump()
-
-    # --- offers within the call -------------------------------------------------------------
-
-    async def _negotiate(self, happening: hp.Offered | hp.OfferAnswered | hp.OfferRefused) -> None:
-        media, session, agent = self.media, happening.session, self._agent
-        if media is None:
-            # Only a call that has media takes offers: this is another branch of a fork, or before our answer.
-            if isinstance(happening, hp.Offered):
-                agent.refuse_offer(session, 488, self.now())
-            self.shared.driver.pump()
-            return
-        match happening:
-            case hp.OfferRefused():
-                media.withdraw()
-            case hp.OfferAnswered():
-                try:
-                    await media.take_answer(happening.sdp)
-                except PeerError as error:
-                    self.failed("sip", error)
-            case hp.Offered():
-                try:
-                    answer = (
-                        await media.offer() if happening.sdp is None else await media.answer(happening.sdp)
-                    )
-                except (PeerError, NotNowError) as error:
-                    agent.refuse_offer(
-                        session, error.code if error.code in {400, 488, 503} else 488, self.now()
-                    )
-                    self.warn("offer", str(error), error.code)
-                else:
-                    agent.accept_offer(session, answer, self.now())
-        self.shared.driver.pump()
-
-    async def _send_info(self, digits: str) -> None:
-        async with self._info_lock:
-            for digit in digits.upper():
-                if not self._agent.info(self.session, write_digit(digit), TYPES[0], self.now()):
-                    self.warn("dtmf", "the far end takes no digits now", 409)
-                    return
-                self.shared.driver.pump()
-                await asyncio.sleep(INFO_GAP_S)
+        """Let another phone take the far end's place (RFC 3891)."""
+        self.enqueue(partial(take_over, self, invited))
 
     # --- what the media tell ----------------------------------------------------------------
 

@@ -18,7 +18,8 @@ from softswitch.endpoints.sip.dialplan import Dialplan
 from softswitch.endpoints.sip.doorman import Doorman, Entry
 from softswitch.endpoints.sip.driver import AgentDriver
 from softswitch.endpoints.sip.incoming import PendingCall
-from softswitch.endpoints.sip.leg import LegShared, SipLeg
+from softswitch.endpoints.sip.leg import SipLeg
+from softswitch.endpoints.sip.leg_shared import LegShared
 from softswitch.endpoints.sip.media_shared import MediaWish, SipMediaShared
 from softswitch.endpoints.sip.outgoing import CallingSide
 from softswitch.endpoints.sip.own_addresses import OwnAddresses

@@ -1,14 +1,11 @@
 """Transfers of one leg (RFC 3515): those that we ask the far end for, and those that it asks us for."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from softswitch.call.reports import LegReferred, TransferRequested
+from softswitch.endpoints.sip.leg_shared import LegCore
 from softswitch.errors import MalformedError
 from softswitch.sip.happenings import ReferProgressed, ReferReceived
-
-if TYPE_CHECKING:
-    from softswitch.endpoints.sip.leg import SipLeg
 
 BUSY_HERE = 491
 """Code for a REFER that comes while another one is still open: one at a time."""
@@ -17,7 +14,7 @@ BUSY_HERE = 491
 class Transfers:
     """The one REFER that may be open in each direction."""
 
-    def __init__(self, leg: "SipLeg") -> None:
+    def __init__(self, leg: LegCore) -> None:
         """Begin with none."""
         self._leg = leg
         self._asked = ""
