@@ -56,6 +56,8 @@ class DtlsWay:
         self._keyed_for: DtlsSide | None = None
         """Whose association there is, or is being made."""
         self._attempt = 0
+        self._sent_to: Address | None = None
+        """Where the engine sends."""
 
     async def open(self, *, offering: bool) -> None:
         """Take a pair of ports."""
@@ -91,12 +93,16 @@ class DtlsWay:
         far, side = self._far, self._side
         if far is None or side is None:
             return
-        self._rtp = self._socket_at(self._rtp, self._open_pair.rtp, (far.host, far.port))
+        is_another = side is not self._keyed_for
+        self._keyed_for = side
+        rtp, rtcp = self._rtp, self._rtcp
+        self._rtp = self._socket_at(rtp, self._open_pair.rtp, (far.host, far.port))
         if not self._mux:
-            self._rtcp = self._socket_at(self._rtcp, self._open_pair.rtcp, (far.host, far.rtcp_port))
-        if side is not self._keyed_for:
-            self._keyed_for = side
+            self._rtcp = self._socket_at(rtcp, self._open_pair.rtcp, (far.host, far.rtcp_port))
+        if is_another:
             self._spawn(self._establish(side))
+        elif rtp is not None and rtp.target != self._sent_to:
+            self.source_changed(rtp)
 
     async def close(self) -> None:
         """Say goodbye and give the ports back."""
@@ -140,7 +146,6 @@ class DtlsWay:
             return DtlsSocket(udp, far, self, shared.webrtc.drops, shared.clock)
         if before.announced != far:
             before.move(far)
-            self.source_changed(before)
         return before
 
     async def _establish(self, side: DtlsSide) -> None:
@@ -192,6 +197,7 @@ class DtlsWay:
             close_all(fd)
             self._owner.media_failed("media", f"the port cannot be connected: {error}", 503)
             return
+        self._sent_to = rtp.target
         if control is not None:
             self._shared.relaying[self._port] = self
 

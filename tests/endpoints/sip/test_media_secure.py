@@ -1,8 +1,15 @@
-import pytest
+import socket
 
+import numpy as np
+import pytest
+from aiortc import RTCSessionDescription
+
+from softswitch.endpoints.sip.media import SipMedia
 from softswitch.endpoints.sip.media_shared import MediaWish
 from softswitch.media.messages import ConnectSecure
-from tests.endpoints.sip.media_pair import pair
+from softswitch.sdp import parse
+from tests.endpoints.rtc import Far, ToneTrack, until
+from tests.endpoints.sip.media_pair import Owner, pair
 
 
 @pytest.mark.parametrize("codec", ["PCMU", "opus"])
@@ -47,3 +54,124 @@ async def test_a_far_end_without_rtcp_mux_gets_a_second_association() -> None:
         statistics = await both.statistics()
         for port in (1, 2):
             assert statistics[port].get("srtp_errors", 0) == 0
+
+
+class Browser(Far):
+    """A browser that is called."""
+
+    async def answer(self, offer: str) -> str:
+        await self.pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        await self.pc.setLocalDescription(await self.pc.createAnswer())
+        return str(self.pc.localDescription.sdp)
+
+    def pitch(self) -> float:
+        frames = self.received[-25:]
+        if len(frames) < 25:
+            return 0.0
+        channels = len(frames[-1].layout.channels)
+        told = np.concatenate([frame.to_ndarray().reshape(-1, channels)[:, 0] for frame in frames])
+        spectrum = np.abs(np.fft.rfft(told.astype(np.float64) * np.hanning(len(told))))
+        return float(np.argmax(spectrum) * frames[-1].sample_rate / len(told))
+
+
+@pytest.mark.usefixtures("loopback_client")
+@pytest.mark.parametrize("calls", [True, False])
+@pytest.mark.parametrize("codec", ["opus", "PCMU"])
+async def test_browser_calls_and_is_called(codec: str, calls: bool) -> None:
+    async with pair(MediaWish(far_webrtc=True, preferred=codec)) as both:
+        browser, media = Browser(track=ToneTrack(700)), both.a.media
+        try:
+            if calls:
+                answer = await media.answer(await browser.offer())
+                assert "a=setup:active\r\n" in answer
+                await browser.accept(answer)
+            else:
+                await media.take_answer(await browser.answer(await media.offer()))
+            assert media.agreement is not None
+            assert media.agreement.codec.name == codec
+            both.a.listen()
+            both.a.say(440)
+            await both.a.hears(700)
+            await until(lambda: abs(browser.pitch() - 440) < 8)
+            assert browser.pitch() == pytest.approx(440, abs=8)
+            # A session refresh: what is there goes on.
+            refresh = media.reoffer()
+            assert "a=ice-ufrag" in refresh
+            assert "a=setup:actpass\r\n" in refresh
+            assert len(both.engine.of(ConnectSecure, 1)) == 1
+        finally:
+            await browser.close()
+        await until(lambda: bool(both.a.owner.ended))
+        assert both.a.owner.ended == ["caller"]
+
+
+@pytest.mark.parametrize("sender", ["dtls", "ice"])
+async def test_far_end_that_never_shakes_hands_is_told_of(sender: str) -> None:
+    async with pair(MediaWish(srtp="dtls", far_webrtc=sender == "ice", handshake_s=0.2)) as both:
+        offer = await both.a.media.offer()
+        await both.b.media.answer(offer)
+        await until(lambda: bool(both.b.owner.failed))
+        [(told, text, code)] = both.b.owner.failed
+        assert (told, code) == (sender, 504)
+        assert text
+
+
+async def test_far_end_that_moves_takes_its_association_along() -> None:
+    async with pair(MediaWish(srtp="dtls", codecs=("PCMU",))) as both:
+        offer, _ = await both.connect()
+        await both.talk()
+        port = parse(offer).media[0].port
+        await both.b.media.answer(offer.replace(f"m=audio {port} ", "m=audio 45555 "))
+        first, second = both.engine.of(ConnectSecure, 2)
+        assert (first.remote_port, second.remote_port) == (port, 45555)
+        assert first.receive_key == second.receive_key
+
+
+async def test_forged_fingerprint_is_told_of() -> None:
+    async with pair(MediaWish(srtp="dtls")) as both:
+        offer = await both.a.media.offer()
+        [line] = [line for line in offer.split("\r\n") if line.startswith("a=fingerprint")]
+        forged = line[:-2] + ("00" if line[-2:] != "00" else "01")
+        answer = await both.b.media.answer(offer.replace(line, forged))
+        await both.a.media.take_answer(answer)
+        await until(lambda: bool(both.b.owner.failed))
+        assert both.b.owner.failed == [("dtls", "the DTLS handshake failed", 488)]
+        assert both.engine.of(ConnectSecure, 2) == []
+
+
+async def test_another_certificate_in_a_later_offer_shakes_hands_anew() -> None:
+    async with pair(MediaWish(srtp="dtls", codecs=("PCMU",))) as both:
+        await both.connect()
+        await both.talk()
+        third = SipMedia(both.shared, 3, 300, MediaWish(srtp="dtls"), Owner())
+        both.shared.webrtc._certificate_ends = 0.0
+        try:
+            await both.b.media.take_answer(await third.answer(both.b.media.reoffer()))
+            await until(lambda: len(both.engine.of(ConnectSecure, 2)) == 2)
+            orders = both.engine.of(ConnectSecure, 2)
+            assert orders[0].receive_key != orders[1].receive_key
+            assert both.b.owner.failed == []
+        finally:
+            third.close()
+            await third.closed()
+
+
+async def test_stranger_cannot_come_between_a_handshake() -> None:
+    async with pair(MediaWish(srtp="dtls", codecs=("PCMU",))) as both:
+        offer = await both.a.media.offer()
+        answer = await both.b.media.answer(offer)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            for text in (offer, answer):
+                port = parse(text).media[0].port
+                for datagram in (
+                    b"",
+                    b"\x15\xfe\xfd" + bytes(12),
+                    b"\x16\xfe\xff" + bytes(60),
+                    b"\x80" + bytes(30),
+                ):
+                    stranger.sendto(datagram, ("127.0.0.1", port))
+        await both.a.media.take_answer(answer)
+        both.a.listen()
+        both.b.listen()
+        await both.talk()
+        assert both.shared.numbers()["stranger"] > 0
