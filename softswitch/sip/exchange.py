@@ -131,6 +131,8 @@ class Exchange:
         self._silence = None
         if not self._heard and self._targets and not self.closed:
             self.core.count("failover")
+            if self.transaction is not None:
+                self.transaction.hush()
             self._next()
 
     def _next(self) -> None:

@@ -149,6 +149,12 @@ class Transaction:
         self.state = State.TERMINATED
         self._run_timers()
 
+    def hush(self) -> None:
+        """Send no more copies, and still listen: the owner asks somebody else now."""
+        for letter in UNRELIABLE_ONLY:
+            if letter in self._timers:
+                self._timers.pop(letter).stop()
+
     def _do(self, act: Act, event: str) -> None:
         match act:
             case Act.SEND:
