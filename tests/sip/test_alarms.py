@@ -11,7 +11,8 @@ def ring(alarms, now):
 
 
 def test_alarms_ring_in_the_order_of_their_times_then_of_setting():
-    alarms, rung = Alarms(), []
+    alarms = Alarms()
+    rung: list[object] = []
     for when, name in ((2.0, "c"), (1.0, "a"), (1.0, "b"), (9.0, "z")):
         alarms.at(when, partial(rung.append, name))
     ring(alarms, 0.5)
@@ -22,7 +23,8 @@ def test_alarms_ring_in_the_order_of_their_times_then_of_setting():
 
 
 def test_stopped_alarm_stays_silent_and_is_swept_away():
-    alarms, rung = Alarms(), []
+    alarms = Alarms()
+    rung: list[object] = []
     for _ in range(10_000):
         alarms.at(1.0, lambda: rung.append(1)).stop()
     assert len(alarms) == 0
@@ -33,7 +35,8 @@ def test_stopped_alarm_stays_silent_and_is_swept_away():
 
 
 def test_alarm_set_by_an_alarm_rings_in_the_same_breath_when_due():
-    alarms, rung = Alarms(), []
+    alarms = Alarms()
+    rung: list[object] = []
 
     def again() -> None:
         alarms.at(1.0, partial(rung.append, "late"))
