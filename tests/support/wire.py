@@ -45,7 +45,7 @@ REQUIRED: dict[str, dict[str, type]] = {
 OPTIONAL: dict[str, dict[str, type]] = {
     "incoming": {"headers": dict},
     "answer": {"audio": dict, "resume": str, "refer": bool},
-    "hangup": _TRACK | {"answerTime": str, "from": str, "to": str},
+    "hangup": _TRACK | {"answerTime": str, "from": str, "to": str, "headers": dict},
     "silence": {"speechStart": int, "speechDuration": int},
     "asrDelta": {"confidence": float},
     "asrFinal": {"confidence": float},
