@@ -98,11 +98,16 @@ async def test_caller_gives_up_while_it_rings(tmp_path):
 
 
 async def test_hold_is_answered_right_and_told(tmp_path):
-    async with rig() as here, sipp(tmp_path / "a", scenario("caller_holds"), here.port) as caller:
+    sound = capture(tmp_path / "tone.pcap", tone_packets(440, 1.0, 20))
+    text = scenario("caller_holds", PLAY=play(sound), STAY="1500")
+    async with rig() as here, sipp(tmp_path / "a", text, here.port) as caller:
         party = await here.called()
+        await party.until(LegAnswered)
+        party.listen()
         await caller.good()
         await party.until(LegEnded)
         assert [held.held for held in party.of(LegHeld)] == [True, False]
+    hears(party.sound, 8000, 440)
 
 
 async def test_stranger_is_asked_who_he_is_and_a_user_is_let_in(tmp_path):
