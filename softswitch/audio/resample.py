@@ -65,6 +65,10 @@ class Resampler:
         """Forget what `slots` sounded like."""
         self._history[slots] = 0.0
 
+    def copy(self, source: int, slot: int) -> None:
+        """Let `slot` go on as if it had sounded like `source`."""
+        self._history[slot] = self._history[source]
+
     def last(self, slot: int) -> float:
         """Return about the last sample that came out for `slot`: the one that came in for it."""
         return float(self._history[slot, self._past - self._down - self._after])

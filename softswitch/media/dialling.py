@@ -142,6 +142,9 @@ class ToneSender:
     def __contains__(self, port: int) -> bool:
         return port in self._dialling
 
+    def __len__(self) -> int:
+        return len(self._dialling)
+
     def send(self, port: int, order: m.SendDigits) -> None:
         """Append keys to what is being dialled.
 

@@ -65,6 +65,7 @@ class Engine:
         """What the RTP plane has counted, as of a second ago at most."""
         self._ticks = 0
         self._layout = Layout()
+        self._groups: tuple[tuple[int, ...], ...] = ()
         self._thread = TickThread(
             self.tick, self.is_idle, self.counters, is_hurried=lambda: self.relaying > 0, hurry=self.hurry
         )
@@ -305,6 +306,11 @@ class Engine:
         if is_new:
             self._parts.tone_listener.arrange(self._layout)
             self._parts.activity.arrange(self._layout)
+        # Who is played tones does not hear what the others hear.
+        groups = () if len(self._parts.tone_sender) else self._layout.alike
+        if is_new or groups is not self._groups:
+            self._parts.plane.share(groups)
+            self._groups = groups
         return self._layout
 
     def _blame(self, scene: Scene, row: int, error: Exception) -> None:

@@ -1,6 +1,6 @@
 """What the engine asks of things it is given."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
@@ -69,6 +69,9 @@ class Plane(Protocol):
 
     def push(self, pcm: Pcm, slots: Indices, now: float) -> Packets:
         """Take a frame ``(n, 480)`` of what each slot hears; return the packets that are due."""
+
+    def share(self, groups: Iterable[Iterable[int]]) -> None:
+        """Encode once for the slots of each group, which hear the same from now on."""
 
     def suits(self, source: int, target: int) -> bool:
         """Tell whether packets can go from one port to the other as they are."""

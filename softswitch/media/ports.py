@@ -1,5 +1,6 @@
 """Ports: the places of legs in the engine, and the rows they get in each tick's arrays."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
@@ -146,6 +147,8 @@ class Layout:
         self.muted = np.array([row for row, port in enumerate(self.ports) if port.is_silenced], np.intp)
         """Rows to be silenced."""
         self.mixing = Mixing(self.ports)
+        self.alike: tuple[tuple[int, ...], ...] = tuple(_alike(mixed))
+        """Slots of RTP ports that hear the same, in groups."""
 
     def __len__(self) -> int:
         return len(self.ports)
@@ -159,6 +162,15 @@ class Layout:
     def mixed_slots(self) -> Indices:
         """Return the slots of the RTP ports that are sent what they hear, by row."""
         return self.slots[: self.mixed_rows]
+
+
+def _alike(ports: Iterable[Port]) -> Iterable[tuple[int, ...]]:
+    """Yield the slots of ports of one mix that nobody may hear: those hear all there is, not all but one."""
+    listeners: dict[int, list[int]] = defaultdict(list)
+    for port in ports:
+        if port.is_silenced and port.own_mix == port.mix:
+            listeners[port.mix].append(port.slot)
+    return (tuple(slots) for slots in listeners.values() if len(slots) > 1)
 
 
 def _feed_rows(feeds: list[FeedPort], first: int) -> Iterable[FeedRows]:

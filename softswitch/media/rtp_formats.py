@@ -114,6 +114,12 @@ class Formats:
             return pcm
         return self._resampler(self._down, BUS_RATE, rate, rate).process(pcm, slots)
 
+    def copy_encoded(self, kind: int, source: int, slot: int) -> None:
+        """Let `slot` be encoded on as if it had heard what `source` has."""
+        resampler = self._down.get(CODECS[kind].sample_rate)
+        if resampler is not None:
+            resampler.copy(source, slot)
+
     def last_encoded(self, kind: int, slot: int) -> float:
         """Return about the last sample that `slot` was encoded from; 0 where that is not known."""
         resampler = self._down.get(CODECS[kind].sample_rate)

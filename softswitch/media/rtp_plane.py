@@ -1,6 +1,6 @@
 """All RTP ports of an engine as rows: datagrams in, bus frames out, and back."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
 import numpy as np
@@ -180,6 +180,10 @@ class RtpPlane:
     def goodbye(self, slot: int) -> None:
         """Have the next :meth:`control` say that the port leaves."""
         self._sessions.reporter.goodbye(slot)
+
+    def share(self, groups: Iterable[Iterable[int]]) -> None:
+        """Encode once for the slots of each group, which hear the same from now on."""
+        self._encoder.share(groups)
 
     def suits(self, source: int, target: int) -> bool:
         """Tell whether packets can go from one port to the other as they are."""

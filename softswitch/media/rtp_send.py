@@ -1,5 +1,6 @@
 """From the bus to packets: resampled, encoded and packetised at any ptime, with keys pressed in between."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,6 +9,7 @@ from softswitch.audio.level import header_level
 from softswitch.audio.pcm import TICK_MS, Bytes, Indices, Pcm, fade
 from softswitch.media.messages import RtpParameters
 from softswitch.media.rtp_formats import CODECS, Formats, kind_of
+from softswitch.media.rtp_share import Sharing
 from softswitch.rtp.packet import HEADER, LEVEL_EXTENSION, Ints
 from softswitch.rtp.sending import Senders
 from softswitch.rtp.telephone_event import EventSender
@@ -58,6 +60,7 @@ class RtpEncoder:
         self._formats, self._senders = formats, senders
         self._way = np.zeros(0, np.int64)
         """How each slot is encoded: its kind, times a thousand, and its ptime."""
+        self._sharing = Sharing(formats)
         self._event_formats: dict[int, tuple[int, int]] = {}
         self._dialling: dict[int, _Dialling] = {}
         self._pending: dict[int, _Pending] = {}
@@ -73,6 +76,7 @@ class RtpEncoder:
     def grow(self, slots: int) -> None:
         """Make room for slots 0 to `slots` - 1."""
         self._way = np.pad(self._way, (0, max(slots - len(self._way), 0)), constant_values=TICK_MS)
+        self._sharing.grow(slots)
 
     def set_format(self, slot: int, parameters: RtpParameters) -> None:
         """Send as negotiated from now on.
@@ -87,6 +91,7 @@ class RtpEncoder:
             ptime = max(ms for ms in _OPUS_MS if ms <= ptime)
             self._formats.bank(kind).tune(slot, bitrate=parameters.bitrate)
         self._way[slot] = kind * _KIND + ptime
+        self._sharing.set_form(slot, (kind, ptime, parameters.bitrate, parameters.level_extension))
         self._pending.pop(slot, None)
         self._senders.set_format(slot, parameters.send.payload_type, parameters.level_extension)
         if parameters.send_events is None:
@@ -111,7 +116,16 @@ class RtpEncoder:
         """Forget what `slot` was sending."""
         for table in (self._event_formats, self._dialling, self._pending, self._seams):
             table.pop(slot, None)
+        self._sharing.close(slot)
         self._resting.discard(slot)
+
+    def share(self, groups: Iterable[Iterable[int]]) -> None:
+        """Encode once for slots that hear the same from now on, as far as they are sent the same.
+
+        Args:
+            groups: slots that hear the same; no slot is in two of them.
+        """
+        self._sharing.arrange(groups)
 
     def set_sending(self, slot: int, sends: bool) -> None:
         """Let a slot send, or let its time pass in silence."""
@@ -230,6 +244,12 @@ class RtpEncoder:
     def _encode_alike(self, pcm: Pcm, slots: Indices, kind: int, ptime: int) -> list[Packets]:
         """Encode rows of one kind and ptime."""
         levels = header_level(pcm).astype(np.int64) if self._senders.extended(slots) else None
+        if len(self._sharing) and ptime == TICK_MS and not self._seams:
+            states, first, which = self._sharing.encoded(slots)
+            sound = self._formats.from_bus(kind, pcm[first], states)
+            payloads, lengths = self._formats.bank(kind).encode(sound, states)
+            step = CODECS[kind].timestamp_step(TICK_MS)
+            return [self._build(payloads[which], lengths[which], slots, step, levels)]
         sound = self._formats.from_bus(kind, pcm, slots)
         if self._seams:
             sound = self._seamless(sound, slots, CODECS[kind].sample_rate)
@@ -309,6 +329,8 @@ class RtpEncoder:
         """Let the time of slots pass that may not send; return the rows of the others."""
         resting = np.array([slot in self._resting for slot in slots.tolist()], np.bool_)
         silent = slots[resting]
+        for slot in self._seams.keys() & set(silent.tolist()):
+            del self._seams[slot]
         self._senders.skip(silent, _STEPS[self._way[silent] // _KIND])
         return np.flatnonzero(~resting)
 

@@ -28,6 +28,7 @@ class FakePlane:
         self.held: dict = {}
         self.sending: dict = {}
         self.relayable = False
+        self.groups: list = []
         self.targets: dict = {}
         self.silent: set = set()
         self.digits: list = []
@@ -83,6 +84,9 @@ class FakePlane:
 
     def set_held(self, slot, held):
         self.held[slot] = held
+
+    def share(self, groups):
+        self.groups = [sorted(group) for group in groups]
 
     def suits(self, source, target):
         return self.relayable
