@@ -21,6 +21,10 @@ class CallControl(Protocol):
     def takes_events(self) -> bool:
         """Tell whether the far end knows keys as events (RFC 4733). From any thread."""
 
+    @property
+    def heard_at(self) -> float:
+        """Return when the last packet of audio came, in monotonic seconds; 0 for never. From any thread."""
+
     def ring(self, early_media: bool) -> None:
         """Tell the caller that somebody is alerted."""
 
@@ -68,6 +72,9 @@ class PhoneControl(Protocol):
 
     def numbers(self) -> Mapping[str, int]:
         """Return what it has counted."""
+
+    def sign_off(self) -> None:
+        """Un-register; calls go on."""
 
     def stop(self) -> None:
         """Begin to hang up and un-register."""

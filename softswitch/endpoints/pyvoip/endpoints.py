@@ -2,18 +2,17 @@
 
 import asyncio
 import logging
-import re
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from random import SystemRandom
 from threading import Lock
 
-from softswitch.call.needs import IncomingCall, LegRequest, OnIncoming
+from softswitch.call.needs import LegRequest, OnIncoming
 from softswitch.call.reports import Report
 from softswitch.endpoints.pyvoip.account import Account, Address, Dial
+from softswitch.endpoints.pyvoip.arrivals import incoming_call
 from softswitch.endpoints.pyvoip.controls import CallControl, Hooks, PhoneControl, Refusal
 from softswitch.endpoints.pyvoip.dialling import on_trunk, to_address
 from softswitch.endpoints.pyvoip.leg import Hear, PyvoipLeg
@@ -31,7 +30,6 @@ from softswitch.errors import NotNowError, SettingsError
 from softswitch.settings import Settings, Trunk
 from softswitch.sip.guard import is_within
 from softswitch.sip.message import Request
-from softswitch.sip.uri import number_of
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +37,6 @@ LOCAL = ""
 """The name of the local phone among the trunks."""
 ROUND_S = 20.0
 """How often servers that could not be found are looked up again."""
-_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.@:-]{0,127}")
-"""Call-IDs that may be ids of calls as they are."""
-_SECRET = {"authorization", "proxy-authorization"}
 
 
 class PyvoipEndpoints:
@@ -119,6 +114,12 @@ class PyvoipEndpoints:
             self._begin(self._local_account())
         await self._find_servers()
         self._minding = asyncio.get_running_loop().create_task(self._mind(), name="pyvoip trunks")
+
+    async def drain(self) -> None:
+        """Refuse new calls with 503, and take the registrations back; running calls go on."""
+        self.room.is_closed = True
+        for phone in self._phones.values():
+            phone.sign_off()
 
     async def stop(self) -> None:
         """Hang up, take the registrations back, and close everything, in bounded time."""
@@ -305,24 +306,7 @@ class PyvoipEndpoints:
             return
         leg = PyvoipLeg(self._engine, self._hear, self, self.room.leave, loop)
         leg.connect(self._phones[name], call)
-        whose = call.line.whose
-        trunk = self._trunks.get(whose)
-        dialled, to = number_of(request.uri), number_of(request.to_address.uri)
-        # Some trunks write our account into the URI, the number into To.
-        account = trunk.username if trunk is not None else ""
-        call_id, asked = request.call_id, Asked(leg)
-        incoming = IncomingCall(
-            id=call_id if _ID.fullmatch(call_id) else str(uuid.uuid4()),
-            caller=number_of(request.from_address.uri),
-            callee=to if to and dialled in ("", account) else dialled,
-            headers=_headers(request),
-            sdp=request.body.decode("utf-8", "replace"),
-            source="trunk" if trunk is not None else "anonymous",
-            name=whose,
-            address=source[0],
-            party=asked.party,
-            reject=asked.reject,
-        )
+        incoming = incoming_call(leg, request, self._trunks.get(call.line.whose), source[0])
         self.counters["calls_received"] += 1
         loop.call_soon_threadsafe(self._on_incoming, incoming)
 
@@ -353,7 +337,7 @@ class PyvoipEndpoints:
         return numbers
 
     @property
-    def port(self) -> int:
+    def own_port(self) -> int:
         """Return the port of the local phone, 0 where there is none."""
         phone = self._phones.get(LOCAL)
         return phone.own_port if phone is not None else 0
@@ -384,33 +368,6 @@ class PyvoipEndpoints:
         )
 
 
-class Asked:
-    """The leg of an incoming call, as the switch gets it: the same one whenever it is asked for."""
-
-    def __init__(self, leg: PyvoipLeg) -> None:
-        """Hold the leg."""
-        self._leg = leg
-        self._is_asked = False
-
-    def party(self, request: LegRequest, report: Callable[[Report], None]) -> PyvoipLeg:
-        """Return the leg (:class:`softswitch.call.needs.EndpointFactory`)."""
-        self._is_asked = True
-        return self._leg.adopt(request, report)
-
-    def reject(self, code: int, reason: str) -> None:
-        """Refuse the call, as long as nobody asked for its leg."""
-        if not self._is_asked:
-            self._leg.reject(code, reason)
-
-
 def _codecs(wanted: Sequence[str]) -> tuple[str, ...]:
     """Return the codecs of these that pyVoIP has; both where it has none."""
     return tuple(name.upper() for name in wanted if name.upper() in CODECS) or tuple(CODECS)
-
-
-def _headers(request: Request) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for name, value in request.headers.items():
-        if name.lower() not in _SECRET:
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers

@@ -32,6 +32,7 @@ from softswitch.endpoints.pyvoip.account import (
 )
 from softswitch.endpoints.pyvoip.controls import CallControl, PhoneControl
 from softswitch.endpoints.pyvoip.frames import RATE, Widener, narrow
+from softswitch.endpoints.pyvoip.silence import SilenceWatch
 from softswitch.endpoints.sip.identity import checked
 from softswitch.endpoints.sip.outgoing import DialError
 from softswitch.endpoints.websocket import Media
@@ -93,6 +94,7 @@ class PyvoipLeg:
         self._phone: PhoneControl | None = None
         self._call: CallControl | None = None
         self._widener = Widener()
+        self._watch: SilenceWatch | None = None
         self._is_open = self._is_answered = self._is_called = False
         self._is_over = False
         self._early: list[Event] = []
@@ -237,6 +239,8 @@ class PyvoipLeg:
             case Answered():
                 self._answered(event)
             case Held():
+                if self._watch is not None:
+                    self._watch.hold(event.held)
                 if self._is_open:
                     self._engine.post(m.SetHeld(self._request.port, event.held))
                 self._tell(LegHeld(leg, event.held))
@@ -258,6 +262,8 @@ class PyvoipLeg:
         call = self._call
         if call is not None and not call.takes_events:
             self._engine.post(m.SetInbandDtmf(self._request.port, True))
+        if call is not None:
+            self._watch = SilenceWatch(self._request.leg, lambda: call.heard_at, self._tell, self._loop)
         self._tell(LegAnswered(self._request.leg, codec=event.codec.lower(), sample_rate=RATE, ptime_ms=20))
 
     def _open(self) -> None:
@@ -277,6 +283,8 @@ class PyvoipLeg:
         if self._is_over:
             return
         self._is_over = True
+        if self._watch is not None:
+            self._watch.stop()
         if self._is_open:
             self._is_open = False
             self._engine.post(m.RemovePort(self._request.port))

@@ -17,6 +17,10 @@ from softswitch.sip.message import Request, Response
 
 FIRST_RETRY_S = 5.0
 LAST_RETRY_S = 300.0
+PING_S = 20.0
+"""How often something is sent to the registrar, so that a NAT in between lets calls in."""
+MOST_PROOFS = 2
+"""Proofs for one request: a second one where the nonce of the first was too old."""
 _EARLY = 0.85
 """Share of the granted time after which the registration is renewed."""
 _SHORTEST_S = 30
@@ -49,6 +53,9 @@ class Registrant(Protocol):
     ) -> str:
         """Send a request until it is answered."""
 
+    def send(self, data: bytes, to: Address) -> None:
+        """Send a datagram."""
+
     def gen_first_response(self, deregister: bool = False) -> str:
         """Return the text of a REGISTER."""
 
@@ -71,36 +78,44 @@ class Registration:
         self._clock = clock
         self._call_id = ""
         self._expires = client.account.expires
-        self._failures = 0
+        self._failures = self._sequence = 0
         self._leaving = False
         self._random = SystemRandom()
         self.server = 0
         """Which of the account's servers is asked."""
         self.standing = Standing("unregistered" if client.account.register else "ready")
-        self.due = math.inf
-        """When :meth:`elapse` wants to be called."""
+        self._refresh_at = self._ping_at = math.inf
 
     @property
     def target(self) -> Address:
         """Return the address of the server that is asked."""
         return self._client.account.servers[self.server]
 
+    @property
+    def due(self) -> float:
+        """Return when :meth:`elapse` wants to be called."""
+        return min(self._refresh_at, self._ping_at)
+
     def begin(self) -> None:
         """Register as soon as time passes."""
         self._call_id = self._client.gen_call_id()
-        self.standing, self.due = Standing("registering"), self._clock()
+        self.standing, self._refresh_at = Standing("registering"), self._clock()
 
     def elapse(self, now: float) -> None:
-        """Register anew where it is time."""
-        if now >= self.due:
-            self.due = math.inf
+        """Register anew, or keep the way through a NAT open, where it is time."""
+        if now >= self._ping_at:
+            self._ping_at = now + PING_S
+            self._client.send(b"\r\n\r\n", self.target)
+        if now >= self._refresh_at:
+            # Should the request fail before it is sent, there is another try; its answer says when else.
+            self._refresh_at = now + LAST_RETRY_S
             self._send()
 
     def end(self) -> None:
         """Take the registration back, if there is one."""
-        self.due = math.inf
-        if self.standing.state == "registered":
-            self._leaving = True
+        self._refresh_at = self._ping_at = math.inf
+        is_first, self._leaving = not self._leaving, True
+        if is_first and self.standing.state == "registered":
             self._send()
 
     def _send(self) -> None:
@@ -111,36 +126,41 @@ class Registration:
         headers.remove("Via")
         headers.set("Call-ID", self._call_id)
         headers.set("Contact", self._client.contact())
+        # pyVoIP's own counter knows nothing of the requests that were sent once more with a proof.
+        self._sequence += 1
+        headers.set("CSeq", f"{self._sequence} REGISTER")
         headers.set("Expires", "0" if self._leaving else str(self._expires))
-        self._ask(wire)
+        self._ask(wire, MOST_PROOFS)
 
-    def _ask(self, request: Request) -> None:
+    def _ask(self, request: Request, proofs: int) -> None:
+        self._sequence = request.cseq.sequence
+
         def answered(response: Response, source: Address) -> None:
-            self._answered(request, response)
+            self._answered(request, response, proofs)
 
         self._client.ask(request, self.target, answered, lambda: self._failed(408, "no answer"))
 
-    def _answered(self, request: Request, response: Response) -> None:
+    def _answered(self, request: Request, response: Response, proofs: int) -> None:
         match response.code:
             case code if code < 200:
                 return
             case code if code < 300:
-                self._granted(response)
+                self._granted(request, response)
             case 401 | 407:
-                again = self._client.prove(request, response)
+                again = self._client.prove(request, response) if proofs else None
                 if again is not None:
-                    self._ask(again)
+                    self._ask(again, proofs - 1)
                 else:
                     self._failed(response.code, response.phrase)
             case 423 if (response.min_expires or 0) > self._expires and not self._leaving:
                 # "SHOULD NOT" end in a loop (RFC 3261 §10.2.8): each time it asks for longer.
                 self._expires = response.min_expires or self._expires
-                self.due = self._clock()
+                self._refresh_at = self._clock()
             case _:
                 self._failed(response.code, response.phrase)
 
-    def _granted(self, response: Response) -> None:
-        if self._leaving:
+    def _granted(self, request: Request, response: Response) -> None:
+        if request.headers.get("Expires") == "0":
             self.standing = Standing("unregistered", response.code)
             return
         mine = self._client.contact().strip("<>").rpartition("@")[2]
@@ -151,16 +171,21 @@ class Registration:
                 granted = int(text[:9])
         self._failures = 0
         self.standing = Standing("registered", response.code, response.phrase, granted)
-        self.due = self._clock() + max(granted, _SHORTEST_S) * _EARLY
+        if self._leaving:
+            # It was on its way when the end came.
+            self._send()
+            return
+        self._refresh_at = self._clock() + max(granted, _SHORTEST_S) * _EARLY
+        self._ping_at = self._clock() + PING_S
 
     def _failed(self, code: int, reason: str) -> None:
         if self._leaving:
             self.standing = Standing("unregistered", code, reason)
             return
         self.server = (self.server + 1) % len(self._client.account.servers)
-        wait = min(FIRST_RETRY_S * 2**self._failures, LAST_RETRY_S)
+        wait = min(FIRST_RETRY_S * 2 ** min(self._failures, 10), LAST_RETRY_S)
         wait *= self._random.uniform(0.75, 1.25)
         # The next server may be well: only a whole round without success is a reason to wait longer.
         self._failures += self.server == 0
-        self.due = self._clock() + wait
-        self.standing = Standing("failed", code, reason, retry_at=self.due)
+        self._refresh_at, self._ping_at = self._clock() + wait, math.inf
+        self.standing = Standing("failed", code, reason, retry_at=self._refresh_at)

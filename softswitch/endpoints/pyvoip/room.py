@@ -37,6 +37,8 @@ class Room:
         self.most = most
         self._clock = clock
         self._lock = threading.Lock()
+        self.is_closed = False
+        """The switch goes down: nobody gets in any more."""
         self.calls = dict.fromkeys(["", *self._trunks], 0)
         """Calls now, by trunk; those of none under ""."""
         self.refused = dict.fromkeys(self.calls, 0)
@@ -67,6 +69,8 @@ class Room:
             self.calls[name] -= 1
 
     def _check(self, name: str) -> None:
+        if self.is_closed:
+            raise FullError("the switch is going down")
         if self.total >= self.most:
             raise FullError(
                 f'pyVoIP carries {self.most} calls at once, and has them; engine = "builtin" carries more'

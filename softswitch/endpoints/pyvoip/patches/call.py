@@ -1,7 +1,5 @@
 """pyVoIP's call, mended: see the table in this package's docstring."""
 
-import math
-import time
 from typing import Any
 
 from pyVoIP import RTP
@@ -11,29 +9,24 @@ from pyVoIP.VoIP import CallState, VoIPCall, VoIPPhone
 from softswitch.endpoints.pyvoip.account import (
     Address,
     Answered,
-    Dial,
     Ended,
-    Failed,
     Held,
     Line,
     Pressed,
-    Rejected,
     Released,
-    Ringing,
 )
-from softswitch.endpoints.pyvoip.dialog import Dialog, as_callee, as_caller
+from softswitch.endpoints.pyvoip.dialog import Dialog, as_callee
 from softswitch.endpoints.pyvoip.frames import FRAME
+from softswitch.endpoints.pyvoip.patches.caller import Caller
 from softswitch.endpoints.pyvoip.patches.client import Client
 from softswitch.endpoints.pyvoip.patches.messages import Message
 from softswitch.endpoints.pyvoip.patches.requests import respond
 from softswitch.endpoints.pyvoip.patches.roles import DeskRole
 from softswitch.endpoints.pyvoip.patches.rtp import Ears, Stream
-from softswitch.endpoints.pyvoip.patches.wire import TIMEOUT_S, Exchange
 from softswitch.endpoints.pyvoip.terms import Terms, read_terms
 from softswitch.endpoints.sip.rtp_sockets import RtpPair
 from softswitch.errors import PeerError
 from softswitch.sip import message
-from softswitch.sip.digest import Credentials
 from softswitch.sip.message import Request, Response, copy_for_reply, with_body
 
 _PASSED_ON = "x-"
@@ -227,6 +220,11 @@ class Call(VoIPCall):
         """Tell whether the far end knows keys as events (RFC 4733)."""
         return any(stream.event_type is not None for stream in self.streams)
 
+    @property
+    def heard_at(self) -> float:
+        """Return when the last packet of audio came, in monotonic seconds; 0 for never."""
+        return max((stream.heard_at for stream in self.streams), default=0.0)
+
     def hangup(self) -> None:
         """End the call; pyVoIP refuses where it is not answered."""
         self.leave({})
@@ -330,160 +328,3 @@ class Call(VoIPCall):
         self.dtmf_callback(key)
         self.get_dtmf()  # Nobody else reads what pyVoIP collects.
         self.line.tell(Pressed(key, duration_ms, "rfc4733"))
-
-
-class Caller:
-    """The side of a call that we placed: its INVITE, and what answers it."""
-
-    def __init__(self, call: Call) -> None:
-        """Begin with nothing sent."""
-        self._call = call
-        self._client = call.sip
-        self._invite: Request | None = None
-        self._to: Address = ("", 0)
-        self._credentials: Credentials | None = None
-        self._branch = ""
-        self._ring_s = 180.0
-        self._told: bool | None = None
-        """Whether the last ringing that was told had audio."""
-        self._is_given_up = self._is_proceeding = False
-
-    def dial(self, invite: Request, dial: Dial, to: Address) -> None:
-        """Send the INVITE."""
-        if dial.username:
-            self._credentials = Credentials(dial.username, dial.password, dial.realm)
-        self._ring_s, self._to = dial.ring_s, to
-        self._send(invite)
-
-    def give_up(self) -> None:
-        """CANCEL, as soon as that may be sent (RFC 3261 §9.1); pyVoIP cannot."""
-        if not self._is_given_up:
-            self._is_given_up = True
-            if self._is_proceeding:
-                self._cancel()
-
-    def fork(self, response: Response, source: Address) -> None:
-        """End the dialog of another callee."""
-        if self._invite is not None:
-            dialog = self._acknowledge(self._invite, response, source)
-            self._client.ask(dialog.begin("BYE"), source, lambda response, source: None, lambda: None)
-
-    def _send(self, invite: Request) -> None:
-        self._invite, self._is_proceeding = invite, False
-
-        def answered(response: Response, source: Address) -> None:
-            self._answered(invite, response, source)
-
-        self._branch = self._client.ask(invite, self._to, answered, self._timed_out)
-
-    def _answered(self, invite: Request, response: Response, source: Address) -> None:
-        code = response.code
-        if code < 200:
-            self._progressed(response, source)
-        elif code < 300:
-            self._accepted(invite, response, source)
-        else:
-            self._refused(invite, response, source)
-
-    def _progressed(self, response: Response, source: Address) -> None:
-        exchange = self._client.exchanges.get(("ours", self._branch, "INVITE"))
-        if exchange is not None:
-            exchange.proceed(time.monotonic() + self._ring_s)
-        first, self._is_proceeding = not self._is_proceeding, True
-        if self._is_given_up:
-            if first:
-                self._cancel()
-            return
-        if response.code == 100:
-            return
-        early = False
-        if response.body and self._invite is not None:
-            try:
-                terms = read_terms(response.body, self._client.account.codecs)
-            except PeerError:
-                terms = None  # The final answer will be judged.
-            if terms is not None:
-                self._call.open(Message(response, source, terms))
-                early = True
-        early = early or bool(self._told)
-        if early != self._told:
-            self._told = early
-            self._call.line.tell(Ringing(early))
-
-    def _accepted(self, invite: Request, response: Response, source: Address) -> None:
-        call = self._call
-        call.dialog = self._acknowledge(invite, response, source)
-        if self._is_given_up or call.is_over:
-            call.farewell({})
-            return
-        try:
-            # Without a new description, that of early media holds.
-            terms = call.terms if not response.body else None
-            terms = terms or read_terms(response.body, self._client.account.codecs)
-        except PeerError as error:
-            call.farewell({})
-            call.line.tell(Failed(error.code, f"the answer of the far end: {error}"))
-            return
-        call.answered(Message(response, source, terms))
-        call.line.tell(Answered(terms.codec))
-
-    def _refused(self, invite: Request, response: Response, source: Address) -> None:
-        self._client.acknowledge(_refusal_ack(invite, response), invite, response, self._to)
-        again = None
-        if response.code in (401, 407) and not self._is_given_up:
-            again = self._client.proofs.proven(invite, response, self._credentials)
-        if again is not None:
-            self._send(again)
-            return
-        self._call.over()
-        if not self._is_given_up:
-            self._call.line.tell(Rejected(response.code, response.phrase))
-
-    def _timed_out(self) -> None:
-        call = self._call
-        if self._is_proceeding and not self._is_given_up:
-            self.give_up()
-            # The 487 that follows the CANCEL wants its ACK.
-            self._client.exchanges.keep(
-                ("ours", self._branch, "INVITE"),
-                Exchange(b"", self._to, math.inf, time.monotonic() + TIMEOUT_S, call.over, self._late),
-            )
-        else:
-            call.over()
-        call.line.tell(Rejected(408, "Request Timeout"))
-
-    def _late(self, response: Response, source: Address) -> None:
-        if self._invite is not None:
-            self._answered(self._invite, response, source)
-
-    def _acknowledge(self, invite: Request, response: Response, source: Address) -> Dialog:
-        dialog = as_caller(invite, response, source)
-        ack = dialog.begin("ACK", sequence=invite.cseq.sequence)
-        self._client.acknowledge(ack, invite, response, source)
-        return dialog
-
-    def _cancel(self) -> None:
-        """Send the CANCEL; it shares the branch of its INVITE, and the 487 ends the call."""
-        invite = self._invite
-        if invite is None:
-            return
-        cancel = _of_invite(invite, "CANCEL", invite.headers["To"])
-        self._client.cancel(cancel, self._to)
-
-
-def _refusal_ack(invite: Request, response: Response) -> Request:
-    """Return the ACK of a refusal: of the INVITE's own branch, with the To of the response (§17.1.1.3)."""
-    return _of_invite(invite, "ACK", response.headers["To"])
-
-
-def _of_invite(invite: Request, method: str, to: str) -> Request:
-    request = Request(method, invite.uri)
-    headers = request.headers
-    headers.set("Via", invite.headers["Via"])
-    headers.setlist("Route", invite.headers.getlist("Route"))
-    headers.set("From", invite.headers["From"])
-    headers.set("To", to)
-    headers.set("Call-ID", invite.call_id)
-    headers.set("CSeq", f"{invite.cseq.sequence} {method}")
-    headers.set("Max-Forwards", "70")
-    return request

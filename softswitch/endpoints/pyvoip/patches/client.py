@@ -16,7 +16,6 @@ from pyVoIP import SIP
 
 from softswitch.endpoints.pyvoip.account import Account, Address
 from softswitch.endpoints.pyvoip.dialog import tag_of
-from softswitch.endpoints.pyvoip.patches.messages import Message
 from softswitch.endpoints.pyvoip.patches.proofs import Proofs
 from softswitch.endpoints.pyvoip.patches.requests import take_request
 from softswitch.endpoints.pyvoip.patches.roles import PhoneRole
@@ -206,16 +205,11 @@ class Client(SIP.SIPClient):
                 self.send(bytes(error.reply), source)
             return
         self.counters["messages_received"] += 1
-        self.parse_message(Message(wire, source))
-
-    def parse_message(self, message: SIP.SIPMessage) -> None:
-        """Take a message; pyVoIP has no answer to most."""
-        if not isinstance(message, Message):
-            return
-        if isinstance(message.wire, Request):
-            take_request(self, message.wire, message.source)
+        # pyVoIP's own parser sees only what its calls are made from, in `messages.Message`.
+        if isinstance(wire, Request):
+            take_request(self, wire, source)
         else:
-            self._take_response(message.wire, message.source)
+            self._take_response(wire, source)
 
     def _take_response(self, response: Response, source: Address) -> None:
         branch, method = branch_of(response), response.cseq.method

@@ -72,6 +72,10 @@ class Phone(VoIPPhone):
         self.sip.start()
         self.NSD = True
 
+    def sign_off(self) -> None:
+        """Un-register; calls go on."""
+        self.sip.post(self.sip.registration.end)
+
     def stop(self, failed: bool = False) -> None:
         """Hang up and un-register; :meth:`join` waits until that is done."""
         self.NSD = False

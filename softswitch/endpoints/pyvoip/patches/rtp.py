@@ -91,6 +91,8 @@ class Stream(RTP.RTPClient):
         # pyVoIP draws them from small ranges, which a stranger can guess.
         self.outSequence, self.outTimestamp, self.outSSRC = randbits(16), randbits(32), randbits(32)
         self.source = Source(target)
+        self.heard_at = 0.0
+        """When the last packet came, in monotonic seconds."""
         self.sending = True
         """False while the far end holds us: nothing may be sent then."""
         self.counters = {
@@ -154,7 +156,9 @@ class Stream(RTP.RTPClient):
                 # An ICMP answer to what was sent.
                 self.counters["sends_failed"] += 1
                 continue
-            if self.source.accept(sender[:2], time.monotonic()):
+            now = time.monotonic()
+            if self.source.accept(sender[:2], now):
+                self.heard_at = now
                 self._take(packet)
         self._threads[1].join()
         self._ears.on_closed(self._pair)
