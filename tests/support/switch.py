@@ -34,7 +34,8 @@ Result = TypeVar("Result")
 START_S = 60.0
 """How long a switch may take to start on a loaded machine."""
 
-Sections = Mapping[str, Mapping[str, Any]]
+Sections = Mapping[str, Any]
+"""What a settings file says: tables by name, and lists of tables such as `trunk`."""
 
 
 def settings(folder: Path, sections: Sections | None = None) -> Settings:
@@ -44,7 +45,7 @@ def settings(folder: Path, sections: Sections | None = None) -> Settings:
         folder: its data folder.
         sections: what is to be different, as in the file.
     """
-    base: dict[str, dict[str, Any]] = {
+    base: dict[str, Any] = {
         "http": {"host": "127.0.0.1", "port": 0},
         "paths": {"data": str(folder)},
         "ice": {"host_addresses": ["127.0.0.1"]},
@@ -53,7 +54,7 @@ def settings(folder: Path, sections: Sections | None = None) -> Settings:
         "sip": {"port": 0},
     }
     for name, section in (sections or {}).items():
-        base[name] = base.get(name, {}) | dict(section)
+        base[name] = section if isinstance(section, list) else base.get(name, {}) | dict(section)
     return msgspec.convert(base, Settings)
 
 
