@@ -31,9 +31,10 @@ from softswitch.switch.incoming import Incoming
 from softswitch.switch.resources import Resources
 from softswitch.switch.routes import Routes
 from softswitch.switch.switch import Switch
+from softswitch.switch.webhooks import Webhooks
 from softswitch.web.application import make_application
 from softswitch.web.auth import Gate
-from softswitch.web.keys import DRAIN, LINES, READINESS, SETTINGS, SIP, SWITCH, WEBRTC
+from softswitch.web.keys import DRAIN, LINES, READINESS, SETTINGS, SIP, SWITCH, WEBHOOKS, WEBRTC
 from softswitch.web.readiness import Readiness
 
 logger = logging.getLogger(__name__)
@@ -92,7 +93,9 @@ def build(settings: Settings) -> web.Application:
         telephones=telephones,
     )
     switch = Switch(resources)
-    incoming = Incoming(switch)
+    webhooks = Webhooks(resources)
+    switch.followers.append(webhooks.follow)
+    incoming = Incoming(switch, [webhooks])
     readiness = Readiness(metrics)
     readiness.check("store", lambda: resources.store.healthy)
     readiness.check("draining", lambda: not switch.draining)
@@ -102,9 +105,11 @@ def build(settings: Settings) -> web.Application:
     app[LINES] = {}
     app[WEBRTC] = webrtc
     app[SIP] = telephones
+    app[WEBHOOKS] = webhooks
     app[READINESS] = readiness
     app[DRAIN] = lambda: None
     _export(metrics, engine, resources, webrtc, telephones)
+    metrics.register(lambda: [*_of_streams(streams), *readings("webhook", webhooks.numbers())])
     app.cleanup_ctx.append(_running(engine, routes, webrtc, telephones))
     return app
 
@@ -119,6 +124,7 @@ def _running(
         switch = app[SWITCH]
         resources = switch.resources
         await resources.store.start()
+        await app[WEBHOOKS].start()
         await resources.providers.start()
 
         def deliver(output: Output) -> None:
@@ -145,6 +151,7 @@ def _running(
             await telephones.stop()
         engine.stop()
         await resources.providers.close()
+        await app[WEBHOOKS].close()
         await resources.store.close()
 
     return running
@@ -185,6 +192,10 @@ def _export(
         ]
 
     metrics.register(read)
+
+
+def _of_streams(streams: StreamClients) -> list[Reading]:
+    return [*readings("stream", streams.numbers()), Reading("streams", streams.counters.open, "gauge")]
 
 
 def run(settings: Settings, notify: Notify = lambda *states: None) -> None:
@@ -238,6 +249,9 @@ async def _serve(settings: Settings, notify: Notify) -> None:
     await ending.wait()
     notify("STOPPING=1")
     logger.info("draining", extra={"calls": len(app[SWITCH])})
+    app[SWITCH].draining = True
+    if telephones := app[SIP]:
+        await telephones.drain()
     await _drain(app[SWITCH], settings.limits.drain_s, hurry)
     await runner.cleanup()
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from softswitch.call import effects, events, reports
-from softswitch.call.commands import CommandRejected, StartStream, StopStream
+from softswitch.call.commands import CommandRejected, StartStream, StopStream, StreamOption
 from softswitch.call.outbox import Outbox
 from softswitch.call.outcome import Outcome, Over
 
@@ -31,6 +31,10 @@ class Streams:
     def __len__(self) -> int:
         """Return how many there are, those that are connecting among them."""
         return len(self._streams)
+
+    def has(self, option: StreamOption) -> bool:
+        """Tell whether there is a stream exactly like this."""
+        return any(stream.command.option == option for stream in self._streams.values())
 
     def command(self, command: StartStream | StopStream, leg: str) -> None:
         """Open or end a stream; raises CommandRejected where it cannot be.

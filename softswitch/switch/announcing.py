@@ -24,6 +24,9 @@ JSON = {"Content-Type": "application/json"}
 class Announcer(Protocol):
     """Tells an application of a call. What that decides comes as commands to the conversation."""
 
+    def wanted(self) -> bool:
+        """Whether there is an application to be told."""
+
     async def announce(self, call: IncomingCall, conversation: Conversation) -> str:
         """Tell it; return what went wrong, or an empty text where the application knows of the call.
 
@@ -39,6 +42,10 @@ class CallWebhook:
         """Take the URL, which an operator wrote into the settings: it may be private."""
         self._door = door
         self._url = url
+
+    def wanted(self) -> bool:
+        """Whether there is a URL: there is."""
+        return True
 
     async def announce(self, call: IncomingCall, conversation: Conversation) -> str:
         """Post the call; anything but 2xx is a failure."""

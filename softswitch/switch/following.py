@@ -59,7 +59,7 @@ class Follower:
 
     def event(self, event: Event, seq: int) -> None:
         """Tell what there is to tell of an event."""
-        self._refresh()
+        self.refresh()
         for step in self.story.take(event):
             if not (self.gathering and step[1] is not None and step[1].type == "collect"):
                 self._tell(step)
@@ -81,7 +81,7 @@ class Follower:
 
     def begin(self) -> None:
         """Tell that the call is being set up, unless that was told."""
-        self._refresh()
+        self.refresh()
         for step in self.story.begin():
             self._tell(step)
 
@@ -97,7 +97,7 @@ class Follower:
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
         """Take over what the call knows by now."""
         option = self.conversation.call.option
         self.story.tag = self.conversation.tag
@@ -114,7 +114,7 @@ class Follower:
             self.first, self.feeds = outcomes, told
 
     def _listeners(self) -> list[Courier]:
-        """Return the webhooks of the call: its own, else those of its accounts; the first event settles it."""
+        """Return the webhooks of the call: its own, else its accounts'; the first event settles it."""
         if self._couriers is None:
             conversation = self.conversation
             if conversation.callback:

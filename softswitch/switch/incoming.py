@@ -31,6 +31,8 @@ class Incoming:
         self._switch = switch
         self._resources = switch.resources
         self._announcers = tuple(announcers)
+        self._in_steps = self._resources.settings.webhook.format == "wavix"
+        """Whether the operator's URLs are told each step of a call by whoever follows it."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._recent: deque[float] = deque()
 
@@ -47,7 +49,7 @@ class Incoming:
             return
         settings, telephones = self._resources.settings, self._resources.telephones
         registered = telephones.registered if telephones is not None else _nobody
-        match plan(settings, call, registered, announced=bool(self._announcers)):
+        match plan(settings, call, registered, announced=self._announced()):
             case Refuse() as refusal:
                 call.reject(refusal.code, refusal.reason)
             case Dial() as dial:
@@ -57,7 +59,9 @@ class Incoming:
 
     async def _connect(self, call: IncomingCall, dial: Dial) -> None:
         conversation = await self._open(call)
-        if dial.status_callback:
+        if dial.status_callback and self._in_steps:
+            conversation.callback, conversation.callback_trusted = dial.status_callback, True
+        elif dial.status_callback:
             told = StatusCallback(self._resources.door, dial.status_callback, conversation.id)
             conversation.subscribe(told)
             self._spawn(told.run())
@@ -66,14 +70,17 @@ class Incoming:
             conversation.command(Connect(callee=dial.callee, caller=dial.caller, trunk=dial.trunk))
 
     async def _announce(self, call: IncomingCall, url: str) -> None:
-        announcers = list(self._announcers)
-        if url:
+        in_steps = bool(url) and self._in_steps
+        announcers = [announcer for announcer in self._announcers if in_steps or announcer.wanted()]
+        if url and not in_steps:
             announcers.append(CallWebhook(self._resources.door, url))
         if not announcers:
             call.reject(480, REASONS[480])
             return
         conversation = await self._open(call, keep_events=True)
         conversation.awaits_client = True
+        if in_steps:
+            conversation.callback, conversation.callback_trusted = url, True
         conversation.incoming(call, accept_s=self._resources.settings.sip.accept_timeout_s)
         if not conversation.over:
             conversation.spawn(announce_to_all(announcers, call, conversation))
@@ -85,6 +92,9 @@ class Incoming:
         except Taken:
             # A caller may use a Call-ID again, or use one that an application chose as an id.
             return await self._switch.open(None, "sip", call.party, origin, keep_events=keep_events)
+
+    def _announced(self) -> bool:
+        return any(announcer.wanted() for announcer in self._announcers)
 
     def _count(self) -> None:
         """Refuse a call beyond those of one second."""

@@ -201,6 +201,10 @@ class Switch:
         """Return a live call."""
         return self._calls.get(call_id)
 
+    def conversations(self) -> list[Conversation]:
+        """Return the live calls, oldest first."""
+        return list(self._calls.values())
+
     def reattach(self, call_id: str, token: str, origin: Origin) -> Conversation:
         """Return the call a client comes back to, using its token up.
 

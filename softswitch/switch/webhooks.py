@@ -61,6 +61,10 @@ class Webhooks:
         for task in self._tasks:
             task.cancel()
 
+    def numbers(self) -> dict[str, float]:
+        """Return what was counted, for metrics."""
+        return {name: float(getattr(self.counters, name)) for name in CourierCounters.__slots__}
+
     # --- accounts -------------------------------------------------------------------------
 
     def of(self, account: str) -> list[WebhookRecord]:
@@ -115,10 +119,8 @@ class Webhooks:
         """Return who follows a live call."""
         return self._followers.get(call_id)
 
-    def wanted(self, conversation: Conversation | None = None) -> bool:
+    def wanted(self) -> bool:
         """Whether somebody would be told of a call that came in."""
-        if conversation is not None and conversation.callback:
-            return True
         return bool(self._feeds) or any(hook.event_type == "on-call" for hook in self._records.values())
 
     async def announce(self, call: IncomingCall, conversation: Conversation) -> str:

@@ -1,26 +1,15 @@
 """All routes, each with the scope it asks for."""
 
-from dataclasses import dataclass
-
 from aiohttp import web
 
 from softswitch.settings import static_root
-from softswitch.web import admin, rustpbx, static, telephones
-from softswitch.web.auth import Gate, Handler, allow
+from softswitch.web import admin, rustpbx, static, telephones, wavix_routes, wavix_webhooks
+from softswitch.web.auth import Gate, allow
 from softswitch.web.cors import preflight, welcome
 from softswitch.web.errors import add_headers, answer_errors
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One route."""
-
-    method: str
-    path: str
-    handler: Handler
-    scope: str
-    """``call``, ``admin`` or ``rooms``; empty: everybody."""
-
+from softswitch.web.keys import FEED
+from softswitch.web.route import Route
+from softswitch.web.wavix_errors import answer_wavix_errors
 
 ROUTES = (
     Route("GET", "/", static.index, ""),
@@ -54,6 +43,7 @@ ROUTES = (
     Route("GET", "/dumps", admin.list_dumps, "admin"),
     Route("GET", "/dumps/{id}", admin.get_dump, "admin"),
     Route("DELETE", "/dumps/{id}", admin.delete_dump, "admin"),
+    *wavix_routes.ROUTES,
 )
 """Every route but the page's own files; a test calls each of them with every kind of credential."""
 
@@ -65,15 +55,17 @@ def make_application(gate: Gate, *, max_body: int) -> web.Application:
         gate: Knows who may do what.
         max_body: Bytes of the largest request body.
     """
-    app = web.Application(middlewares=[preflight(gate), answer_errors], client_max_size=max_body)
+    middlewares = [preflight(gate), answer_errors, answer_wavix_errors]
+    app = web.Application(middlewares=middlewares, client_max_size=max_body)
     app.on_response_prepare.append(add_headers)
     app.on_response_prepare.append(welcome(gate))
     app.on_response_prepare.append(static.revalidate)
     for route in ROUTES:
-        handler = allow(gate, route.scope, route.handler)
+        handler = allow(gate, route.scope, route.handler, route.refuse)
         if route.method == "GET":
             app.router.add_get(route.path, handler)
         else:
             app.router.add_route(route.method, route.path, handler)
+    app[FEED] = allow(gate, "call", wavix_webhooks.event_feed)
     app.router.add_static("/static/", static_root(), follow_symlinks=False)
     return app

@@ -122,23 +122,31 @@ def _read_key(text: str) -> str:
 IDENTITY = web.RequestKey("identity", Identity)
 
 
-def allow(gate: Gate, scope: str, handler: Handler) -> Handler:
+Refuse = Callable[[int, str], web.Response]
+
+
+def allow(gate: Gate, scope: str, handler: Handler, refuse: Refuse | None = None) -> Handler:
     """Return a handler that answers only those with a scope; the others get 401 or 403.
 
-    An empty scope asks for nothing (the page, health).
+    Args:
+        gate: Knows who may do what.
+        scope: What is asked for; an empty scope asks for nothing (the page, health).
+        handler: Answers the others.
+        refuse: Makes the refusal, from status and text; None: in the manner of /call.
     """
+    refusal = refuse or _refusal
 
     async def guarded(request: web.Request) -> web.StreamResponse:
         if not gate.may_come_from(request):
-            return _refusal(403, "the Origin of this page is not allowed: see [auth] origins")
+            return refusal(403, "the Origin of this page is not allowed: see [auth] origins")
         if scope:
             identity = gate.identify(request)
             if identity is None:
-                answer = _refusal(401, "a valid API key or token is required")
+                answer = refusal(401, "a valid API key or token is required")
                 answer.headers["WWW-Authenticate"] = 'Bearer realm="softswitch"'
                 return answer
             if scope not in identity.scopes:
-                return _refusal(403, f"the scope {scope!r} is required")
+                return refusal(403, f"the scope {scope!r} is required")
             request[IDENTITY] = identity
         return await handler(request)
 

@@ -4,7 +4,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from softswitch.settings import Limits
-from softswitch.web.keys import SETTINGS, SIP, SipSide
+from softswitch.web.keys import FEED, SETTINGS, SIP, SipSide
 
 PROTOCOL = "sip"
 """The sub-protocol of RFC 7118."""
@@ -12,12 +12,12 @@ MAX_MESSAGE = 65536
 
 
 async def sip_websocket(request: web.Request) -> web.StreamResponse:
-    """Serve ``GET /sip``: a browser phone, which proves who it is in SIP itself."""
+    """Serve ``GET /sip``: a browser phone, which proves who it is in SIP itself, or a listener."""
     offered = [name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
     if request.headers.get("Upgrade", "").lower() != "websocket":
         raise web.HTTPBadRequest(text="this is a WebSocket: connect with Upgrade: websocket")
     if PROTOCOL not in offered:
-        raise web.HTTPBadRequest(text="offer the WebSocket sub-protocol 'sip' (RFC 7118)")
+        return await request.app[FEED](request)
     side = _side(request)
     limits: Limits = request.app[SETTINGS].limits
     ws = web.WebSocketResponse(
@@ -44,7 +44,7 @@ async def sip_websocket(request: web.Request) -> web.StreamResponse:
             await ws.send_bytes(data)
 
     try:
-        await side.serve_websocket(receive, send, peer(request))
+        await side.serve_websocket(receive, send, peer(request), secure=request.secure)
     finally:
         await ws.close()
     return ws

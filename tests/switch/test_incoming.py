@@ -25,6 +25,9 @@ class Told:
         self.failure = failure
         self.calls: list[tuple[IncomingCall, Conversation]] = []
 
+    def wanted(self) -> bool:
+        return True
+
     async def announce(self, call: IncomingCall, conversation: Conversation) -> str:
         self.calls.append((call, conversation))
         return self.failure

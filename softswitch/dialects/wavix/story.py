@@ -171,3 +171,34 @@ def _stream(event: e.StreamChanged) -> Happening:
 
 def _moment(epoch_ms: int | None) -> str | None:
     return None if epoch_ms is None else rfc3339(epoch_ms)
+
+
+def past_story(
+    uuid: str,
+    direction: Direction,
+    *,
+    started_ms: int,
+    answered_ms: int | None,
+    finished_ms: int,
+    caller: str,
+    callee: str,
+    tag: str,
+    reason: str,
+) -> Story:
+    """Return the story of a call that is over, from what was kept of it."""
+    story = Story(uuid, direction, started_ms=started_ms, caller=caller, callee=callee)
+    story.tag, story.answered_ms = tag, answered_ms
+    story.take(
+        e.HungUp(
+            timestamp=finished_ms,
+            track_id=uuid,
+            reason=reason,
+            initiator="",
+            start_time=started_ms,
+            answer_time=answered_ms,
+            hangup_time=finished_ms,
+            caller=caller,
+            callee=callee,
+        )
+    )
+    return story
