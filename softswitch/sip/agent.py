@@ -247,7 +247,8 @@ class UserAgent(SessionVerbs):
     def _response(self, response: Response, flow: Flow) -> None:
         core = self._core
         transaction = core.transactions.client(read_head(response))
-        if transaction is None:
+        if transaction is None or len(response.via) != 1:
+            # Section 8.1.3.3: a response with a second Via was not meant for us.
             core.count("stray_response")
             return
         if flow.connection and not transaction.flow.connection:

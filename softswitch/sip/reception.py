@@ -58,7 +58,7 @@ class Reception:
             core.count("retransmission")
             known.fire("request")
             return
-        if core.transactions.full:
+        if core.transactions.full and not (self.knows(request) and core.transactions.room):
             core.count("overload")
             self.refuse(request, flow, 503, (("Retry-After", str(core.limits.retry_after)),))
             return

@@ -63,6 +63,8 @@ class Provisional:
 
     sequence: int
     response: Response
+    invite: int
+    """CSeq number of the INVITE it responds to."""
     offered: bool = False
     """It carries our offer: the PRACK carries the answer."""
     described: bool = False

@@ -39,6 +39,10 @@ def invited(core: Calls, request: Request, flow: Flow, transaction: Transaction)
         if replaces is None or found is None:
             core.reply(transaction, 400 if replaces is None else 481)
             return
+        if not found.stands and not found.ours:
+            # Section 3: who is being called is not somebody else's to take over.
+            core.reply(transaction, 481)
+            return
         if replaces.early_only and found.stands:
             core.reply(transaction, 486)
             return
@@ -107,7 +111,13 @@ def ring(
         return ring_reliably(
             core,
             session,
-            Provisional(0, response, offered=delayed and sdp is not None, described=sdp is not None),
+            Provisional(
+                0,
+                response,
+                transaction.request.cseq.sequence,
+                offered=delayed and sdp is not None,
+                described=sdp is not None,
+            ),
         )
     transaction.respond(response)
     _repeat(core, session, response)
@@ -146,7 +156,6 @@ def _answer(
         with_sdp(response, session.local_sdp)
     for name in ("ringing", "repeat", "prack_again", "no_prack"):
         session.stop_alarm(name)
-    session.provisional = None
     session.provisionals.clear()
     session.phase = Phase.ANSWERED
     grant(core, session, transaction.request, response, refresh)

@@ -52,6 +52,10 @@ def call(core: Calls, invitation: Invitation) -> Session:
         redirects=min(invitation.follow_redirects, core.limits.redirects),
     )
     core.open(session)
+    if len(core.sessions) > core.limits.sessions:
+        core.count("overload")
+        finish(core, session, Rejected(session.id, 503, "Too Many Calls", local=True))
+        return session
     session.set_alarm(core, "ringing", core.limits.ring_s, lambda: cancel(core, session, {}))
     session.exchange = exchange = Exchange(
         core,

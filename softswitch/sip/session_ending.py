@@ -51,7 +51,15 @@ def end(core: Calls, session: Session, reason: EndReason, headers: Mapping[str, 
 def say_bye(
     core: Calls, session: Session, reason: EndReason, headers: Mapping[str, str] | None = None
 ) -> None:
-    """Send BYE and end the session."""
+    """Send BYE and end the session; a 200 whose offer nobody answered is acknowledged first."""
+    offer = session.offer
+    if (
+        offer is not None
+        and offer.carrier == "2xx"
+        and offer.dialog is not None
+        and offer.exchange is not None
+    ):
+        acknowledge(core, session, offer.dialog, offer.exchange.request)
     if session.dialog is not None:
         send_bye(core, session.dialog, session.proof, headers or {})
     end(core, session, reason)

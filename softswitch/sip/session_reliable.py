@@ -64,14 +64,14 @@ def _lost(core: Calls, session: Session) -> None:
 def pracked(core: Calls, session: Session, request: Request, transaction: Transaction) -> None:
     """Take a PRACK of theirs."""
     provisional = session.provisional
-    if (
-        provisional is None
-        or session.incoming is None
-        or not _acknowledges(request, provisional, session.incoming)
-    ):
+    if provisional is None or not _acknowledges(request, provisional):
         core.reply(transaction, 481)
         return
     session.provisional = None
+    if session.incoming is None:
+        # It crossed the 200, which made it needless.
+        core.reply(transaction, 200)
+        return
     session.stop_alarm("prack_again")
     session.stop_alarm("no_prack")
     session.settled = session.settled or provisional.described
@@ -100,9 +100,9 @@ def _offered(core: Calls, session: Session, sdp: str, transaction: Transaction) 
     core.tell(Offered(session.id, sdp, "PRACK"))
 
 
-def _acknowledges(request: Request, provisional: Provisional, invite: Transaction) -> bool:
+def _acknowledges(request: Request, provisional: Provisional) -> bool:
     words = (request.headers.get("RAck") or "").split()
-    return words == [str(provisional.sequence), str(invite.request.cseq.sequence), "INVITE"]
+    return words == [str(provisional.sequence), str(provisional.invite), "INVITE"]
 
 
 # ---------------------------------------------------------------------- theirs: the calling side

@@ -40,6 +40,11 @@ class Transactions:
         return len(self) >= self._limit
 
     @property
+    def room(self) -> bool:
+        """Return whether a request within a call may still begin: BYE and CANCEL make room."""
+        return len(self) < 2 * self._limit
+
+    @property
     def waiting(self) -> bool:
         """Return whether a request of ours has no final response yet."""
         return any(not one.answered for one in self._clients.values())
@@ -127,15 +132,20 @@ class Transactions:
         return True
 
     def broken(self, flow: Flow) -> None:
-        """Take it that a connection is gone: requests that wait on it wait in vain."""
+        """Take it that a connection, or the way to an address, is gone: what waits on it waits in vain."""
         for transaction in [*self._clients.values(), *self._servers.values()]:
-            if (
-                transaction.flow.connection == flow.connection
-                and transaction.flow.transport == flow.transport
-            ):
+            if _same_way(transaction.flow, flow):
                 transaction.fire("error")
 
     def run(self) -> None:
         """Tell owners what happened, until nothing happens any more."""
         while self.calls:
             self.calls.popleft()()
+
+
+def _same_way(one: Flow, other: Flow) -> bool:
+    if one.transport != other.transport:
+        return False
+    if other.connection:
+        return one.connection == other.connection
+    return (one.host, one.port) == (other.host, other.port)

@@ -257,3 +257,25 @@ def test_progress_of_other_codes_is_sent():
     bert.agent.ring(theirs, link.now, code=182, reason="Two before you")
     link.run(0.1)
     assert (anna.the(Progressed).code, anna.the(Progressed).reason) == (182, "Two before you")
+
+
+def test_call_that_still_rings_here_is_nobodys_to_take_over():
+    link, _anna, bert, _, theirs = invited()
+    call_id, to_tag, from_tag = bert.agent.dialog(theirs)
+    extra = f"Replaces: {call_id};to-tag={to_tag};from-tag={from_tag}\r\n"
+    bert.inject(invite_text(extra=extra), link["anna"])
+    link.run(0.1)
+    assert link.sent[-1][2].code == 481
+
+
+def test_prack_that_crosses_the_200_is_welcome():
+    link = Link("anna", "bert")
+    anna, bert = link["anna"], link["bert"]
+    anna.call(bert, reliable="required")
+    link.run(0.1)
+    theirs = bert.the(Invited).session
+    bert.agent.ring(theirs, link.now)
+    bert.agent.answer(theirs, ANSWER, link.now)
+    link.run(0.1)
+    assert link.count("bert>anna 200 PRACK") == 1
+    assert bert.the(Confirmed)

@@ -393,3 +393,12 @@ def test_early_offer_in_a_reliable_response_is_answered_by_prack():
     link.run()
     assert anna.the(Answered).wants_answer is False
     assert bert.the(Confirmed)
+
+
+def test_hanging_up_instead_of_answering_a_late_offer_acknowledges_first():
+    link, anna, bert, session = ringing(sdp=None)
+    bert.agent.answer(bert.the(Invited).session, OFFER, link.now)
+    link.run(0.1)
+    anna.agent.bye(session, link.now)
+    link.run()
+    assert link.flows()[-3:] == ["anna>bert ACK", "anna>bert BYE", "bert>anna 200 BYE"]
