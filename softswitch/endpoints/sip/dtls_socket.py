@@ -57,7 +57,9 @@ class DtlsSocket:
         self.udp = udp
         self.keys: MediaKeys | None = None
         self._owner, self._drops, self._clock = owner, drops, clock
-        self._source = Source(far)
+        self.announced = far
+        """Where the far end said it is."""
+        self._source = Source(self._reachable(far))
         self._began = clock()
         self._dtls: DtlsAssociation | None = None
         self._loop = asyncio.get_running_loop()
@@ -68,14 +70,10 @@ class DtlsSocket:
         """Return where the far end is, as far as is known."""
         return self._source.target
 
-    @property
-    def announced(self) -> Address:
-        """Return where the far end said it is."""
-        return self._source.signalled
-
     def move(self, far: Address) -> None:
         """Look for the far end elsewhere: it has announced another address."""
-        self._source, self._began = Source(far), self._clock()
+        self.announced = far
+        self._source, self._began = Source(self._reachable(far)), self._clock()
 
     def associate(
         self,
@@ -110,6 +108,11 @@ class DtlsSocket:
         """Stop reading; the socket itself stays open."""
         await self.dissociate()
         self._loop.remove_reader(self.udp.fileno())
+
+    def _reachable(self, far: Address) -> Address:
+        """Return an address as a socket of IPv6 that takes IPv4 too has it."""
+        is_mapped = self.udp.family == socket.AF_INET6 and ":" not in far[0]
+        return (f"::ffff:{far[0]}" if is_mapped else far[0]), far[1]
 
     def _read(self) -> None:
         try:

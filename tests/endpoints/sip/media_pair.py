@@ -67,8 +67,10 @@ class RecordingEngine(Engine):
         return [item for item in self.messages if isinstance(item, kind) and getattr(item, "port", 0) == port]
 
 
-def shared_of(engine: Any, *, ports: tuple[int, int] = (42000, 44999), **options: Any) -> SipMediaShared:
-    rtp = Rtp(port_min=ports[0], port_max=ports[1])
+def shared_of(
+    engine: Any, *, ports: tuple[int, int] = (42000, 44999), host: str = "127.0.0.1", **options: Any
+) -> SipMediaShared:
+    rtp = Rtp(host=host, port_min=ports[0], port_max=ports[1])
     return SipMediaShared(engine, rtp, Ice(host_addresses=("127.0.0.1",)), random=Random(5), **options)
 
 
@@ -160,10 +162,10 @@ class Pair:
 
     async def reports_come(self) -> None:
         """Wait until RTCP of both has met: a report of one on what the other has reported."""
-        parts = self.engine._parts
+        parts: Any = self.engine._parts
 
         def round_trip(port: int) -> float:
-            return parts.plane.statistics(parts.registry.get(port).slot)["round_trip_ms"]
+            return float(parts.plane.statistics(parts.registry.get(port).slot)["round_trip_ms"])
 
         await until(lambda: max(round_trip(1), round_trip(2)) > 0)
         assert max(round_trip(1), round_trip(2)) > 0

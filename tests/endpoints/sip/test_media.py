@@ -1,8 +1,9 @@
 import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from softswitch.errors import NotNowError, PeerError, RejectedError
 from softswitch.media.messages import (
     AddRtpPort,
     ConnectPlain,
+    ConnectSecure,
     Message,
     RemovePort,
     SendDigits,
@@ -23,7 +25,7 @@ from softswitch.media.messages import (
 )
 from softswitch.sdp import NotAcceptableError, SdpError, crypto_lines, parse
 from tests.conftest import require_case
-from tests.endpoints.sip.media_pair import Owner, shared_of
+from tests.endpoints.sip.media_pair import Owner, pair, shared_of
 from tests.sdp.test_negotiate import EDGE
 
 Kind = TypeVar("Kind")
@@ -47,13 +49,13 @@ class StubEngine:
         if self.is_full and isinstance(message, ConnectPlain):
             raise NotNowError("the media engine does not keep up")
         self.messages.append(message)
-        if isinstance(message, ConnectPlain):
+        if isinstance(message, ConnectPlain | ConnectSecure):
             os.close(message.fd)
-            if message.rtcp_fd >= 0:
-                os.close(message.rtcp_fd)
+        if isinstance(message, ConnectPlain) and message.rtcp_fd >= 0:
+            os.close(message.rtcp_fd)
 
     def deliver(self, port: int, datagram: bytes) -> None:
-        raise AssertionError
+        del port, datagram
 
     def of(self, kind: type[Kind]) -> list[Kind]:
         return [message for message in self.messages if isinstance(message, kind)]
@@ -183,6 +185,30 @@ async def test_announced_address_is_ours_that_of_the_router_or_that_wished() -> 
         for item in (other, third):
             item.close()
             await item.closed()
+
+
+@pytest.mark.parametrize("host", ["::1", "::"])
+async def test_media_may_be_of_ip_6(host: str) -> None:
+    require_ip_6()
+    wish = MediaWish(srtp="dtls", codecs=("PCMU",), address="::1" if host == "::" else "")
+    for srtp in ("allowed", "dtls"):
+        async with pair(replace(wish, srtp=srtp), host=host) as both:
+            offer, _ = await both.connect()
+            assert "c=IN IP6 ::1\r\n" in offer
+            await both.talk()
+    if host == "::":
+        async with pair(replace(wish, address="127.0.0.1"), host=host) as both:
+            offer, _ = await both.connect()
+            assert "c=IN IP4 127.0.0.1\r\n" in offer
+            await both.talk()
+
+
+def require_ip_6() -> None:
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            pytest.skip("this machine has no IPv6")
 
 
 # --- later offers ----------------------------------------------------------------------------
