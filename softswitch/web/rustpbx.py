@@ -13,7 +13,7 @@ from softswitch.dialects.instants import rfc3339
 from softswitch.dialects.rustpbx import parse, render
 from softswitch.endpoints.ice import ice_servers as ice_grants
 from softswitch.settings import Limits
-from softswitch.switch.conversation import Conversation
+from softswitch.switch.conversation import Conversation, Source
 from softswitch.switch.switch import CallView, Origin
 from softswitch.web.auth import IDENTITY, PROTOCOL
 from softswitch.web.keys import LINES, SETTINGS, SWITCH, WEBRTC
@@ -43,7 +43,8 @@ async def _serve(request: web.Request, kind: str) -> web.StreamResponse:
     wish = read_wish(request, kind, limits)
     if request.headers.get("Upgrade", "").lower() != "websocket":
         raise _bad("this is a WebSocket: connect with Upgrade: websocket")
-    origin = Origin(request[IDENTITY].name, request.remote or "")
+    source = Source("outbound" if kind == "sip" else "inbound")
+    origin = Origin(request[IDENTITY].name, request.remote or "", source)
     returning = waiting = None
     if wish.token:
         returning = switch.reattach(wish.call_id or "", wish.token, origin)

@@ -10,12 +10,12 @@ _RULES = {
         call-by-id events-stream post-command
         dump-file dump-off dump-masked dump-bounded id-new id-rule id-live no-upgrade
         list-shape list-masked list-additive kill-true kill-unknown kill-hangup kill-post-only
-        ice-no-null ice-turn-hmac
+        ice-no-null ice-turn-hmac sip-route pending-attach
     """,
     2: """
         no-hello first-command accept-first order hangup-everywhere hangup-once server-closes
         bad-command-lives setup-failure close-1000 close-1001 close-1008 close-1009 close-1011 close-1013
-        ends-with-socket resume
+        ends-with-socket resume incoming sip-out
     """,
     3: """
         integers no-nulls track-ids layer-ids play-ids epoch answer-sdp error-track asr-times hangup-times
@@ -31,7 +31,8 @@ _RULES = {
         option-denoise option-handshake option-ipv6 option-sip option-extra option-eou option-media-pass
         option-subscribe option-inactivity option-ambiance option-samplerate option-barge-in
         spellings unknown-keys recorder-below-folder recorder-format vad-kinds vad-default no-asr-default
-        tts-default callee-echo callee-tone callee-label
+        tts-default callee-echo callee-tone callee-label callee-sip
+        reject ringing refer message
     """,
     5: """
         raw-binary binary-events any-size pcm-16k samplerate pcmu pcma g722 pace answer-audio
@@ -40,11 +41,15 @@ _RULES = {
     6: """
         append replace interruption layers end-of-stream empty-terminator idle-ends order early-audio
         interrupt-nothing autohangup autohangup-own wait-input speaking-start silence-times
-        play-error play-formats dtmf-rfc4733 dtmf-inband
+        play-error play-formats dtmf-rfc4733 dtmf-inband dtmf-info
+    """,
+    7: """
+        webhook-body webhook-down accept-timeout no-pending rules
     """,
     8: """
         answer hangup speaking silence asrDelta asrFinal dtmf trackStart trackEnd interruption error metrics
         binary mark collect hold mute eou media addHistory custom ack reasons initiators media-pass-raw
+        incoming ringing reject transferRequest message
     """,
 }
 
@@ -52,22 +57,7 @@ ROWS = frozenset(f"{section}:{name}" for section, names in _RULES.items() for na
 """What needs a test now, as "section:name"."""
 
 LATER = {
-    "1:sip-route": "telephones",
-    "1:pending-attach": "telephones",
-    "2:incoming": "telephones",
-    "2:sip-out": "telephones",
-    "4:reject": "telephones",
-    "4:ringing": "telephones",
-    "4:refer": "telephones",
-    "4:message": "telephones",
-    "4:callee-sip": "telephones",
     "4:callee-room": "rooms",
     "4:callee-stream": "streams",
-    "6:dtmf-info": "telephones",
-    "8:incoming": "telephones",
-    "8:ringing": "telephones",
-    "8:reject": "telephones",
-    "8:transferRequest": "telephones",
-    "8:message": "telephones",
 }
 """What comes with a later piece."""
