@@ -53,6 +53,8 @@ class Telephones:
 
     async def drain(self) -> None:
         """Take no new calls and sign off at the trunks; running calls go on."""
+        if self.pyvoip is not None:
+            await self.pyvoip.drain()
         await self.sip.drain()
 
     async def stop(self) -> None:
