@@ -8,7 +8,7 @@ from softswitch.endpoints.aiortc_private import DtlsError
 from softswitch.endpoints.sip.dtls_socket import DtlsSocket
 from softswitch.endpoints.sip.media_plain import Far, close_all, duplicates, far_of
 from softswitch.endpoints.sip.media_shared import MediaOwner, SipMediaShared
-from softswitch.endpoints.sip.media_way import Spawn
+from softswitch.endpoints.sip.media_way import GOODBYE_S, Spawn
 from softswitch.endpoints.sip.rtp_sockets import RtpPair
 from softswitch.errors import NotNowError
 from softswitch.media.messages import ConnectSecure
@@ -222,6 +222,11 @@ class DtlsWay:
             self._spawn(self._establish(self._side))
 
     def association_closed(self, part: DtlsSocket) -> None:
-        """Tell that the far end has said goodbye."""
+        """Tell that the far end has said goodbye, unless it begins anew or hangs up properly."""
         del part
-        self._owner.media_ended("caller")
+        self._spawn(self._part_from(self._attempt))
+
+    async def _part_from(self, attempt: int) -> None:
+        await asyncio.sleep(GOODBYE_S)
+        if attempt == self._attempt:
+            self._owner.media_ended("caller")

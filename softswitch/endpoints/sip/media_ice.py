@@ -1,10 +1,11 @@
 """Media by ICE and DTLS: a telephone in a browser, which calls or is called."""
 
+import asyncio
 import os
 
 from softswitch.endpoints.secure_link import LinkError, SecureLink
 from softswitch.endpoints.sip.media_shared import MediaOwner, SipMediaShared
-from softswitch.endpoints.sip.media_way import Spawn
+from softswitch.endpoints.sip.media_way import GOODBYE_S, Spawn
 from softswitch.errors import NotNowError
 from softswitch.media.messages import ConnectSecure
 from softswitch.sdp import (
@@ -36,11 +37,13 @@ class IceWay:
             port: of the leg in the engine.
             handshake_s: longest wait for ICE and DTLS; None: as long as usual.
         """
-        self._shared, self._owner, self._port = shared, owner, port
+        self._shared, self._spawn, self._owner, self._port = shared, spawn, owner, port
         self._link = SecureLink(shared.webrtc, self, spawn, handshake_s)
         self._offering = False
         self._transport: TransportOffer | None = None
         self._started = False
+        self._connected = 0
+        """How often the link became ready."""
 
     async def open(self, *, offering: bool) -> None:
         """Gather candidates for an offer of ours; one of theirs must be seen first."""
@@ -112,6 +115,7 @@ class IceWay:
         pair, keys = link.pair, link.keys
         if pair is None or keys is None:
             return
+        self._connected += 1
         try:
             fd = link.duplicate_socket()
         except OSError as error:
@@ -140,8 +144,16 @@ class IceWay:
             self._shared.relaying.pop(self._port, None)
 
     def link_ended(self, reason: str) -> None:
-        """Tell that the far end is gone."""
-        self._owner.media_ended(reason)
+        """Tell that the far end is gone: after a goodbye, unless it begins anew or hangs up properly."""
+        if reason == "caller":
+            self._spawn(self._part_from(self._connected))
+        else:
+            self._owner.media_ended(reason)
+
+    async def _part_from(self, connected: int) -> None:
+        await asyncio.sleep(GOODBYE_S)
+        if connected == self._connected:
+            self._owner.media_ended("caller")
 
     def link_failed(self, error: LinkError) -> None:
         """Tell that the far end could not be reached."""

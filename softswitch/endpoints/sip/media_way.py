@@ -10,6 +10,10 @@ from softswitch.sdp import Description, Keying, Media, OwnTransport
 
 logger = logging.getLogger(__name__)
 
+GOODBYE_S = 2.0
+"""How long a far end that closes DTLS may take for its BYE, seconds: that says why, and some close
+an association only to begin another."""
+
 Spawn = Callable[[Coroutine[None, None, None]], None]
 """Starts a task that ends with the leg."""
 

@@ -101,6 +101,7 @@ async def test_browser_calls_and_is_called(codec: str, calls: bool) -> None:
             assert len(both.engine.of(ConnectSecure, 1)) == 1
         finally:
             await browser.close()
+        assert both.a.owner.ended == []  # its BYE has time to say more
         await until(lambda: bool(both.a.owner.ended))
         assert both.a.owner.ended == ["caller"]
 
@@ -114,6 +115,15 @@ async def test_far_end_that_never_shakes_hands_is_told_of(sender: str) -> None:
         [(told, text, code)] = both.b.owner.failed
         assert (told, code) == (sender, 504)
         assert text
+
+
+async def test_far_end_that_closes_its_association_is_gone() -> None:
+    async with pair(MediaWish(srtp="dtls", codecs=("PCMU",))) as both:
+        await both.connect()
+        await both.talk()
+        both.a.media.close()
+        await until(lambda: bool(both.b.owner.ended))
+        assert both.b.owner.ended == ["caller"]
 
 
 async def test_far_end_that_moves_takes_its_association_along() -> None:
