@@ -16,10 +16,10 @@ from tests.support.sound import tone
 pytestmark = pytest.mark.client
 
 
-def neighbour(folder: Path, hz: float = 440, codecs: str = "PCMU/8000/1", **more: bool) -> Baresip:
+def neighbour(folder: Path, hz: float = 440, codecs: str = "PCMU/8000/1", answers: bool = True) -> Baresip:
     """Return a phone that registers nowhere."""
     account = f"<sip:alice@127.0.0.1>;regint=0;audio_codecs={codecs}"
-    return Baresip(folder / "alice", account, voice(hz, 8000), **more)
+    return Baresip(folder / "alice", account, voice(hz, 8000), answers=answers)
 
 
 @pytest.mark.parametrize("codec", ["PCMU", "PCMA"])
@@ -129,9 +129,9 @@ async def test_call_that_is_given_up_rings_no_longer(tmp_path: Path) -> None:
         await alice.until("CALL_CLOSED")
 
 
-def provider(kamailio: Kamailio, username: str = "office", **more: object) -> Trunk:
+def provider(kamailio: Kamailio, username: str = "office") -> Trunk:
     """Return the trunk of an account at kamailio."""
-    return Trunk(  # type: ignore[arg-type]
+    return Trunk(
         name="provider",
         servers=(f"{kamailio.host}:{kamailio.port}",),
         username=username,
@@ -139,7 +139,6 @@ def provider(kamailio: Kamailio, username: str = "office", **more: object) -> Tr
         from_domain=Kamailio.domain,
         register=True,
         engine="pyvoip",
-        **more,
     )
 
 

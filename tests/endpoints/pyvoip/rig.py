@@ -122,7 +122,11 @@ class Bench:
     async def __aenter__(self) -> Self:
         """Start engine and telephones."""
         loop = asyncio.get_running_loop()
-        self.engine.start(lambda output: loop.call_soon_threadsafe(self.routes.deliver, output))
+
+        def emit(output: m.Output) -> None:
+            loop.call_soon_threadsafe(self.routes.deliver, output)
+
+        self.engine.start(emit)
         await self.endpoints.start()
         return self
 

@@ -27,3 +27,6 @@ peers. `tests/endpoints/pyvoip/test_contract.py` holds the names that are used t
 
 `audioop`, which pyVoIP needs, is gone in Python 3.13: the extra [pyvoip] brings `audioop-lts` there.
 """
+
+# pyVoIP.SIP cannot be imported before pyVoIP.VoIP: each wants the other.
+import pyVoIP.VoIP  # noqa: F401

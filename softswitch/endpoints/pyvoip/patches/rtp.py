@@ -226,9 +226,10 @@ class Stream(RTP.RTPClient):
             audio = self.encode_packet(self.pmout.read(FRAME))
             if self.sending:
                 yield [(spurt, int(self.preference), self.outTimestamp, audio)]
+                spurt = False
             else:
                 yield []
-            spurt = not self.sending
+                spurt = True
             self.outTimestamp += FRAME
 
     def _pressed(self, key: str, payload_type: int) -> Iterator[list[tuple[bool, int, int, bytes]]]:

@@ -158,7 +158,7 @@ async def test_caller_may_give_up_before_anybody_was_asked_for_the_leg(bench: Be
 )
 async def test_forged_bye_ends_nothing(bench: Bench, peer: Peer, words: dict[str, str]) -> None:
     leg, tag = await answered(bench, peer)
-    peer.request("BYE", sequence=2, **({"to_tag": tag} | words))  # type: ignore[arg-type]
+    peer.request("BYE", sequence=2, **({"to_tag": tag} | words))
     assert (await peer.next()).code == 481
     assert not leg.told(LegEnded)
     peer.request("BYE", sequence=3, to_tag=tag, headers="X-Reason: enough\r\n")
