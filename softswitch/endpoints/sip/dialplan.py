@@ -65,7 +65,7 @@ class Dialplan:
         if callee.startswith("user:"):
             return self._to_user(callee.removeprefix("user:"), request)
         uri = read_callee(callee)
-        foreign = uri is not None and uri.scheme != "tel" and not self._own.is_ours(uri.host)
+        foreign = uri is not None and uri.scheme != "tel" and not self._own.is_ours(uri.host, uri.port)
         dialled = number_of(uri) if uri is not None else number(callee)
         if request.trunk:
             trunk = self._trunks.get(request.trunk)

@@ -43,7 +43,7 @@ ROUTINE = frozenset(
         "route",
         "record-route",
     }
-    | {"content-type", "supported", "allow", "authorization", "proxy-authorization"}
+    | {"content-type", "supported", "allow", "user-agent", "authorization", "proxy-authorization"}
 )
 """Headers of every request, which tell an application nothing."""
 MAX_JOBS = 64

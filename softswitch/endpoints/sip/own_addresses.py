@@ -44,9 +44,11 @@ class OwnAddresses:
             return ""
         return self._own(self._rtp.host, remote) if self._rtp.external_ip or _is_any(self._rtp.host) else ""
 
-    def is_ours(self, host: str) -> bool:
-        """Tell whether the host of a URI means this switch."""
+    def is_ours(self, host: str, port: int | None = None) -> bool:
+        """Tell whether the host of a URI means this switch; an address of ours with another port does not."""
         host = host.strip("[]").lower()
+        if port and is_address(host) and port not in self.ports.values():
+            return False
         if host in self._names:
             return True
         return is_address(host) and _is_any(self._sip.host) and self.leaving(host) == host

@@ -50,6 +50,8 @@ def test_uris_of_our_names_and_addresses_mean_us():
     addresses = own(host="127.0.0.1", domains=("Example.org",), external_host="pbx.example.org")
     for host in ("example.org", "EXAMPLE.ORG", "pbx.example.org", "127.0.0.1", "localhost"):
         assert addresses.is_ours(host)
+    assert addresses.is_ours("127.0.0.1", 5061)
+    assert not addresses.is_ours("127.0.0.1", 5070)
     for host in ("example.com", "127.0.0.2", "8.8.8.8", "[::1]"):
         assert not addresses.is_ours(host)
 
