@@ -139,6 +139,12 @@ class Pair:
         self.b.listen()
         return offer, answer
 
+    def another(self, wish: MediaWish) -> Side:
+        """Return a third side, to be closed by who asked for it."""
+        side = Side(self, 3, wish)
+        self.sides[side.tap] = side
+        return side
+
     async def talk(self) -> None:
         """See that sound goes both ways."""
         self.a.say(440)

@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from softswitch.endpoints.sip.media_shared import MediaWish
-from softswitch.media.messages import ConnectPlain
+from softswitch.endpoints.sip.media_shared import MediaWish, Srtp
+from softswitch.media.messages import ConnectPlain, UpdateRtp
 from softswitch.sdp import SUITES, crypto_lines, parse
 from tests.endpoints.sip.media_pair import pair
 
@@ -87,3 +87,22 @@ async def test_digits_go_as_tones_where_that_is_wished() -> None:
         assert both.a.media.dtmf("7")
         assert not both.b.media.dtmf("8")
         await both.digits("7", 2, "inband")
+
+
+@pytest.mark.parametrize(("before", "after"), [("allowed", "allowed"), ("allowed", "sdes"), ("sdes", "dtls")])
+async def test_another_telephone_takes_the_call_over(before: Srtp, after: Srtp) -> None:
+    async with pair(MediaWish(codecs=("PCMU", "G722"), srtp=before)) as both:
+        await both.connect()
+        await both.talk()
+        third = both.another(MediaWish(codecs=("G722",), srtp=after))
+        await third.media.take_answer(await both.a.media.answer(await third.media.offer()))
+        both.b.media.close()
+        third.listen()
+        third.say(1000)
+        await third.hears(440)
+        await both.a.hears(1000)
+        [update] = both.engine.of(UpdateRtp, 1)
+        assert update.rtp.send.name == "G722"
+        assert both.a.owner.failed == []
+        third.media.close()
+        await third.media.closed()
