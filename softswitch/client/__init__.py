@@ -6,6 +6,8 @@
         await call.say("Hello, how can I help?")
         heard = await call.wait(AsrFinal, timeout_s=10)
 
+A telephone is called with :func:`.dial`; a call that a webhook told of is taken with :func:`.take`.
+
 It needs nothing of the switch but this package, aiohttp and msgspec.
 """
 
@@ -45,12 +47,14 @@ from softswitch.client.events import (
     Ringing,
     Silence,
     Speaking,
+    Stream,
     TrackEnd,
     TrackStart,
     TransferRequest,
     Unknown,
 )
 from softswitch.client.state import State
+from softswitch.client.telephones import dial, take
 
 __all__ = [
     "Ack",
@@ -86,9 +90,12 @@ __all__ = [
     "Silence",
     "Speaking",
     "State",
+    "Stream",
     "TrackEnd",
     "TrackStart",
     "TransferRequest",
     "Unknown",
     "connect",
+    "dial",
+    "take",
 ]

@@ -21,6 +21,7 @@ from softswitch.client.events import (
     Error,
     Event,
     Hangup,
+    Incoming,
     NotAnEventError,
     Reject,
     Resumed,
@@ -70,6 +71,8 @@ class Call(Commands):
         """
         self.id = id
         """The session id, once it is known."""
+        self.incoming: Incoming | None = None
+        """Who calls, where this is a call that has come in."""
         self.answer: Answer | None = None
         """The answer, once it came."""
         self.end: Hangup | None = None
@@ -155,10 +158,16 @@ class Call(Commands):
             raise CallEndedError(f"rejected: {refused.code} {refused.reason}", reason=refused.reason)
         raise self._ended()
 
-    async def hangup(self, reason: str | None = None, initiator: str | None = None) -> None:
-        """End the call, and wait until it is over."""
+    async def hangup(
+        self,
+        reason: str | None = None,
+        initiator: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """End the call, and wait until it is over; `headers` go into the BYE to a telephone."""
         if self.end is None and not self._inbox.closed:
-            await self.command("hangup", fields(reason=reason, initiator=initiator), wait=False)
+            body = fields(reason=reason, initiator=initiator, headers=headers)
+            await self.command("hangup", body, wait=False)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._timeout_s):
                     while self.end is None and not self._inbox.closed:
@@ -329,6 +338,9 @@ class Call(Commands):
                 self.id = self.id or event.track_id
                 self._token = event.resume or self._token
                 self._enter(State.CONNECTED)
+            case Incoming():
+                self.incoming = event
+                self.id = self.id or event.track_id
             case Resumed():
                 self._token = event.resume or self._token
                 # What was acknowledged has been replayed by now; the rest never reached the switch.

@@ -155,9 +155,21 @@ class Commands(ABC):
         """Accept an incoming call."""
         await self.command("accept", {"option": dict(option or {})}, wait=False)
 
-    async def ring(self, *, early_media: bool | None = None, ringtone: str | None = None) -> None:
-        """Alert the caller of an incoming call, with a file as ringback where one is named."""
-        await self.command("ringing", fields(earlyMedia=early_media, ringtone=ringtone))
+    async def ring(
+        self,
+        *,
+        early_media: bool | None = None,
+        ringtone: str | None = None,
+        recorder: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Alert the caller of an incoming call.
+
+        Args:
+            early_media: let the caller hear us before the answer; then texts and files may be played, too.
+            ringtone: URL of a file to hear as ringback; it means early media.
+            recorder: record from now on, in the spelling of ``option.recorder``.
+        """
+        await self.command("ringing", fields(earlyMedia=early_media, ringtone=ringtone, recorder=recorder))
 
     async def reject(self, *, code: int | None = None, reason: str | None = None) -> None:
         """Refuse an incoming call with a SIP status."""
@@ -166,8 +178,15 @@ class Commands(ABC):
     async def refer(
         self, callee: str, *, caller: str | None = None, options: Mapping[str, Any] | None = None
     ) -> None:
-        """Call somebody else and connect him with the party."""
+        """Call somebody else and connect him with the party.
+
+        After a ``transferRequest`` it carries the far end's transfer out: whoever answers takes its place.
+        """
         await self.command("refer", fields(callee=callee, caller=caller, options=options))
+
+    async def transfer(self, target: str, *, options: Mapping[str, Any] | None = None) -> None:
+        """Ask the party's telephone to call `target` by itself (SIP REFER), and hang up once it has."""
+        await self.command("refer", fields(callee=target, method="refer", options=options))
 
     async def bridge(self, session_id: str) -> None:
         """Let this call and another hear each other."""

@@ -100,6 +100,10 @@ class Hangup(Event, frozen=True, kw_only=True, tag="hangup"):
 
     answer_time: str | None = None
     hangup_time: str = ""
+    caller: str = msgspec.field(name="from", default="")
+    callee: str = msgspec.field(name="to", default="")
+    headers: dict[str, str] = {}
+    """Further headers of the far end's BYE."""
 
 
 class Speaking(Event, frozen=True, kw_only=True, tag="speaking"):
@@ -257,6 +261,14 @@ class Message(Event, frozen=True, kw_only=True, tag="message"):
 
     body: str = ""
     content_type: str = ""
+
+
+class Stream(Event, frozen=True, kw_only=True, tag="stream"):
+    """A stream to an outside service began or ended."""
+
+    stream_id: str = ""
+    status: str = ""
+    reason: str = ""
 
 
 class Custom(Event, frozen=True, kw_only=True, tag="custom"):

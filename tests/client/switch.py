@@ -20,6 +20,7 @@ class PretendedSwitch:
         self.sockets = []
         self.refuse_with = None
         self.answer = {"sdp": "", "audio": {"codec": "pcm", "sampleRate": 16000, "ptime": 20}}
+        self.greeting = []
         self.first_events = [("answer", self.answer)]
         self.replies = {}
         self.acknowledges = True
@@ -46,6 +47,8 @@ class PretendedSwitch:
             await socket.send_str(
                 json.dumps({"event": "resumed", "timestamp": 1, "seq": self.seq, "resume": self.token})
             )
+        for event, fields in self.greeting:
+            await self.say(event, trackId=request.query.get("id", "session-1"), **fields)
         async for message in socket:
             if message.type is WSMsgType.BINARY:
                 self.audio.append(message.data)

@@ -96,3 +96,11 @@ async def test_webrtc_offer_is_answered(switch):
         assert call.answer.sdp.startswith("v=0")
         assert "PCMU/8000" in call.answer.sdp
         await call.candidates(["candidate:1 1 UDP 2122252543 127.0.0.1 9 typ host"])
+
+
+async def test_call_over_sip_is_dialled_and_answered(switch):
+    async with client.dial(switch.socket_url("/call/sip"), "echo", option={"vad": False}) as call:
+        assert call.answer is not None
+    with pytest.raises(client.CallEndedError, match="404"):
+        async with client.dial(switch.socket_url("/call/sip"), "+4930123"):
+            pass

@@ -15,6 +15,7 @@ import pytest
 
 from tests.clients.telephony import free_sip_port
 from tests.conformance.conftest import StartSwitch
+from tests.conformance.test_document import EVENTS
 from tests.support.client import Client, refusal
 from tests.support.switch import SwitchThread
 
@@ -100,6 +101,13 @@ async def talk(pair: Pair) -> AsyncIterator[tuple[Client, Client]]:
             yield caller, called
 
 
+def like_the_document(event: dict[str, Any]) -> None:
+    """Make sure that an event has the keys and types of the document's example."""
+    [example] = [one for one in EVENTS if one["event"] == event["event"]]
+    for key, value in example.items():
+        assert isinstance(event[key], type(value)), key
+
+
 async def over(*clients: Client) -> None:
     """Hang up at the first and wait for the end of all."""
     await clients[0].hang_up()
@@ -126,11 +134,14 @@ async def test_call_is_announced_taken_up_rung_and_answered(pair: Pair) -> None:
             incoming = await called.wait("incoming")
             assert (incoming["trackId"], incoming["caller"], incoming["callee"]) == (name, "200", "100")
             assert incoming["sdp"] == body["offer"]
+            like_the_document(incoming)
             late = await refusal(pair.far.client("/call/sip", id=name))
             assert late is not None
             assert late.status == 409
             await called.send("ringing")
-            assert (await caller.wait("ringing"))["earlyMedia"] is False
+            ringing = await caller.wait("ringing")
+            assert ringing["earlyMedia"] is False
+            like_the_document(ringing)
             await called.send("accept", option={"caller": "ignored"})
             assert isinstance((await caller.wait("answer"))["sdp"], str)
             assert isinstance((await called.wait("answer"))["sdp"], str)
