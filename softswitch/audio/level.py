@@ -9,6 +9,7 @@ SILENT_DBOV = -127.0
 """The lowest level RFC 6464 can express; digital silence counts as this."""
 
 _FLOOR = FULL_SCALE**2 * 10 ** (SILENT_DBOV / 10)
+_FULL_DB = np.float32(20 * np.log10(FULL_SCALE))
 
 
 def power(pcm: Pcm) -> Pcm:
@@ -22,8 +23,12 @@ def dbov(pcm: Pcm) -> Pcm:
 
     Overload is a square wave at full scale (RFC 6465 section 2), so that a full sine is at -3.01.
     """
-    level: Pcm = np.minimum(10.0 * np.log10(np.maximum(power(pcm), _FLOOR) / FULL_SCALE**2), 0.0)
-    return level.astype(np.float32)
+    level = power(pcm)
+    np.maximum(level, _FLOOR, out=level)
+    np.log10(level, out=level)
+    level *= 10.0
+    level -= _FULL_DB
+    return np.minimum(level, 0.0, out=level)
 
 
 def header_level(pcm: Pcm) -> NDArray[np.uint8]:

@@ -86,10 +86,13 @@ class Resampler:
         """
         rows, samples = pcm.shape
         tile, matrix = self._filters.get(samples) or self._filter(samples)
-        windows = self._scratch(rows * (samples // tile), self._past + tile)
-        self._lay_out(pcm, slots, windows.reshape(rows, -1, self._past + tile))
         if out is None:
             out = np.empty((rows, samples // self._down * self._up), np.float32)
+        if self._is_long(tile):
+            self._process_long(pcm, slots, out.reshape(rows, samples // tile, -1), matrix)
+            return out
+        windows = self._scratch(rows * (samples // tile), self._past + tile)
+        self._lay_out(pcm, slots, windows.reshape(rows, -1, self._past + tile))
         np.matmul(windows, matrix, out=out.reshape(-1, matrix.shape[1]))
         return out
 
@@ -103,6 +106,25 @@ class Resampler:
         if len(self._filters) < _MOST_FILTERS:
             self._filters[samples] = tile, self._tiles[tile]
         return tile, self._tiles[tile]
+
+    def _is_long(self, tile: int) -> bool:
+        """Tell whether tiles are multiplied by themselves: on the way up the products would be most of it."""
+        return tile >= self._past and self._up < self._down
+
+    def _process_long(self, pcm: Pcm, slots: Indices, out: Pcm, matrix: Pcm) -> None:
+        """Write ``(n, tiles, outputs)`` without putting windows together.
+
+        Each tile is multiplied once for its own outputs and once for the next one's; then the two are added.
+        """
+        rows, tiles, outputs = out.shape
+        products = self._scratch(rows * tiles, 2 * outputs)
+        np.matmul(pcm.reshape(rows * tiles, -1), matrix, out=products)
+        parts = products.reshape(rows, tiles, 2 * outputs)
+        np.add(parts[:, 1:, outputs:], parts[:, :-1, :outputs], out=out[:, 1:])
+        # The history is the end of the tile before the first.
+        before = self._history[slots] @ matrix[-self._past :, :outputs]
+        np.add(parts[:, 0, outputs:], before, out=out[:, 0])
+        self._history[slots] = pcm[:, pcm.shape[1] - self._past :]
 
     def _lay_out(self, pcm: Pcm, slots: Indices, windows: Pcm) -> None:
         """Write every tile behind the samples before it into ``(n, tiles, past + tile)``."""
@@ -141,13 +163,22 @@ class Resampler:
         return (filling or fitting)[-1] * self._down
 
     def _matrix(self, tile: int) -> Pcm:
-        """Return the filter written out for all outputs of one tile, ``(past + tile, outputs)``."""
+        """Return the filter written out for all outputs of one tile, ``(past + tile, outputs)``.
+
+        Where tiles are multiplied by themselves, it is ``(tile, 2 * outputs)``: what a tile adds to the
+        outputs of the next one, then what it adds to its own.
+        """
         outputs = tile // self._down * self._up
         matrix = np.zeros((self._past + tile, outputs), np.float32)
         for output in range(outputs):
             whole, phase = divmod(output * self._down, self._up)
             matrix[whole : whole + self._past + 1, output] = self._phases[phase]
-        return matrix
+        if not self._is_long(tile):
+            return matrix
+        both = np.zeros((tile, 2 * outputs), np.float32)
+        both[tile - self._past :, :outputs] = matrix[: self._past]
+        both[:, outputs:] = matrix[self._past :]
+        return both
 
 
 class StreamResampler:

@@ -14,7 +14,7 @@ _FALL = np.float32(0.25)
 """Share of the way that the noise goes down to a quieter frame."""
 _RISE_DB = np.float32(0.06)
 """What it goes up with each louder frame, 3 dB a second: slower than speech, faster than a fan."""
-_MIDDLE_DB, _SLOPE_DB = np.float32(9.0), np.float32(1.5)
+_MIDDLE_DB, _PER_DB = np.float32(9.0), np.float32(1 / 1.5)
 """Decibels above the noise at which speech is as likely as not, and how quickly that changes."""
 _SMOOTH = np.float32(0.5)
 """Share of its last probability that a row keeps."""
@@ -50,9 +50,14 @@ class EnergyBank:
             slots: rows of the state, each at most once.
         """
         level, noise = dbov(pcm), self._noise_db[slots]
-        noise = np.where(level < noise, noise + _FALL * (level - noise), noise + _RISE_DB)
-        noise = np.maximum(np.minimum(noise, np.maximum(level, _START_DB)), _QUIETEST_DB)
-        instant = 1.0 / (1.0 + np.exp((_MIDDLE_DB - (level - noise)) / _SLOPE_DB))
-        probability: NDArray[np.float32] = instant + _SMOOTH * (self._probability[slots] - instant)
+        above = level - noise
+        noise += np.where(above < 0.0, above * _FALL, _RISE_DB)
+        np.minimum(noise, np.maximum(level, _START_DB), out=noise)
+        np.maximum(noise, _QUIETEST_DB, out=noise)
+        # The logistic function of the decibels above the noise.
+        odds = np.exp((noise - level + _MIDDLE_DB) * _PER_DB)
+        odds += 1.0
+        probability: NDArray[np.float32] = np.divide(1.0 - _SMOOTH, odds, out=odds)
+        probability += self._probability[slots] * _SMOOTH
         self._noise_db[slots], self._probability[slots] = noise, probability
-        return probability.astype(np.float32, copy=False)
+        return probability
