@@ -101,7 +101,7 @@ def ring(
         return False
     delayed = sdp_of(transaction.request) is None
     reliable = session.must_reliably or (session.reliably and sdp is not None)
-    if (delayed and not reliable) or session.settled or session.offering:
+    if (delayed and not reliable) or session.settled or session.offering or _described(session):
         # An offer of ours cannot go out unreliably, and what is agreed is not said again.
         sdp = None
     response = _response(core, session, transaction, code, reason, headers)
@@ -138,12 +138,17 @@ def answer(core: Calls, session: Session, sdp: str | None, headers: Mapping[str,
     transaction = session.incoming
     if session.phase is not Phase.INVITED or transaction is None or session.pending_answer is not None:
         return False
-    waits = [session.provisional, *session.provisionals]
-    if any(one is not None and one.described for one in waits):
+    if _described(session):
         session.pending_answer = lambda: _answer(core, session, transaction, sdp, headers)
         return True
     _answer(core, session, transaction, sdp, headers)
     return True
+
+
+def _described(session: Session) -> bool:
+    """Return whether a reliable response that describes our media still waits for its PRACK."""
+    waits = [session.provisional, *session.provisionals]
+    return any(one is not None and one.described for one in waits)
 
 
 def _answer(

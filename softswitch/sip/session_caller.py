@@ -75,6 +75,10 @@ def _draft(
         raise RuntimeError("an INVITE outside a dialog needs a target")
     session.sequence += 1
     session.flow = target.flow
+    # What was early at another server, or before a challenge, is nothing here.
+    session.branches.clear()
+    session.dialog, session.settled = None, False
+    session.offering = invitation.sdp is not None
     request = Request("INVITE", target.uri)
     headers = request.headers
     if invitation.route:
@@ -243,9 +247,6 @@ def _redirected(core: Calls, session: Session, exchange: Exchange, response: Res
         return False
     session.redirects -= 1
     core.count("redirect")
-    session.branches.clear()
-    session.dialog, session.settled = None, False
-    session.offering = session.local_sdp is not None
     exchange.start(targets)
     return True
 

@@ -61,6 +61,8 @@ def update(core: Calls, session: Session, sdp: str | None) -> bool:
         return False
     if sdp is not None and (session.offering or session.offer is not None or not session.settled):
         return False
+    if sdp is not None and session.stands and busy(session):
+        return False
     _update(core, session, dialog, sdp, refreshing=False)
     return True
 

@@ -11,6 +11,8 @@ from softswitch.sip import (
     session_refer,
 )
 from softswitch.sip.calls import Calls
+from softswitch.sip.digest import Credentials
+from softswitch.sip.proof import Proof
 from softswitch.sip.session import Phase, Session
 
 NO_HEADERS: Mapping[str, str] = {}
@@ -78,6 +80,13 @@ class SessionVerbs:
             case _:
                 session_ending.say_bye(self._core, found, "local", headers)
         return True
+
+    def entrust(self, session: str, credentials: Credentials) -> bool:
+        """Answer challenges to our requests within an incoming call: some trunks want proof of a BYE."""
+        found = self._core.sessions.get(session)
+        if found is not None:
+            found.proof = Proof(credentials, self._core.entropy)
+        return found is not None
 
     # ------------------------------------------------------------------ offers within a call
     def reinvite(self, session: str, sdp: str | None, now: float) -> bool:

@@ -1,5 +1,6 @@
 """Messages that no agent sent."""
 
+from softswitch.sip.happenings import Offered
 from tests.sip.link import Link
 
 
@@ -34,3 +35,22 @@ def forge(peer, session, method, *, call_id=None, tag=None, other=None, sequence
     )
     peer.link.run(0.1)
     return peer.link.sent[-1][2]
+
+
+def accept(peer, sdp):
+    peer.reactions[Offered] = lambda one: peer.agent.accept_offer(one.session, sdp, peer.link.now)
+
+
+def send_inside(link, peer, session, method, *, headers=(), sdp=""):
+    """Have a peer's agent send a request it would not send by itself; return the codes that come back."""
+    heard: list[int] = []
+    request, flow = peer.agent._core.sessions[session].dialog.request(method)
+    request.headers.set("Contact", f"<sip:{peer.name}@{peer.host}>")
+    for name, value in headers:
+        request.headers.set(name, value)
+    if sdp:
+        request.body = sdp.encode()
+        request.headers.set("Content-Type", "application/sdp")
+    peer.agent._core.ask(request, flow, lambda _t, response, _m: heard.append(response.code))
+    link.run()
+    return heard

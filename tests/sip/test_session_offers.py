@@ -1,15 +1,15 @@
 """Offers within a call."""
 
-import pytest
-
-from softswitch.sip.happenings import Answered, Ended, Invited, OfferAnswered, Offered, OfferRefused
-from softswitch.sip.message import Request, Response
-from softswitch.sip.session_timer import LONGEST, whole
-from tests.sip.link import ANSWER, HELD, HOLD, OFFER, Link, talking
-
-
-def accept(peer, sdp):
-    peer.reactions[Offered] = lambda one: peer.agent.accept_offer(one.session, sdp, peer.link.now)
+from softswitch.sip.digest import Credentials
+from softswitch.sip.happenings import (
+    Ended,
+    OfferAnswered,
+    Offered,
+    OfferRefused,
+)
+from softswitch.sip.message import Request
+from tests.sip.forgery import accept, send_inside
+from tests.sip.link import ANSWER, HELD, HOLD, OFFER, talking
 
 
 def test_hold_is_offered_and_answered_by_re_invite():
@@ -188,147 +188,73 @@ def test_new_contact_moves_the_far_end():
     assert str(bye.uri) == "sip:moved@10.0.0.1:5060"
 
 
-# ---------------------------------------------------------------------- session timers
-def test_session_is_refreshed_by_the_one_agreed_upon_and_lives():
-    link, anna, bert, ours, theirs = talking()
-    link.run(4000)
-    assert not anna.of(Ended)
-    assert not bert.of(Ended)
-    assert link.count("anna>bert UPDATE") == 4
-    assert anna.agent.dialog(ours)
-    assert bert.agent.dialog(theirs)
-
-
-def test_session_is_refreshed_by_re_invite_where_update_is_unknown():
-    link, anna, bert, ours, _ = talking()
-    accept(bert, ANSWER)
-    anna.agent._core.sessions[ours].dialog.allow = frozenset({"INVITE"})
-    link.run(950)
-    assert link.count("anna>bert INVITE") == 1
-    refreshed = next(sent for _, _, sent in link.sent if isinstance(sent, Request))
-    assert refreshed.body == OFFER.encode()
-    assert refreshed.headers["Session-Expires"] == "1800;refresher=uac"
-
-
-def test_session_whose_far_end_is_gone_ends_on_both_sides():
-    link, anna, bert, _, _ = talking()
-    link.filter = lambda *_: False
-    link.run(1800)
-    assert anna.the(Ended).reason in ("gone", "expired")
-    assert bert.the(Ended).reason == "expired"
-
-
-def test_caller_without_timers_is_refreshed_by_us():
-    link = Link("anna", "bert")
-    anna, bert = link["anna"], link["bert"]
-    anna.call(bert, session_expires=0)
-    strip = {"Supported", "Session-Expires"}
-
-    def drop(_s, _r, sent):
-        return not isinstance(sent, Request) or sent.method != "INVITE"
-
-    link.filter = drop
-    link.run(0.01)
-    invite = link.sent[0][2]
-    for name in strip:
-        invite.headers.remove(name)
-    link.filter = lambda *_: True
-    bert.inject(bytes(invite), anna)
-    link.run(0.01)
-    bert.agent.answer(bert.the(Invited).session, ANSWER, link.now)
-    link.run(0.1)
-    answer = next(sent for _, _, sent in link.sent if isinstance(sent, Response) and sent.code == 200)
-    assert answer.headers["Session-Expires"] == "1800;refresher=uas"
-    assert "Require" not in answer.headers
-    link.run(910)
-    assert link.count("bert>anna UPDATE") == 1
-
-
-def test_interval_of_a_far_end_without_timers_is_none():
+def test_description_of_another_kind_within_a_call_is_415():
     link, anna, _bert, ours, _ = talking()
-    assert anna.agent._core.sessions[ours].timer.interval == 1800
-    assert whole("12;x=1") == 12
-    assert whole("٣") == whole("-1") == whole(None) == 0
-    assert whole("999999999") == LONGEST
-    assert link.count("anna>bert UPDATE") == 0
+    assert send_inside(link, anna, ours, "INVITE", sdp=OFFER, headers=[("Content-Encoding", "gzip")]) == [415]
 
 
-def test_refused_refresh_is_tried_again_before_the_session_ends():
-    link, anna, bert, _, _ = talking()
-    replies = iter([500, 500])
-    original = bert.agent.receive
+def test_copies_of_the_200_to_a_re_invite_get_the_ack_again():
+    link, anna, bert, ours, _ = talking()
+    accept(bert, HELD)
+    lost = iter([False, False])
+    link.filter = lambda _s, _r, sent: (
+        not (isinstance(sent, Request) and sent.method == "ACK" and next(lost, True) is False)
+    )
+    anna.agent.reinvite(ours, HOLD, link.now)
+    link.run(5)
+    assert link.count("anna>bert ACK") == 3
+    assert len(anna.of(OfferAnswered)) == 1
+    assert not bert.of(Ended)
+
+
+def test_update_that_is_refused_is_told():
+    link, anna, bert, ours, _ = talking()
+    bert.reactions[Offered] = lambda one: bert.agent.refuse_offer(one.session, 488, link.now)
+    anna.agent.update(ours, HOLD, link.now)
+    link.run()
+    assert anna.the(OfferRefused).code == 488
+    accept(bert, HELD)
+    assert anna.agent.update(ours, HOLD, link.now)
+    assert anna.agent.update(ours, HOLD, link.now) is False
+    link.run()
+    assert anna.the(OfferAnswered)
+
+
+def test_update_to_who_is_gone_ends_the_call():
+    link, anna, bert, ours, theirs = talking()
+    bert.agent._core.close(bert.agent._core.sessions[theirs])
+    anna.agent.update(ours, HOLD, link.now)
+    link.run()
+    assert anna.the(Ended).reason == "gone"
+
+
+def test_re_invite_into_silence_ends_the_call_with_bye():
+    link, anna, _bert, ours, _ = talking()
+    link.filter = lambda *_: False
+    anna.agent.reinvite(ours, HOLD, link.now)
+    link.run(33)
+    assert anna.the(Ended).reason == "gone"
+    assert link.count("anna>bert BYE") >= 1
+
+
+def test_challenge_within_an_incoming_call_is_answered_once_entrusted():
+    link, anna, bert, _ours, theirs = talking()
+    original = anna.agent.receive
 
     def receive(message, flow, now):
-        code = next(replies, None) if isinstance(message, Request) and message.method == "UPDATE" else None
-        if code:
-            bert.agent.respond_stateless(message, flow, code)
+        if (
+            isinstance(message, Request)
+            and message.method == "BYE"
+            and "Authorization" not in message.headers
+        ):
+            value = 'Digest realm="r", nonce="n", qop="auth"'
+            anna.agent.respond_stateless(message, flow, 401, headers={"WWW-Authenticate": value})
         else:
             original(message, flow, now)
 
-    bert.agent.receive = receive
-    link.run(1700)
-    assert link.count("anna>bert UPDATE") == 3
-    assert not anna.of(Ended)
-
-
-# ---------------------------------------------------------------------- reliable provisional responses
-@pytest.mark.parametrize("reliable", ["supported", "required"])
-def test_early_media_is_sent_reliably_and_the_answer_waits_for_the_prack(reliable):
-    link = Link("anna", "bert")
-    anna, bert = link["anna"], link["bert"]
-    anna.call(bert, reliable=reliable)
-    link.run(0.1)
-    theirs = bert.the(Invited).session
-    bert.agent.ring(theirs, link.now, code=183, sdp=ANSWER)
-    bert.agent.answer(theirs, ANSWER, link.now)
+    anna.agent.receive = receive
+    assert bert.agent.entrust(theirs, Credentials("bert", "secret"))
+    bert.agent.bye(theirs, link.now)
     link.run()
-    assert link.flows()[2:] == [
-        "bert>anna 183 INVITE",
-        "anna>bert PRACK",
-        "bert>anna 200 PRACK",
-        "bert>anna 200 INVITE",
-        "anna>bert ACK",
-    ]
-    assert anna.the(Answered).sdp is None
-
-
-def test_reliable_response_is_sent_until_its_prack_then_the_call_is_refused():
-    link = Link("anna", "bert")
-    anna, bert = link["anna"], link["bert"]
-    anna.call(bert, reliable="required")
-    link.run(0.1)
-    link.filter = lambda _s, _r, sent: not (isinstance(sent, Request) and sent.method == "PRACK")
-    bert.agent.ring(bert.the(Invited).session, link.now)
-    link.run(33)
-    assert link.count("bert>anna 180 INVITE") == 7
-    assert bert.the(Ended).reason == "no_ack"
-    assert link.count("bert>anna 504 INVITE") >= 1
-
-
-def test_prack_of_nothing_is_481():
-    link = Link("anna", "bert")
-    anna, bert = link["anna"], link["bert"]
-    session = anna.call(bert, reliable="no")
-    link.run(0.1)
-    bert.agent.ring(bert.the(Invited).session, link.now)
-    link.run(0.1)
-    request, flow = anna.agent._core.sessions[session].dialog.request("PRACK")
-    request.headers.set("RAck", "1 1 INVITE")
-    heard = []
-    anna.agent._core.ask(request, flow, lambda _t, response, _m: heard.append(response.code))
-    link.run(0.1)
-    assert heard == [481]
-
-
-def test_reliable_responses_go_one_after_the_other():
-    link = Link("anna", "bert")
-    anna, bert = link["anna"], link["bert"]
-    anna.call(bert, reliable="required")
-    link.run(0.1)
-    theirs = bert.the(Invited).session
-    for code in (180, 182, 183):
-        assert bert.agent.ring(theirs, link.now, code=code)
-    bert.agent.answer(theirs, ANSWER, link.now)
-    link.run()
-    assert link.count("anna>bert PRACK") >= 1
-    assert anna.the(Answered).sdp == ANSWER
+    assert anna.the(Ended).reason == "bye"
+    assert bert.agent.entrust(theirs, Credentials("bert", "secret")) is False
