@@ -95,12 +95,12 @@ class Party:
 class Rig:
     """The endpoints, the engine, and the parties so far."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, **options: Any) -> None:
         self.engine = Engine()
         self.routes = Routes()
         self.ids = count(1)
         self.dialers = local_dialers(self.engine, self.routes.frames)
-        self.endpoints = SipEndpoints(settings, self.engine, self._incoming)
+        self.endpoints = SipEndpoints(settings, self.engine, self._incoming, **options)
         self.parties: list[Party] = []
         self.on_call: Callable[[IncomingCall], None] = self.answer
         self.echo = True
@@ -175,8 +175,8 @@ def settings(
 
 
 @asynccontextmanager
-async def rig(chosen: Settings | None = None) -> AsyncIterator[Rig]:
-    made = Rig(chosen or settings())
+async def rig(chosen: Settings | None = None, **options: Any) -> AsyncIterator[Rig]:
+    made = Rig(chosen or settings(), **options)
     loop = asyncio.get_running_loop()
 
     def deliver(output: m.Output) -> None:
@@ -188,8 +188,8 @@ async def rig(chosen: Settings | None = None) -> AsyncIterator[Rig]:
         loop.call_soon_threadsafe(deliver, output)
 
     made.engine.start(emit)
-    await made.endpoints.start()
     try:
+        await made.endpoints.start()
         yield made
     finally:
         await made.endpoints.stop()
