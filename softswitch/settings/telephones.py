@@ -71,7 +71,7 @@ class Sip(Section, frozen=True):
     """Names that are ours besides our addresses: phones register at them."""
     realm: str = "softswitch"
     """Realm of the challenges that phones answer."""
-    digests: Annotated[tuple[Literal["MD5", "SHA-256", "SHA-512-256"], ...], Meta(min_length=1)] = ("MD5",)
+    digests: tuple[Literal["MD5", "SHA-256", "SHA-512-256"], ...] = ("MD5",)
     """Algorithms of those challenges. Many phones give up where they see another one than MD5 (RFC 8760)."""
     allow: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     """Networks without limits; they may also call without a password, as long as no [[user]] is set."""
@@ -108,6 +108,8 @@ class Sip(Section, frozen=True):
             raise ValueError("tls_port needs tls_cert and tls_key")
         if self.register_min_expires > self.register_expires:
             raise ValueError("register_min_expires is above register_expires")
+        if not self.digests:
+            raise ValueError("digests is empty")
         check_codecs(self.codecs)
         self.networks()
 
