@@ -238,11 +238,11 @@ class Call(Core):
                 self._arrival.waits = False
                 self._end(Over(report.reason, report.initiator, headers=report.headers))
             case reports.LegHeld():
-                self.times.hold(report.held)
+                self.times.media.hold(report.held)
             case reports.MediaSilent():
-                self.times.media_silent(report.seconds, now)
+                self.times.media.silent(report.seconds, now)
             case reports.MediaResumed():
-                self.times.media_resumed()
+                self.times.media.resumed()
             case reports.SpeechStarted():
                 self.times.active = now
                 self._turns.speech_started(report)
@@ -271,6 +271,7 @@ class Call(Core):
         if not self._move(Input.ANSWERED):
             return
         self.times.answered = self.times.active = self._outbox.now
+        self.times.media.begin(self._outbox.now)
         self.codec = report.codec
         self._parties.up = True
         self.option = self._arrival.answered(self.option)

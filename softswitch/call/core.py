@@ -61,7 +61,7 @@ class Core:
         self._playbacks = Playbacks(self._outbox, self.option.tts)
         self._turns = Turns(self._outbox, self._playbacks)
         self._digits = DigitCollector(self._outbox)
-        self._parties = Parties(self._outbox, self._playbacks)
+        self._parties = Parties(self._outbox, self._playbacks, self.times.limits)
         self._transfers = Transfers(self._outbox, self._parties)
         self._arrival = Arrival(self._outbox, self._playbacks)
         self.streams = Streams(self._outbox)
@@ -142,6 +142,7 @@ class Core:
                 self._set_up(option)
                 self._outbox.do(effects.OpenLeg(self._parties.party, option))
             case Moved():
+                self.times.media.begin(self._outbox.now)
                 option = msgspec.structs.replace(self.option, recorder=None, media_pass=None, subscribe=False)
                 for effect in media_effects(option, self._parties.party, tones_only=False):
                     self._outbox.do(effect)

@@ -16,6 +16,7 @@ from softswitch.call.commands import (
     Refer,
     VadOption,
 )
+from softswitch.call.lifetime import CallLimits, MediaWatch
 from softswitch.call.needs import SipOption
 from softswitch.call.outbox import Outbox
 from softswitch.call.outcome import Outcome, Over, Through, reason_of
@@ -48,13 +49,16 @@ class Second:
     """Whether the caller waits for its answer."""
     leg: str = SECOND
     up: bool = False
+    media: MediaWatch | None = None
+    """Whether anything comes from it; None until answered."""
 
 
 class Parties:
     """Who is in the call: the party, at most one second leg and one bridge."""
 
-    def __init__(self, outbox: Outbox, playbacks: Playbacks) -> None:
+    def __init__(self, outbox: Outbox, playbacks: Playbacks, limits: CallLimits) -> None:
         """Start alone with the party."""
+        self._limits = limits
         self.party = PARTY
         """The leg that is the call's party now."""
         self.up = False
@@ -156,7 +160,10 @@ class Parties:
                 self._outbox.do(effects.SendLegMessage(self.party, report.body, report.content_type))
             case reports.SpeechStopped() if second.refer and second.refer.asr:
                 self._outbox.do(effects.FinalizeUtterance(second.leg))
-            case reports.Transcribed() | reports.LegWarned() | reports.LegHeld():
+            case reports.LegHeld() | reports.MediaSilent() | reports.MediaResumed():
+                self._announce(report)
+                self._watch(second, report)
+            case reports.Transcribed() | reports.LegWarned():
                 self._announce(report)
             case _:
                 pass  # When the second party speaks is not followed.
@@ -198,13 +205,19 @@ class Parties:
     # --- time and the end -------------------------------------------------------------
 
     def deadline(self) -> float | None:
-        """When ringing is given up."""
-        return self.second.due if self.second else None
+        """When ringing, or a second party that says nothing, is given up."""
+        second = self.second
+        if second is None:
+            return None
+        return second.media.due if second.media else second.due
 
     def elapse(self) -> Outcome:
-        """Give up ringing."""
-        second = self.second
-        if second and second.due is not None and self._outbox.now >= second.due:
+        """Give up what is due."""
+        second, now = self.second, self._outbox.now
+        if second and second.media and second.media.due is not None and now >= second.media.due:
+            lost = self._ended(second, reports.LegEnded(second.leg, "media_timeout", "system"))
+            return Over("media_timeout", "system") if lost else None
+        if second and second.due is not None and now >= second.due:
             self._outbox.do(effects.CloseLeg(second.leg, "no_answer"))
             return self._refused(480 if second.connects else 408, "no answer")
         return None
@@ -221,8 +234,27 @@ class Parties:
 
     # --- inside -----------------------------------------------------------------------
 
+    def join(self, second: Second, leg: str) -> None:
+        """Let a leg that was answered be the second party's."""
+        second.leg, second.up, second.due = leg, True, None
+        second.media = MediaWatch(self._limits)
+        second.media.begin(self._outbox.now)
+
+    def _watch(
+        self, second: Second, report: reports.LegHeld | reports.MediaSilent | reports.MediaResumed
+    ) -> None:
+        if second.media is None:
+            return
+        match report:
+            case reports.LegHeld():
+                second.media.hold(report.held)
+            case reports.MediaSilent():
+                second.media.silent(report.seconds, self._outbox.now)
+            case reports.MediaResumed():
+                second.media.resumed()
+
     def _answered(self, second: Second, report: reports.LegAnswered) -> Outcome:
-        second.up, second.due = True, None
+        self.join(second, second.leg)
         self._playbacks.interrupt(Interrupt(play_id=MOH))
         if second.refer is not None:
             timestamp = self._outbox.epoch_ms()

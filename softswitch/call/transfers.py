@@ -158,7 +158,7 @@ class Transfers:
         self._asked = None
         second = self._parties.second
         if second is not None and second.leg == asked.asker:
-            second.leg = asked.leg
+            self._parties.join(second, asked.leg)
             return None
         self._parties.party = asked.leg
         return Moved()

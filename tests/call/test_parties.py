@@ -66,3 +66,42 @@ def test_unbridge_without_a_bridge_does_nothing() -> None:
     assert not desk.did(effects.PartCalls)
     with pytest.raises(CommandRejected, match="itself"):
         desk.command(c.Bridge(other="s1"))
+
+
+def connected() -> Desk:
+    """Return a call that a rule connected."""
+    desk = Desk(kind="sip")
+    desk.call.incoming("alice", "100", "v=0", {}, desk.now)
+    desk.command(c.Connect(callee="bob"))
+    desk.report(reports.LegAnswered("second"), reports.LegAnswered("party"))
+    return desk
+
+
+def test_callee_that_says_nothing_ends_a_connected_call() -> None:
+    desk = connected()
+    desk.wait(100.0)
+    desk.report(reports.MediaSilent("second", 3.0))
+    assert desk.told(events.Media)[0].track_id == "second"
+    desk.wait(11.0)
+    assert not desk.told(events.HungUp)
+    desk.wait(2.0)
+    assert desk.told(events.HungUp)[0].reason == "media_timeout"
+
+
+def test_callee_on_hold_is_waited_for() -> None:
+    desk = connected()
+    desk.report(reports.LegHeld("second", held=True), reports.MediaSilent("second", 3.0))
+    desk.wait(100.0)
+    desk.report(reports.LegHeld("second", held=False), reports.MediaSilent("second", 3.0))
+    desk.report(reports.MediaResumed("second", 4.0))
+    desk.wait(100.0)
+    assert not desk.told(events.HungUp)
+
+
+def test_silent_second_party_leaves_a_caller_who_was_to_stay() -> None:
+    desk = Desk(CallOption(), kind="sip")
+    desk.command(c.Refer(callee="agent", auto_hangup=False))
+    desk.report(reports.LegAnswered("second"), reports.MediaSilent("second", 3.0))
+    desk.wait(30.0)
+    assert effects.CloseLeg("second", "media_timeout") in desk.effects
+    assert not desk.told(events.HungUp)
