@@ -145,7 +145,7 @@ class Core:
     def bury(self, dialog: tuple[str, str, str]) -> None:
         """Remember an ended dialog for a while."""
         self._ghosts[dialog] = self.now + 64 * self.timers.t1
-        while len(self._ghosts) > MOST_GHOSTS:
+        while len(self._ghosts) > MOST_GHOSTS or next(iter(self._ghosts.values())) <= self.now:
             self._ghosts.popitem(last=False)
 
     def buried(self, dialog: tuple[str, str, str]) -> bool:

@@ -158,8 +158,10 @@ class Session:
     alarms: dict[str, Alarm] = field(default_factory=dict)
 
     def set_alarm(self, core: Core, name: str, delay: float, call: Callable[[], None]) -> None:
-        """Set one of the session's alarms, in the place of another of that name."""
+        """Set one of the session's alarms, in the place of another of that name; none once it has ended."""
         self.stop_alarm(name)
+        if self.phase is Phase.ENDED:
+            return
         self.alarms[name] = core.later(delay, call)
 
     def stop_alarm(self, name: str) -> None:

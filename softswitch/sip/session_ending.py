@@ -24,6 +24,8 @@ def finish(core: Calls, session: Session, happening: Ended | Rejected | Cancelle
         alarm.stop()
     session.alarms.clear()
     session.offer = session.wanted = session.pending_answer = None
+    session.exchange = session.updating = None
+    session.referred = False
     session.provisional = session.unacknowledged = None
     session.provisionals.clear()
     for refer in session.refers.values():

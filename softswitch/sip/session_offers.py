@@ -110,9 +110,10 @@ def _agreed(
     if known is not None:
         core.transactions.send(known)
         return
+    if session.phase is Phase.ENDED:
+        acknowledge(core, session, dialog, exchange.request)
+        return
     if exchange is not session.exchange or session.offer is not None:
-        if session.phase is Phase.ENDED:
-            acknowledge(core, session, dialog, exchange.request)
         return
     dialog.refresh(response)
     granted(core, session, response, refresh)

@@ -107,3 +107,6 @@ def test_nothing_a_far_end_sends_raises(script, calling):
     ends = [one.session for one in anna.happened if isinstance(one, Ended | Rejected | Cancelled)]
     assert len(ends) == len(set(ends))
     assert not [one for one in anna.agent.sessions if one in ends]
+    for session in ends:
+        told = [one for one in anna.happened if getattr(one, "session", "") == session]
+        assert isinstance(told[-1], Ended | Rejected | Cancelled)
