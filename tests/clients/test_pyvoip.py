@@ -7,11 +7,11 @@ import pytest
 
 from softswitch.call.reports import DigitReceived, LegAnswered, LegEnded, LegHeld, LegRejected, LegRinging
 from softswitch.settings import Sip, Trunk
-from tests.clients.telephony import hears, voice
+from tests.clients.telephony import Telephony, hears, voice
 from tests.endpoints.pyvoip.rig import Bench
 from tests.support.baresip import Baresip
 from tests.support.kamailio import Kamailio
-from tests.support.sound import tone
+from tests.support.sound import level, tone
 
 pytestmark = pytest.mark.client
 
@@ -179,3 +179,40 @@ async def test_trunk_registers_at_kamailio_and_calls_go_both_ways(tmp_path: Path
             await alice.until("CALL_CLOSED", after=len(alice.events) - 1)
             hears(second.sound(), 8000, 440)
         hears(alice.heard(), 8000, 1000)
+
+
+LOCAL = """
+engine = "pyvoip"
+
+[[route]]
+match = "600"
+to = "echo"
+"""
+
+
+async def test_local_phone_of_a_switch_is_pyvoip_where_the_settings_say_so(tmp_path: Path) -> None:
+    with Telephony(tmp_path / "data", LOCAL) as switch:
+        async with neighbour(tmp_path, 440) as alice:
+            alice.command("dial", f"sip:600@127.0.0.1:{switch.sip_port}")
+            await alice.until("CALL_ESTABLISHED")
+            await asyncio.sleep(3)
+            alice.command("hangup")
+            await alice.until("CALL_CLOSED")
+            record = (await switch.until("/calls", lambda shown: shown["calls"]))["calls"][0]
+            assert record["codec"].lower() == "pcmu"
+        async with neighbour(tmp_path / "second", 620) as bob:
+            call = switch.client("/call/sip")
+            async with call as application:
+                await application.send(
+                    "invite", option={"caller": "4711", "callee": f"sip:alice@127.0.0.1:{bob.port}"}
+                )
+                await application.wait("answer")
+                await bob.until("CALL_ESTABLISHED")
+                await application.send("tts", text="Hello from the switch, this is pyVoIP.")
+                await asyncio.sleep(3)
+                await application.hang_up()
+                await bob.until("CALL_CLOSED")
+            assert level(bob.heard()) > 100
+        await switch.no_calls()
+        assert switch.tracebacks() == []
+    hears(alice.heard(), 8000, 440)
