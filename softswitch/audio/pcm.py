@@ -49,12 +49,12 @@ def to_int16(pcm: Pcm, out: Pcm16 | None = None) -> Pcm16:
         out: where to write, of the same shape.
     """
     rounded = np.rint(pcm)
-    np.clip(rounded, _LOWEST, _HIGHEST, out=rounded)
+    # fmax and fmin take the number where the other is NaN, whose cast to int16 would raise a warning.
+    np.fmax(rounded, _LOWEST, out=rounded)
+    np.fmin(rounded, _HIGHEST, out=rounded)
     if out is None:
-        out = np.empty(pcm.shape, np.int16)
-    # What is not a number becomes silence or full scale: no reason to stop the others.
-    with np.errstate(invalid="ignore"):
-        np.copyto(out, rounded, casting="unsafe")
+        return rounded.astype(np.int16)
+    np.copyto(out, rounded, casting="unsafe")
     return out
 
 

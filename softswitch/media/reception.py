@@ -139,8 +139,19 @@ class Reception:
         packets: list[bytes] = []
         slots: list[int] = []
         for link in self._delivering:
-            if link.is_relayed or not hurrying:
-                self._empty(link, packets, slots)
+            inbox = link.inbox
+            if not inbox or (hurrying and not link.is_relayed):
+                continue
+            while inbox:
+                packet = inbox.popleft()
+                plain = packet if link.keys is None else self._decrypted(link, packet)
+                if plain is None:
+                    continue
+                if 0 < len(plain) <= _LONGEST:
+                    packets.append(plain)
+                    slots.append(link.slot)
+                else:
+                    self._refuse(link, "odd_datagrams")
         if not packets:
             return None
         lengths = np.fromiter(map(len, packets), np.intp, len(packets))
@@ -150,25 +161,16 @@ class Reception:
         rows = np.frombuffer(bytearray().join(packets), np.uint8).reshape(len(packets), width)
         return rows, lengths, np.array(slots, np.intp)
 
-    def _empty(self, link: Link, packets: list[bytes], slots: list[int]) -> None:
-        """Append what waits in a link's queue."""
-        inbox = link.inbox
-        while inbox:
-            packet = inbox.popleft()
-            keys = link.keys
-            if link.control_keys is not None and len(packet) > 1 and is_rtcp(packet):
-                keys = link.control_keys
-            if keys is not None:
-                plain = keys.unprotect(packet)
-                if isinstance(plain, str):
-                    self._refuse(link, plain)
-                    continue
-                packet = plain
-            if 0 < len(packet) <= _LONGEST:
-                packets.append(packet)
-                slots.append(link.slot)
-            else:
-                self._refuse(link, "odd_datagrams")
+    def _decrypted(self, link: Link, packet: bytes) -> bytes | None:
+        """Return a delivered packet in plain, None where it was refused."""
+        keys = link.keys
+        if link.control_keys is not None and len(packet) > 1 and is_rtcp(packet):
+            keys = link.control_keys
+        plain = keys.unprotect(packet) if keys is not None else packet
+        if isinstance(plain, str):
+            self._refuse(link, plain)
+            return None
+        return plain
 
     def _more_rows(self, taken: int) -> bool:
         """Make more rows, keeping those that are taken; False where there are enough for any tick."""

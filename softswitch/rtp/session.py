@@ -150,13 +150,14 @@ class Sessions:
         kinds = self._kinds.take(slots * _TYPES + headers.payload_type)
         # Bare headers have been found whole; only others may be broken.
         broken = not isinstance(headers.offset, int) and headers.length.min() < 0
-        if broken or kinds.min() == UNKNOWN:
+        lowest = kinds.min()
+        if broken or lowest == UNKNOWN:
             chosen = self._sort_out(rows, lengths, slots, headers.length, kinds, now)
             rows, slots, kinds, headers = rows[chosen], slots[chosen], kinds[chosen], headers.chosen(chosen)
         arrival = int(now * UNITS)
         for turn in self._rounds(slots):
             if turn is None:
-                self._receive_media(rows, headers, slots, kinds, arrival, now)
+                self._receive_media(rows, headers, slots, kinds, arrival, now, only_audio=lowest >= 0)
             else:
                 some = headers.chosen(turn)
                 self._receive_media(rows[turn], some, slots[turn], kinds[turn], arrival, now)
@@ -223,7 +224,15 @@ class Sessions:
         return np.flatnonzero(good)
 
     def _receive_media(
-        self, rows: Bytes, headers: Headers, slots: Indices, kinds: Ints, arrival: int, now: float
+        self,
+        rows: Bytes,
+        headers: Headers,
+        slots: Indices,
+        kinds: Ints,
+        arrival: int,
+        now: float,
+        *,
+        only_audio: bool = False,
     ) -> None:
         """Take datagrams of RTP in known formats, each slot at most once."""
         extended, admitted = self.sources.admit(slots, headers.ssrc, headers.sequence, arrival)
@@ -234,7 +243,7 @@ class Sessions:
             rows, slots, kinds, headers = rows[chosen], slots[chosen], kinds[chosen], headers.chosen(chosen)
             extended = extended[chosen]
         self.received += len(slots)
-        if len(slots) and kinds.min() < 0:
+        if not only_audio and len(slots) and kinds.min() < 0:
             for row in np.flatnonzero(kinds < 0).tolist():
                 slot, number = int(slots[row]), int(extended[row])
                 offset = headers.offset if isinstance(headers.offset, int) else int(headers.offset[row])
