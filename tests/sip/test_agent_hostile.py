@@ -1,14 +1,18 @@
 """Whatever a far end sends, in whatever order, the user agent neither raises nor forgets."""
 
+import random
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from softswitch.sip.agent import AgentLimits
+from softswitch.sip.grammar import MalformedError
 from softswitch.sip.happenings import Cancelled, Ended, Invited, ReferReceived, Rejected
 from softswitch.sip.message import Request
-from tests.sip.link import ANSWER, HOLD, OFFER, Link
+from tests.sip.forgery import accept
+from tests.sip.link import ANSWER, HOLD, OFFER, Link, talking
 
 SCRIPT = st.lists(
     st.tuples(
@@ -110,3 +114,54 @@ def test_nothing_a_far_end_sends_raises(script, calling):
     for session in ends:
         told = [one for one in anna.happened if getattr(one, "session", "") == session]
         assert isinstance(told[-1], Ended | Rejected | Cancelled)
+
+
+def mutated(data: bytes, dice: random.Random) -> bytes:
+    """Change a message a little, in one of the ways that wires and attackers do."""
+    out = bytearray(data)
+    for _ in range(dice.randint(1, 4)):
+        at = dice.randrange(len(out))
+        match dice.randrange(4):
+            case 0:
+                out[at] = dice.randrange(256)
+            case 1:
+                del out[at : at + dice.randint(1, 12)]
+            case 2:
+                out[at:at] = dice.choice(
+                    [b";", b",", b'"', b"<", b"\r\n", b"=", b"0", b"999999999999", b"\xff"]
+                )
+            case 3:
+                start = dice.randrange(len(out))
+                out[at:at] = out[start : start + 30]
+    return bytes(out)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_mutations_of_a_real_call_raise_nothing_and_leave_nothing(seed):
+    dice = random.Random(seed)
+    link, anna, bert, ours, theirs = talking(seed=seed)
+    accept(bert, HOLD)
+    anna.agent.reinvite(ours, HOLD, link.now)
+    anna.agent.refer(ours, "sip:carl@10.0.0.3", link.now)
+    anna.agent.info(ours, "Signal=1", "application/dtmf-relay", link.now)
+    bert.agent.message(theirs, "x", "text/plain", link.now)
+    bert.call(anna)
+    link.run(1)
+    messages = [(bytes(sent), link[other]) for _, other, sent in link.sent]
+    link.filter = lambda *_: False
+    read = 0
+    for _ in range(600):
+        data, receiver = dice.choice(messages)
+        try:
+            receiver.inject(mutated(data, dice))
+        except MalformedError:
+            continue
+        read += 1
+        if dice.random() < 0.2:
+            link.run(dice.random())
+    assert read > 50
+    link.run(5000)
+    for peer in (anna, bert):
+        assert not peer.agent.sessions
+        assert len(peer.agent._core.transactions) == 0
+        assert peer.agent.deadline() is None
