@@ -86,7 +86,7 @@ class Policy:
             request.method == "OPTIONS" and not request.headers.getlist("Authorization")
         ):
             return self._answer_if_near(request, flow, now)
-        if self._users and self._is_for_us(request):
+        if self._users and self._is_for_us(request, flow):
             return self._by_password(request, flow, now)
         if not self._users and self._guard.trusts(flow.host):
             if request.method == "REGISTER":
@@ -108,14 +108,19 @@ class Policy:
         """Tell whether a request belongs to a call, one that the agent does not know (481)."""
         return "tag" in request.to_address.parameters or request.method == "CANCEL"
 
-    def _is_for_us(self, request: Request) -> bool:
-        return self._own.is_ours(request.uri.host)
+    def _is_for_us(self, request: Request, flow: Flow) -> bool:
+        """Tell whether a request means this switch: browsers that found our page and neighbours mean it."""
+        return (
+            flow.transport in ("ws", "wss")
+            or self._guard.trusts(flow.host)
+            or self._own.is_ours(request.uri.host)
+        )
 
     def _answer_if_near(self, request: Request, flow: Flow, now: float) -> Judgement:
         """Let the agent say 481, or 200 to OPTIONS, to neighbours and phones; strangers hear nothing."""
         if self._guard.trusts(flow.host):
             return Admitted("anonymous")
-        if self._users and self._is_for_us(request) and self._is_about_a_call(request):
+        if self._users and self._is_for_us(request, flow) and self._is_about_a_call(request):
             return Admitted("anonymous") if self._guard.admits(flow.host, now) else self._ignore()
         return self._ignore()
 
