@@ -92,6 +92,17 @@ class Socket:
         connection = self._socket._response.connection  # noqa: SLF001  (aiohttp shows it on a response only)
         return connection.transport if connection is not None else None
 
+    async def ping(self) -> None:
+        """Ask the peer for a sign of life.
+
+        Raises:
+            EgressFailed: if the peer is gone.
+        """
+        try:
+            await self._socket.ping()
+        except (aiohttp.ClientError, OSError, RuntimeError) as error:
+            raise EgressFailed("the peer of the WebSocket is gone") from error
+
     async def send(self, message: str | bytes) -> None:
         """Send one message: text as text, bytes as binary; waits while the peer reads slowly.
 
@@ -141,7 +152,7 @@ async def connect(
         headers: headers of the handshake.
         protocols: sub-protocols to offer, the preferred one first.
         trusted: whether the operator wrote the URL (in the settings); then private addresses are meant.
-        heartbeat_s: time between pings in seconds; a peer that does not answer counts as gone.
+        heartbeat_s: time between pings in seconds; a peer that does not answer counts as gone. 0: no pings.
         max_message: bytes of the longest message that is read.
         before: makes what takes messages off the connection before they are queued for `Socket.receive`.
 
@@ -161,7 +172,7 @@ async def connect(
                     target,
                     headers=headers,
                     protocols=protocols,
-                    heartbeat=heartbeat_s,
+                    heartbeat=heartbeat_s or None,
                     max_msg_size=max_message,
                     timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),
                 )

@@ -29,6 +29,8 @@ PAUSES_S = (0.0, 0.5, 2.0)
 """Before each try to reach the service."""
 DIAL_S = 10.0
 """For all of them together."""
+HEARTBEAT_S = 20.0
+"""A service that was silent for so long is pinged, and given up after as long again."""
 FLUSH_S = 2.0
 """What waits for a slow service at the end has this long to be sent."""
 _NORMAL = frozenset({1000, 1001, 1005})
@@ -164,7 +166,12 @@ class StreamClient:
             headers[HEADER] = signature(self._terms.secret, int(time.time()), signed)
         trusted = self._terms.trusted(self._request.url)
         return await connect(
-            self._door, self._request.url, headers=headers, trusted=trusted, before=self._before
+            self._door,
+            self._request.url,
+            headers=headers,
+            trusted=trusted,
+            heartbeat_s=0.0,
+            before=self._before,
         )
 
     def _before(self, parser: Parser) -> Parser:
@@ -184,6 +191,7 @@ class StreamClient:
         self._counters.opened += 1
         self._counters.open += 1
         receiving = asyncio.ensure_future(self._receive(socket))
+        watching = asyncio.ensure_future(self._watch(socket))
         try:
             self._greet(self._writer)
             self._ear.opened()
@@ -198,6 +206,7 @@ class StreamClient:
             writer, self._writer, self._socket = self._writer, None, None
             writer.end()
             receiving.cancel()
+            watching.cancel()
             await socket.close(1000)
 
     def _greet(self, writer: MaskedWriter) -> None:
@@ -222,6 +231,24 @@ class StreamClient:
                 self._take(message.encode())
             else:
                 self._take_binary(message)
+
+    async def _watch(self, socket: Socket) -> None:
+        """Ping a service that is silent, and part from one that is dead (RFC 6455 §5.5.2)."""
+        pinged = False
+        while (reader := self._reader) is not None:
+            heard = reader.heard
+            await asyncio.sleep(HEARTBEAT_S)
+            if reader.heard != heard:
+                pinged = False
+            elif pinged:
+                self._warn("the service of a stream is dead", f"silent for {2 * HEARTBEAT_S:g} s")
+                if socket.transport is not None:
+                    socket.transport.abort()
+                return
+            else:
+                pinged = True
+                with contextlib.suppress(EgressError):  # Whoever reads finds out, too.
+                    await socket.ping()
 
     def _parted(self, socket: Socket) -> StreamOver:
         code = socket.close_code

@@ -47,6 +47,8 @@ class MessageReader:
         self._opcode = 0
         """Of the message whose continuation is awaited; 0: none."""
         self._over = False
+        self.heard = 0
+        """Times that something came."""
         self.closing = False
         """Whether the far end has said that it closes."""
 
@@ -56,6 +58,7 @@ class MessageReader:
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
         """Take bytes in pieces of any size."""
+        self.heard += 1
         if self._over:
             return False, b""
         if self._buffer:
