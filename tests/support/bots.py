@@ -79,7 +79,9 @@ class Stream:
         """Return the audio of a track, 24 kHz."""
         return np.frombuffer(b"".join(self.frames(track)), "<i2")
 
-    async def until(self, condition: Callable[[], object], what: str = "", seconds: float = PATIENCE_S) -> None:
+    async def until(
+        self, condition: Callable[[], object], what: str = "", seconds: float = PATIENCE_S
+    ) -> None:
         """Wait until something holds that messages change."""
         try:
             async with asyncio.timeout(seconds), self._changed:
