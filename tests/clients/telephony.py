@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,26 +10,13 @@ from urllib.request import urlopen
 import numpy as np
 from aiohttp import web
 
+from tests.support.ports import free_port
 from tests.support.servers import Files
 from tests.support.sound import Pcm, level, share, tone
 from tests.support.switch import SwitchProcess
 
 TONES = (440, 1000, 620, 1500)
 """Pitches that tell the voices of a test apart, in Hz."""
-
-
-def free_sip_port() -> int:
-    """Return a port that is free for UDP and TCP."""
-    for port in range(15500, 15900, 2):
-        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-            with socket.socket(socket.AF_INET, kind) as probe:
-                try:
-                    probe.bind(("127.0.0.1", port))
-                except OSError:
-                    break
-        else:
-            return port
-    raise AssertionError("no free port")
 
 
 class Telephony(SwitchProcess):
@@ -44,7 +30,7 @@ class Telephony(SwitchProcess):
             settings_text: TOML; keys of `[sip]` come first, further sections after them.
             environment: Further settings.
         """
-        self.sip_port = free_sip_port()
+        self.sip_port = free_port()
         more = {"SOFTSWITCH_EGRESS_ALLOW": "127.0.0.0/8", **(environment or {})}
         super().__init__(data, more, f"[sip]\nport = {self.sip_port}\n{settings_text}")
 

@@ -13,10 +13,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.clients.telephony import free_sip_port
 from tests.conformance.conftest import StartSwitch
 from tests.conformance.test_document import EVENTS
 from tests.support.client import Client, refusal
+from tests.support.ports import free_port
 from tests.support.switch import SwitchThread
 
 
@@ -73,7 +73,7 @@ def hook() -> Iterator[Hook]:
 def _switches(tmp_path_factory: pytest.TempPathFactory, hook: Hook) -> Iterator[tuple[SwitchThread, ...]]:
     folder = tmp_path_factory.mktemp("pair")
     rules = [{"match": "9000", "to": "echo"}, {"match": "9486", "to": "reject:486"}]
-    sip = {"port": free_sip_port(), "accept_timeout_s": 2.0}
+    sip = {"port": free_port(), "accept_timeout_s": 2.0}
     with SwitchThread(folder / "far", {"webhook": {"url": hook.url}, "route": rules, "sip": sip}) as far:
         trunks = [{"name": "far", "servers": [f"127.0.0.1:{sip['port']}"]}]
         with SwitchThread(folder / "near", {"trunk": trunks}) as near:

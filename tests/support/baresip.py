@@ -2,16 +2,15 @@
 
 import asyncio
 import json
-import socket
 import subprocess
 import wave
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from tests.conftest import require_tool
+from tests.support.ports import free_port
 from tests.support.sound import Pcm
 
 MODULES = Path("/usr/lib/baresip/modules")
@@ -83,7 +82,7 @@ class Baresip:
             answers: Whether it takes calls by itself.
         """
         self.host, self.rate = host, RATES[codec]
-        self.port, self.control, first = _free_pair(host), _free_tcp(), _free_range(host)
+        self.port, self.control, first = free_port(host, 1), free_port(), free_port(host, 9)
         self._folder = folder
         self._sounds = folder / "sounds"
         self._sounds.mkdir(parents=True)
@@ -98,7 +97,7 @@ class Baresip:
                 voice=folder / "voice.wav",
                 rate=self.rate,
                 first=first,
-                last=first + 40,
+                last=first + 9,
                 modules=MODULES,
                 codecs="\n".join(f"module {name}.so" for name in ([codec] if codec != "g711" else ["g711"])),
                 control=self.control,
@@ -217,36 +216,3 @@ def _write(path: Path, sound: Pcm, rate: int) -> None:
         file.setsampwidth(2)
         file.setframerate(rate)
         file.writeframes(sound.astype("<i2").tobytes())
-
-
-def _free_tcp() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _is_free(host: str, ports: Sequence[int]) -> bool:
-    for port in ports:
-        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-            with socket.socket(socket.AF_INET, kind) as probe:
-                try:
-                    probe.bind((host, port))
-                except OSError:
-                    return False
-    return True
-
-
-def _free_pair(host: str) -> int:
-    """Return a port that is free together with the next one: baresip takes both, UDP and TCP."""
-    for port in range(15060, 15960, 2):
-        if _is_free(host, (port, port + 1)):
-            return port
-    raise AssertionError("no free pair of ports")
-
-
-def _free_range(host: str) -> int:
-    """Return the first of 40 UDP ports that look free, away from those of the switch."""
-    for port in range(16000, 19900, 60):
-        if _is_free(host, range(port, port + 40, 8)):
-            return port
-    raise AssertionError("no free range of ports")

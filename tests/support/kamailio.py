@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.conftest import require_tool
+from tests.support.ports import free_port
 
 START_S = 15.0
 
@@ -107,7 +108,7 @@ class Kamailio:
             least_expires: Shortest one it takes (423 below it).
         """
         self.host = host
-        self.port = _free_port(host)
+        self.port = free_port(host)
         self._folder = folder
         folder.mkdir(parents=True)
         (folder / "kamailio.cfg").write_text(
@@ -172,16 +173,3 @@ class Kamailio:
                 return probe.recv(2000).startswith(b"SIP/2.0 200")
             except OSError:
                 return False
-
-
-def _free_port(host: str) -> int:
-    for port in range(15960, 16000):
-        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-            with socket.socket(socket.AF_INET, kind) as probe:
-                try:
-                    probe.bind((host, port))
-                except OSError:
-                    break
-        else:
-            return port
-    raise AssertionError("no free port")

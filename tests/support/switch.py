@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -26,6 +25,7 @@ from softswitch.app import build
 from softswitch.settings import Settings
 from softswitch.web.keys import SWITCH
 from tests.support.client import Client
+from tests.support.ports import free_port
 from tests.support.sound import Pcm
 from tests.support.webrtc import RtcClient
 
@@ -274,9 +274,7 @@ class SwitchProcess(Switch):
             environment: Settings as environment variables.
             settings_text: What its settings file says (TOML).
         """
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         super().__init__(port, data)
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("SOFTSWITCH_")},
