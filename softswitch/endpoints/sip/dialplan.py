@@ -4,7 +4,15 @@ from collections.abc import Callable
 from typing import Literal
 
 from softswitch.call.needs import LegRequest
-from softswitch.endpoints.sip.identity import checked, name_addr, number, read_callee, sip_uri, user_of
+from softswitch.endpoints.sip.identity import (
+    checked,
+    name_addr,
+    number,
+    read_callee,
+    sip_uri,
+    user_of,
+    written,
+)
 from softswitch.endpoints.sip.media_shared import MediaWish, Srtp
 from softswitch.endpoints.sip.outgoing import Destination, DialError, Dialled
 from softswitch.endpoints.sip.own_addresses import OwnAddresses
@@ -83,6 +91,13 @@ class Dialplan:
             raise DialError(404, "callee: no [[user]] has this name, and there is no [[trunk]]")
         return await self._to_trunk(trunk, dialled, request)
 
+    def extension(self, callee: str) -> str:
+        """Return the number or name in a URI of ours, or what is no URI; "" for one of somebody else's."""
+        uri = read_callee(callee)
+        if uri is None:
+            return number(callee)
+        return number_of(uri) if uri.scheme == "tel" or self._own.is_ours(uri.host, uri.port) else ""
+
     # --- users ------------------------------------------------------------------------------
 
     def _to_user(self, name: str, request: LegRequest) -> Dialled:
@@ -132,9 +147,8 @@ class Dialplan:
             asserted=asserted,
             contact_user=settings.username,
         )
-        return Dialled(
-            (Destination(invitation, self.trunk_wish(trunk, request, flows[0].host)),), trunk.enter()
-        )
+        wish = self.trunk_wish(trunk, request, flows[0].host)
+        return Dialled((Destination(invitation, wish),), trunk.enter(), trunk.name)
 
     def _caller_number(self, caller: str) -> str:
         """Return what a caller shows outside: a user's own number where he has one."""
@@ -237,7 +251,7 @@ class Dialplan:
         return name_addr(str(uri) if uri is not None else sip_uri(number(caller), domain))
 
     def _domain(self, flow: Flow) -> str:
-        return next(iter(self._sip.domains), "") or flow.local_host
+        return next(iter(self._sip.domains), "") or written(flow.local_host)
 
     def _written(self, flow: Flow) -> Flow:
         """Return a flow with our address as its far end should see it."""

@@ -53,6 +53,11 @@ def sip_uri(user: str, host: str) -> str:
     return str(URI("sip", host, user or None))
 
 
+def written(host: str) -> str:
+    """Return a host as URIs have it: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
 def name_addr(uri: str, name: str = "") -> str:
     """Return an address with an optional display name, as From and To have it."""
     shown = _CONTROL.sub("", name).replace("\\", "\\\\").replace('"', '\\"')

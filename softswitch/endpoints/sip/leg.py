@@ -103,6 +103,8 @@ class SipLeg:
         """Its session of the agent, once there is just one."""
         self.media: SipMedia | None = None
         self.answered = False
+        self.trunk = ""
+        """Name of the trunk that it was dialled over."""
         self.side: Side
         self.transfers = Transfers(self)
         self._agent = shared.driver.agent
@@ -226,6 +228,7 @@ class SipLeg:
                 sample_rate=audio_rate(codec),
                 ptime_ms=agreement.ptime_ms,
                 tones_only=not agreement.events,
+                trunk=self.trunk,
             )
         )
 

@@ -53,10 +53,17 @@ class Services:
 class DnsLookup:
     """Asks the servers of the system's configuration, which is read at the first question."""
 
-    def __init__(self, timeout_s: float = LOOKUP_S) -> None:
-        """Ask nothing yet; `timeout_s` is the longest wait for one answer."""
+    def __init__(
+        self, timeout_s: float = LOOKUP_S, resolver: dns.asyncresolver.Resolver | None = None
+    ) -> None:
+        """Ask nothing yet.
+
+        Args:
+            timeout_s: longest wait for one answer, in seconds.
+            resolver: whom to ask; by default whom the system asks.
+        """
         self._timeout_s = timeout_s
-        self._resolver: dns.asyncresolver.Resolver | None = None
+        self._resolver = resolver
 
     async def addresses(self, name: str) -> Addresses:
         """Return the IPv4 addresses of a name, then those of IPv6.

@@ -43,6 +43,8 @@ class Dialled:
     """All ring at once; the first to answer gets the call."""
     leave: Callable[[], None]
     """Gives back the place of the call among those of its trunk."""
+    trunk: str = ""
+    """Name of that trunk; empty where the call takes none."""
 
 
 Dial = Callable[[LegRequest], Awaitable[Dialled]]
@@ -83,7 +85,7 @@ class CallingSide:
         leg = self._leg
         try:
             dialled = await self._dial(leg.request)
-            self._leave = dialled.leave
+            self._leave, leg.trunk = dialled.leave, dialled.trunk
             await self._invite(dialled.destinations)
         except PeerError as error:
             leg.rejected(error.code, str(error))

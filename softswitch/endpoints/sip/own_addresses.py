@@ -27,7 +27,7 @@ class OwnAddresses:
             self._names.add("localhost")
 
     def signalling(self, transport: str, remote: str) -> tuple[str, int]:
-        """Return host (IPv6 in brackets) and port that a far end is told to reach us by.
+        """Return host (IPv6 without brackets) and port that a far end is told to reach us by.
 
         Args:
             transport: udp, tcp, tls, ws or wss.
@@ -35,8 +35,8 @@ class OwnAddresses:
         """
         port = self.ports.get(transport, 0)
         if self._sip.external_host and _is_far(remote):
-            return _bracketed(self._sip.external_host), port
-        return _bracketed(self._own(self._sip.host, remote)), port
+            return self._sip.external_host.strip("[]"), port
+        return self._own(self._sip.host, remote), port
 
     def media(self, remote: str) -> str:
         """Return the address to announce for media; "" where the usual one will do."""
@@ -90,7 +90,3 @@ def _is_far(remote: str) -> bool:
     except ValueError:
         return True
     return not (address.is_private or address.is_loopback or address.is_link_local)
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host and not host.startswith("[") else host

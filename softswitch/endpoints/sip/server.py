@@ -21,7 +21,7 @@ from softswitch.endpoints.sip.incoming import PendingCall
 from softswitch.endpoints.sip.leg import SipLeg
 from softswitch.endpoints.sip.leg_shared import LegShared
 from softswitch.endpoints.sip.media_shared import MediaWish, SipMediaShared
-from softswitch.endpoints.sip.outgoing import CallingSide
+from softswitch.endpoints.sip.outgoing import CallingSide, DialError
 from softswitch.endpoints.sip.own_addresses import OwnAddresses
 from softswitch.endpoints.sip.phones import Phones
 from softswitch.endpoints.sip.policy import Policy
@@ -329,6 +329,13 @@ class SipEndpoints:
     def trunks(self) -> list[TrunkView]:
         """Return the state of each trunk."""
         return self._trunks.views()
+
+    def extension(self, callee: str) -> str:
+        """Return the number or name that a callee is here; "" where it is a URI of somebody else's."""
+        try:
+            return self._dialplan.extension(callee)
+        except DialError:
+            return ""
 
     def registered(self, user: str) -> bool:
         """Tell whether a user has a device that can be rung now."""

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 
 from softswitch.endpoints.sip.driver import AgentDriver
-from softswitch.endpoints.sip.identity import ANONYMOUS, name_addr, sip_uri
+from softswitch.endpoints.sip.identity import ANONYMOUS, name_addr, sip_uri, written
 from softswitch.endpoints.sip.own_addresses import OwnAddresses
 from softswitch.endpoints.sip.resolve import Resolver, Target, UnresolvedError
 from softswitch.endpoints.sip.views import TrunkState, TrunkView
@@ -70,13 +70,13 @@ class Trunk:
     @property
     def domain(self) -> str:
         """Return the domain of our own address there."""
-        return self.settings.from_domain or _written(self._first.host)
+        return self.settings.from_domain or written(self._first.host)
 
     @property
     def host(self) -> str:
         """Return host and port of its first server, as a URI has them."""
         port = f":{self._first.port}" if self._first.port else ""
-        return f"{_written(self._first.host)}{port}"
+        return f"{written(self._first.host)}{port}"
 
     @property
     def address(self) -> str:
@@ -273,7 +273,7 @@ class Trunk:
             state=self._state(),
             code=200 if isinstance(outcome, Registered) else getattr(outcome, "code", 0),
             reason=self._trouble or (failed.reason if failed else ""),
-            server="".join(f"{flow.transport}:{_written(flow.host)}:{flow.port}" for flow in there),
+            server="".join(f"{flow.transport}:{written(flow.host)}:{flow.port}" for flow in there),
             expires_s=outcome.expires if isinstance(outcome, Registered) else 0,
             retry_s=max(round(self._outcome_at + failed.retry_s - now, 1), 0.0) if failed else 0.0,
             calls=self.calls,
@@ -299,7 +299,3 @@ class Trunk:
 
 def _way(flow: Flow) -> tuple[str, str, int]:
     return flow.transport, flow.host, flow.port
-
-
-def _written(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

@@ -1,6 +1,7 @@
 """All trunks: found, registered, kept alive; who calls over which."""
 
 import asyncio
+import logging
 from collections.abc import Iterator, Sequence
 
 from softswitch.endpoints.sip.driver import AgentDriver
@@ -9,6 +10,8 @@ from softswitch.endpoints.sip.trunk import Trunk
 from softswitch.endpoints.sip.views import TrunkView
 from softswitch.sip.flow import Flow
 from softswitch.sip.happenings import RequestAnswered
+
+logger = logging.getLogger(__name__)
 
 ROUND_S = 20.0
 """How often servers are looked up again (DNS says how long its answers are good) and NATs are kept open."""
@@ -66,7 +69,10 @@ class Trunks:
     async def run(self, transports: Transports) -> None:
         """Find servers, register and keep ways open, for ever."""
         while True:
-            await asyncio.gather(*(trunk.refresh() for trunk in self))
+            outcomes = await asyncio.gather(*(trunk.refresh() for trunk in self), return_exceptions=True)
+            for error in outcomes:
+                if error is not None:
+                    logger.error("a trunk could not be looked after", exc_info=error)
             for trunk in self:
                 for target in trunk.targets:
                     transports.name(target.host, target.name)

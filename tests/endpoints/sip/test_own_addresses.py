@@ -28,10 +28,10 @@ def test_far_ends_beyond_the_house_are_told_the_external_host(remote, host):
     assert addresses.signalling("udp", remote) == (host, 5060)
 
 
-def test_ipv6_has_brackets_and_each_transport_its_port():
+def test_ipv6_has_no_brackets_and_each_transport_its_port():
     addresses = own(host="::1")
-    assert addresses.signalling("tls", "::1") == ("[::1]", 5061)
-    assert addresses.signalling("ws", "::1") == ("[::1]", 0)
+    assert addresses.signalling("tls", "::1") == ("::1", 5061)
+    assert addresses.signalling("ws", "::1") == ("::1", 0)
 
 
 def test_socket_of_all_addresses_tells_the_one_that_leads_there():

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 
 import pytest
+from msgspec import structs
 
 from softswitch.call.reports import LegAnswered, LegEnded
 from softswitch.settings import Rtp, Settings, Sip, Trunk, User
@@ -57,6 +58,24 @@ async def test_two_switches_call_one_another_over_tls(tmp_path):
 async def free_port() -> int:
     async with phone() as taken:
         return taken.port
+
+
+async def test_two_switches_call_one_another_over_ipv6():
+    chosen = [
+        Settings(sip=Sip(host="::1", port=0), rtp=Rtp(host="::1", port_min=first, port_max=first + 900))
+        for first in (45000, 48000)
+    ]
+    async with rig(chosen[0]) as there:
+        trunk = Trunk(name="t", servers=(f"[::1]:{there.port}",))
+        async with rig(structs.replace(chosen[1], trunk=(trunk,))) as here:
+            there.echo = False
+            party = here.dial("600")
+            await party.until(LegAnswered)
+            other = await there.called()
+            party.leg.dtmf("7")
+            await other.until_digits("7")
+            other.leg.hangup()
+            assert (await party.until(LegEnded)).reason == "callee"
 
 
 class Browser:
