@@ -40,6 +40,9 @@ class Call(Core):
     def report(self, report: reports.Report, now: float) -> None:
         """Take note of what happened below; never raises."""
         self._outbox.now = now
+        if isinstance(report, reports.LegAnswered):
+            self.trunk = report.trunk or self.trunk
+            self._parties.met(report)
         if self.state is not State.OVER:
             self._take(report)
 

@@ -187,6 +187,8 @@ class Connect(Command, frozen=True):
     trunk: str = ""
     headers: dict[str, str] = {}
     timeout_s: float = 60.0
+    may_transfer: bool = True
+    """Whether the caller may have us call somebody else: strangers would dial at our cost."""
 
 
 class Ring(Command, frozen=True):

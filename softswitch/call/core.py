@@ -55,6 +55,8 @@ class Core:
         self.reason = ""
         self.initiator = ""
         self.codec = ""
+        self.trunk = ""
+        """Name of the trunk that a leg of it was dialled over last."""
         self.resume_token = resume_token
         self._outbox = Outbox(call_id, epoch_offset)
         self._outbox.now = now

@@ -42,6 +42,8 @@ class OpenLeg(Effect, frozen=True):
     trunk: str = ""
     ring_s: float | None = None
     """How long the callee may ring."""
+    by_rules: bool = False
+    """Whether the callee goes by the rules of the settings, as if a user had dialled it."""
 
 
 class RingLeg(Effect, frozen=True):

@@ -59,6 +59,8 @@ class Parties:
     def __init__(self, outbox: Outbox, playbacks: Playbacks, limits: CallLimits) -> None:
         """Start alone with the party."""
         self._limits = limits
+        self._strangers: set[str] = set()
+        """Legs whose far ends may not have us call anybody."""
         self.party = PARTY
         """The leg that is the call's party now."""
         self.up = False
@@ -84,6 +86,8 @@ class Parties:
     def connect(self, command: Connect, option: CallOption) -> None:
         """Dial somebody for a caller who waits."""
         self.connected = True
+        if not command.may_transfer:
+            self._strangers.add(self.party)
         changed = msgspec.structs.replace(
             option, caller=command.caller or option.caller, headers=command.headers, offer="", codec=""
         )
@@ -105,6 +109,15 @@ class Parties:
         self.second = second
         ring_s = second.due - self._outbox.now if second.due is not None else None
         self._outbox.do(effects.OpenLeg(second.leg, option, second.callee, trunk, ring_s))
+
+    def met(self, report: reports.LegAnswered) -> None:
+        """Note who answered: behind a trunk there are strangers."""
+        if report.trunk:
+            self._strangers.add(report.leg)
+
+    def may_transfer(self, leg: str) -> bool:
+        """Whether the far end of a leg may have us call somebody without an application to decide it."""
+        return not (self.connected and leg in self._strangers)
 
     # --- the bridge -------------------------------------------------------------------
 

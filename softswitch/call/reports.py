@@ -32,6 +32,8 @@ class LegAnswered(Report, frozen=True):
     ptime_ms: int = 20
     tones_only: bool = False
     """Whether its digits come as tones in the audio and in no other way."""
+    trunk: str = ""
+    """Name of the trunk it was dialled over."""
 
 
 class LegUpdated(Report, frozen=True):

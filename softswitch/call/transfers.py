@@ -53,6 +53,9 @@ class Transfers:
         if self._asked is not None or not self._parties.up:
             self._outbox.do(effects.TellTransfer(report.leg, 491 if self._asked else 480, "Not now"))
             return
+        if not self._parties.may_transfer(report.leg):
+            self._outbox.do(effects.TellTransfer(report.leg, 603, "Decline"))
+            return
         track_id = self._outbox.session if report.leg == self._parties.party else SECOND
         if event := announcement(report, track_id, self._outbox):
             self._outbox.emit(event)
@@ -140,13 +143,15 @@ class Transfers:
         stays_second = second is not None and asked.asker == self._parties.party
         caller = second.callee if stays_second and second is not None else option.caller
         changed = msgspec.structs.replace(option, caller=caller, offer="", headers=headers)
-        self._dial(asked, changed, asked.target, RING_S)
+        self._dial(asked, changed, asked.target, RING_S, by_rules=True)
 
-    def _dial(self, asked: _Transfer, option: CallOption, callee: str, ring_s: float) -> None:
+    def _dial(
+        self, asked: _Transfer, option: CallOption, callee: str, ring_s: float, *, by_rules: bool = False
+    ) -> None:
         self._dialled += 1
         asked.leg = f"transfer-{self._dialled}"
         asked.due = self._outbox.now + ring_s
-        self._outbox.do(effects.OpenLeg(asked.leg, option, callee, ring_s=ring_s))
+        self._outbox.do(effects.OpenLeg(asked.leg, option, callee, ring_s=ring_s, by_rules=by_rules))
 
     def _replace(self, asked: _Transfer, report: reports.LegAnswered) -> Outcome:
         """Put the new party into the asker's place."""

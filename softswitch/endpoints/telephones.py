@@ -79,6 +79,10 @@ class Telephones:
         """Send a datagram of `Output.datagrams`: that of a telephone whose pair is relayed."""
         self.sip.send(port, datagram)
 
+    def extension(self, callee: str) -> str:
+        """Return the number or name that a callee is here; "" where it is a URI of somebody else's."""
+        return self.sip.extension(callee)
+
     def registered(self, user: str) -> bool:
         """Tell whether a user has a device that can be rung now."""
         return self.sip.registered(user)

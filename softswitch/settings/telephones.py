@@ -221,7 +221,7 @@ class Route(Section, frozen=True):
     """What answers: "echo", "tone", "user:<name>", "trunk:<name>", "room:<id>", "stream:<ws url>", "webhook",
     "webhook:<url>" or "reject:<code>"."""
     trunk: str = ""
-    """Only for calls that come from this trunk."""
+    """Only for calls that come from this trunk. A rule to a trunk needs it for calls from a trunk."""
     caller: str = ""
     """Only for callers that fit this regular expression wholly."""
     number: str = ""

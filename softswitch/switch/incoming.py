@@ -12,7 +12,7 @@ from softswitch.call.needs import IncomingCall
 from softswitch.errors import NotNowError
 from softswitch.switch.announcing import Announcer, CallWebhook, StatusCallback, announce_to_all
 from softswitch.switch.conversation import Conversation, Source
-from softswitch.switch.rules import REASONS, Announce, Dial, Refuse, plan
+from softswitch.switch.rules import REASONS, Announce, Dial, Refuse, Wanted, plan
 from softswitch.switch.switch import Origin, Switch, Taken
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,8 @@ class Incoming:
             return
         settings, telephones = self._resources.settings, self._resources.telephones
         registered = telephones.registered if telephones is not None else _nobody
-        match plan(settings, call, registered, announced=self._announced()):
+        wanted = Wanted(call.callee, call.caller, call.source, call.name)
+        match plan(settings, wanted, registered, announced=self._announced()):
             case Refuse() as refusal:
                 call.reject(refusal.code, refusal.reason)
             case Dial() as dial:
@@ -67,7 +68,14 @@ class Incoming:
             self._spawn(told.run())
         conversation.incoming(call)
         if not conversation.over:
-            conversation.command(Connect(callee=dial.callee, caller=dial.caller, trunk=dial.trunk))
+            conversation.command(
+                Connect(
+                    callee=dial.callee,
+                    caller=dial.caller,
+                    trunk=dial.trunk,
+                    may_transfer=call.source != "trunk",
+                )
+            )
 
     async def _announce(self, call: IncomingCall, url: str) -> None:
         in_steps = bool(url) and self._in_steps

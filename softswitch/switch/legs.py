@@ -4,12 +4,15 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
+import msgspec
+
 from softswitch.call import effects as fx
 from softswitch.call import reports as r
 from softswitch.call.commands import CommandRejected
 from softswitch.call.needs import Endpoint, EndpointFactory, LegRequest, Telephone
 from softswitch.media import messages as m
 from softswitch.switch.owner import Owner
+from softswitch.switch.rules import Dial, Refuse, transfer
 
 STATISTICS_S = 1.0
 """How long a closed leg's figures are waited for; a leg that failed before its port was opened has none."""
@@ -49,9 +52,25 @@ class Legs:
 
     def open(self, effect: fx.OpenLeg) -> None:
         """Make an endpoint, or ask again for one that is there, and let it answer or dial."""
-        endpoint = self._make(effect)
+        ruled = self._by_rules(effect) if effect.by_rules else effect
+        endpoint = self._make(ruled) if ruled is not None else None
         if endpoint is not None:
             endpoint.answer()
+
+    def _by_rules(self, effect: fx.OpenLeg) -> fx.OpenLeg | None:
+        """Return what the rules make of a leg; None where they refuse it."""
+        telephones = self._resources.telephones
+        extension = telephones.extension(effect.callee) if telephones is not None else ""
+        if telephones is None or not extension:
+            return effect
+        caller = effect.option.caller
+        match transfer(self._resources.settings, extension, caller, telephones.registered):
+            case Refuse() as refusal:
+                self._owner.report(r.LegRejected(effect.leg, refusal.code, refusal.reason))
+                return None
+            case Dial() as dial:
+                option = msgspec.structs.replace(effect.option, caller=dial.caller or caller)
+                return msgspec.structs.replace(effect, callee=dial.callee, trunk=dial.trunk, option=option)
 
     def _make(self, effect: fx.OpenLeg) -> Endpoint | None:
         name, option = effect.leg, effect.option

@@ -27,6 +27,9 @@ class Telephones(Protocol):
     def __call__(self, request: LegRequest, report: Callable[[Report], None]) -> Endpoint:
         """Make the endpoint that dials a number, a user or a URI (an ``EndpointFactory``)."""
 
+    def extension(self, callee: str) -> str:
+        """Return the number or name that a callee is here; "" where it is a URI of somebody else's."""
+
     def registered(self, user: str) -> bool:
         """Whether a user has a device that can be rung now."""
 

@@ -3,8 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from softswitch.call.needs import IncomingCall
+from softswitch.call.needs import Source
 from softswitch.settings import Route, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Who calls whom."""
+
+    callee: str
+    caller: str
+    source: Source
+    name: str
+    """Of the trunk or user it comes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +60,22 @@ REASONS = {
 }
 
 
-def plan(
-    settings: Settings, call: IncomingCall, registered: Callable[[str], bool], *, announced: bool
-) -> Plan:
+def transfer(
+    settings: Settings, extension: str, caller: str, registered: Callable[[str], bool]
+) -> Dial | Refuse:
+    """Decide whom a transfer goes to: as if a user had dialled, but that nobody is told of it.
+
+    Args:
+        settings: Rules and users.
+        extension: The number or name that the far end gave.
+        caller: Who is shown to be calling.
+        registered: Whether a user has a device that can be rung now.
+    """
+    decided = plan(settings, Wanted(extension, caller, "user", ""), registered, announced=False)
+    return Refuse(404, REASONS[404]) if isinstance(decided, Announce) else decided
+
+
+def plan(settings: Settings, call: Wanted, registered: Callable[[str], bool], *, announced: bool) -> Plan:
     """Decide what is done with a call.
 
     Args:
@@ -73,7 +97,7 @@ def plan(
     return Refuse(404, REASONS[404])
 
 
-def _permitted(route: Route, call: IncomingCall) -> bool:
+def _permitted(route: Route, call: Wanted) -> bool:
     """Whether a rule may spend money on a call: from trunk to trunk only where it names where from.
 
     Without this a rule for the phones of the house (match = "0.*", to = "trunk:...") would let the world
@@ -82,7 +106,7 @@ def _permitted(route: Route, call: IncomingCall) -> bool:
     return not (route.to.startswith("trunk:") and call.source == "trunk" and not route.trunk)
 
 
-def _by_rule(settings: Settings, route: Route, call: IncomingCall) -> Plan:
+def _by_rule(settings: Settings, route: Route, call: Wanted) -> Plan:
     kind, _, rest = route.to.partition(":")
     match kind:
         case "user":
@@ -104,7 +128,7 @@ def _user(settings: Settings, name: str, status_callback: str = "") -> Plan:
     return Dial(name, status_callback=status_callback)
 
 
-def _shown(settings: Settings, call: IncomingCall) -> str:
+def _shown(settings: Settings, call: Wanted) -> str:
     """Return the number that a call to a trunk shows: that of the user who calls, where one is set."""
     if call.source != "user":
         return call.caller

@@ -321,7 +321,7 @@ class Switch:
                 option_json=json.dumps(call.option.shown, default=str),
                 statistics_json=json.dumps(conversation.carrier.legs.statistics),
                 direction=conversation.source.direction,
-                trunk=conversation.source.trunk,
+                trunk=conversation.source.trunk or call.trunk,
                 user=conversation.source.user,
                 tag=conversation.tag,
                 account=conversation.owner,

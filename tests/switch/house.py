@@ -270,6 +270,11 @@ class FakeTelephones:
         self.legs.append(FakeTelephone(request, report, self._tell))
         return self.legs[-1]
 
+    def extension(self, callee: str) -> str:
+        """Take 127.0.0.1 for ours."""
+        user, at, host = callee.removeprefix("sip:").partition("@")
+        return user if not at or host == "127.0.0.1" else ""
+
     def registered(self, user: str) -> bool:
         """Say who is there."""
         return user in self.there

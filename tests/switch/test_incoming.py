@@ -253,6 +253,7 @@ async def test_webhook_that_is_unreachable_is_a_failure(tmp_path):
 
 async def connected(home: House, **more: object) -> tuple[Caller, FakeTelephone]:
     """Let somebody talk to alice by a rule."""
+    home.telephones.there.add("bob")
     caller = Caller(home, "100", **more)
     await call(home, caller)
     callee = home.telephones.legs[-1]
@@ -272,7 +273,7 @@ async def test_blind_transfer_puts_the_new_party_in_the_askers_place(tmp_path, a
     await settle()
     assert asks.verbs()[-1] == "accept_transfer"
     new = home.telephones.legs[-1]
-    assert new.request.callee == "sip:bob@127.0.0.1"
+    assert new.request.callee == "bob"
     assert new.request.headers == {"Referred-By": "sip:x@127.0.0.1"}
     new.says(r.LegRinging)
     answered(new)
@@ -366,3 +367,54 @@ async def test_keys_and_texts_cross_a_connected_call(tmp_path):
     await settle()
     assert callee.did[-2:] == [("dtmf", "1"), ("message", "hello", "text/plain")]
     assert caller.leg.did[-2:] == [("dtmf", "3"), ("message", "there", "text/plain")]
+
+
+@pytest.mark.parametrize(
+    ("target", "callee", "trunk"),
+    [
+        ("sip:7@127.0.0.1", "echo", ""),
+        ("sip:0123@127.0.0.1", "+49123", "carrier"),
+        ("sip:x@192.0.2.9", "sip:x@192.0.2.9", ""),
+    ],
+)
+async def test_transfer_goes_by_the_rules(tmp_path, target, callee, trunk):
+    home = house(
+        tmp_path,
+        Route("1..", "user:alice"),
+        Route("7", "echo"),
+        Route(r"0(\d+)", "trunk:carrier", number=r"+49\1"),
+    )
+    _, alice = await connected(home)
+    alice.says(r.TransferRequested, target, "")
+    await settle()
+    request = home.endpoints[-1].request if callee == "echo" else home.telephones.legs[-1].request
+    assert (request.callee, request.trunk) == (callee, trunk)
+
+
+async def test_transfer_to_nobody_is_told_so(tmp_path):
+    home = house(tmp_path, Route("1..", "user:alice"))
+    _, alice = await connected(home)
+    alice.says(r.TransferRequested, "sip:0123@127.0.0.1", "")
+    await settle()
+    assert alice.did[-1] == ("transfer_progress", 404)
+
+
+async def test_stranger_behind_a_trunk_cannot_make_us_dial(tmp_path):
+    home = house(tmp_path, Route("1..", "user:alice"), Route("0.*", "trunk:carrier"))
+    caller, _ = await connected(home, source="trunk", name="other")
+    caller.leg.says(r.TransferRequested, "sip:0900@127.0.0.1", "")
+    await settle()
+    assert caller.leg.did[-1] == ("transfer_progress", 603)
+    assert "accept_transfer" not in caller.leg.verbs()
+
+    user = Caller(home, "030", id="dialog-2", source="user", name="alice")
+    await call(home, user)
+    outside = home.telephones.legs[-1]
+    outside.says(r.LegAnswered, codec="pcma", trunk="carrier")
+    answered(user.leg)
+    outside.says(r.TransferRequested, "sip:0900@127.0.0.1", "")
+    await settle()
+    assert outside.did[-1] == ("transfer_progress", 603)
+    user.leg.says(r.LegEnded, "caller", "caller")
+    await settle()
+    assert home.store.records[-1].trunk == "carrier"
