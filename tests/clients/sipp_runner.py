@@ -11,24 +11,11 @@ import numpy as np
 
 from softswitch.audio import g711
 from tests.conftest import require_tool
+from tests.support.ports import free_port
 
 FOLDER = Path(__file__).parent / "sipp"
 HOST = "127.0.0.1"
 LIMIT_S = 40
-
-
-def free_port(step: int = 1) -> int:
-    """Return a port that is free for UDP and TCP, the next one too."""
-    for port in range(16100, 16900, 2):
-        try:
-            for number in (port, port + step):
-                for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-                    with socket.socket(socket.AF_INET, kind) as probe:
-                        probe.bind((HOST, number))
-        except OSError:
-            continue
-        return port
-    raise AssertionError("no free port")
 
 
 def scenario(name: str, **words: str) -> str:
@@ -82,7 +69,7 @@ async def sipp(
     """Run a scenario: as the caller of a port, or as the one who is called."""
     program = require_tool("sipp")
     folder.mkdir(exist_ok=True)
-    path, port, media = folder / "scenario.xml", free_port(), free_port() + 4
+    path, port, media = folder / "scenario.xml", free_port(HOST), free_port(HOST, 9)
     path.write_text(text)
     command = [
         program, "-sf", str(path), "-i", HOST, "-p", str(port), "-mi", HOST, "-mp", str(media),

@@ -12,6 +12,7 @@ import pytest
 
 from tests.certificates import make_certificate
 from tests.conftest import ROOT, require_tool
+from tests.support.ports import free_port
 from tests.support.switch import SwitchProcess
 
 pytestmark = pytest.mark.client
@@ -26,15 +27,6 @@ class Front:
         self.https = f"https://localhost:{https}"
         self.http = f"http://localhost:{http}"
         self.tls = tls
-
-
-def free_ports(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
 
 
 def until_it_listens(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -57,7 +49,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     certificate, key = make_certificate(folder)
     both, log = folder / "both.pem", folder / "haproxy.log"
     both.write_bytes(certificate.read_bytes() + key.read_bytes())
-    https, http = free_ports(2)
+    https, http = free_port(), free_port()
     with SwitchProcess(folder / "data", {"SOFTSWITCH_AUTH_API_KEYS": KEY}) as switch:
         text = (ROOT / "deploy" / "haproxy.cfg").read_text()
         for ours, theirs in (

@@ -17,22 +17,11 @@ from softswitch.cli.checks.finding import Verdict
 from softswitch.endpoints.ice import IceServerGrant, gather_servers, ice_servers
 from softswitch.settings import Ice, Settings
 from tests.conftest import ROOT, require_tool
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.client
 
 SECRET = "shared-by-coturn-and-the-switch"
-
-
-def free_port() -> int:
-    """Return a UDP port that is free on loopback below the range that clients get ports from."""
-    for port in range(13478, 13978):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise OSError("no free port")
 
 
 async def until_it_answers(port: int, log: Path) -> None:
