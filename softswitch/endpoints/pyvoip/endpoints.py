@@ -224,7 +224,7 @@ class PyvoipEndpoints:
         sip, callee = self._settings.sip, request.callee.strip()
         local = LOCAL if sip.enabled and sip.engine == "pyvoip" else None
         uri = read_callee(callee)
-        if uri is not None and uri.scheme != "tel" and not self._own.is_ours(uri.host):
+        if uri is not None and uri.scheme != "tel" and not self._own.is_ours(uri.host, uri.port):
             return self._trunk_of(uri.host, uri.port) or local
         if local is None and user_of(callee) in {user.name for user in self._settings.user}:
             return None

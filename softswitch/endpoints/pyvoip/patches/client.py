@@ -146,6 +146,8 @@ class Client(SIP.SIPClient):
                     self._attempt(self._tasks.get_nowait())
                 self._attempt(lambda: self.exchanges.elapse(time.monotonic()))
                 self._attempt(lambda: self.registration.elapse(time.monotonic()))
+        for call in list(self.desk.by_id.values()):
+            call.over()
         self.NSD = False
         for one in (self.s, self._ears, self._mouth):
             one.close()

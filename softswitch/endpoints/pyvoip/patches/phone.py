@@ -9,7 +9,16 @@ from typing import Any
 from pyVoIP import RTP
 from pyVoIP.VoIP import CallState, PhoneStatus, VoIPPhone
 
-from softswitch.endpoints.pyvoip.account import Account, Address, Dial, Failed, Line, Released
+from softswitch.endpoints.pyvoip.account import (
+    Account,
+    Address,
+    Dial,
+    Event,
+    Failed,
+    Line,
+    Rejected,
+    Released,
+)
 from softswitch.endpoints.pyvoip.controls import CallControl, Hooks, Refusal
 from softswitch.endpoints.pyvoip.patches.call import Call
 from softswitch.endpoints.pyvoip.patches.client import Client
@@ -129,13 +138,19 @@ class Phone(VoIPPhone):
         if refusal := self.hooks.begin(whose):
             self._refuse(request, source, refusal)
             return
-        wire, session = Message(request, source, terms), next(self._sessions)
+        session, taken = next(self._sessions), set(self._pairs)
         try:
+            wire = Message(request, source, terms)
             call = Call(
                 self, self.sip, self, state=CallState.RINGING, request=wire, line=Line(whose), session=session
             )
-        except NotNowError as error:
+        except Exception as error:
             self.hooks.over(whose)
+            for port in set(self._pairs) - taken:
+                self.give_back(self.take_pair(port))
+            if not isinstance(error, NotNowError):
+                self._refuse(request, source, Refusal(500, "Server Internal Error", "pyVoIP failed"))
+                raise
             self._refuse(request, source, Refusal(503, "Service Unavailable", str(error)))
             return
         self.by_id[request.call_id] = call
@@ -151,10 +166,12 @@ class Phone(VoIPPhone):
         """
         try:
             call, invite = self._invitation(dial, line)
-        except SoftswitchError as error:
+        except Exception as error:
             self.hooks.over(line.whose)
-            line.tell(Failed(getattr(error, "code", 500), str(error)))
+            line.tell(_failure(error))
             line.tell(Released())
+            if not isinstance(error, SoftswitchError):
+                raise
             return
         self.by_id[invite.call_id] = call
         joined(call)
@@ -254,3 +271,14 @@ class Phone(VoIPPhone):
 
     def _ignore(self, call: object) -> None:
         """Stand for the callback that pyVoIP calls a second after each INVITE, in a thread of its own."""
+
+
+def _failure(error: Exception) -> Event:
+    """Return what a leg is told of a call that could not be placed."""
+    match error:
+        case NotNowError():
+            return Rejected(error.code, str(error))
+        case PeerError():
+            return Failed(error.code, str(error))
+        case _:
+            return Failed(500, "pyVoIP failed")

@@ -33,6 +33,9 @@ class CallRole(Protocol):
     def leave(self, headers: dict[str, str]) -> None:
         """End the call from our side."""
 
+    def over(self) -> None:
+        """Stop its audio and forget it."""
+
 
 class PhoneRole(Protocol):
     """A telephone, as its client sees it."""

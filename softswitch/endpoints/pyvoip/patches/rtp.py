@@ -147,21 +147,28 @@ class Stream(RTP.RTPClient):
 
     def recv(self) -> None:
         """Take packets until stopped; from the learned source alone."""
-        while self.NSD:
-            try:
-                packet, sender = self.sin.recvfrom(_DATAGRAM)
-            except TimeoutError:
-                continue
-            except OSError:
-                # An ICMP answer to what was sent.
-                self.counters["sends_failed"] += 1
-                continue
-            now = time.monotonic()
-            if self.source.accept(sender[:2], now):
-                self.heard_at = now
-                self._take(packet)
-        self._threads[1].join()
-        self._ears.on_closed(self._pair)
+        try:
+            while self.NSD:
+                self._receive()
+        finally:
+            # Whatever went wrong here ends this call's audio alone, and its sockets are given back.
+            self.NSD = False
+            self._threads[1].join()
+            self._ears.on_closed(self._pair)
+
+    def _receive(self) -> None:
+        try:
+            packet, sender = self.sin.recvfrom(_DATAGRAM)
+        except TimeoutError:
+            return
+        except OSError:
+            # An ICMP answer to what was sent.
+            self.counters["sends_failed"] += 1
+            return
+        now = time.monotonic()
+        if self.source.accept(sender[:2], now):
+            self.heard_at = now
+            self._take(packet)
 
     def parse_packet(self, packet: bytes) -> None:
         """Read a packet.
