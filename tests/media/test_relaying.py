@@ -10,6 +10,7 @@ from softswitch.audio.vad import EnergyBank
 from softswitch.media import messages as m
 from softswitch.media.engine import Engine
 from softswitch.media.rtp_plane import RtpPlane
+from softswitch.media.secure import SrtpPair
 from tests.media.rig import sine, steady
 from tests.media.rtp_pair import FORMATS
 from tests.media.test_engine_rtp import EVENTS, PCMU, RtpRig, sound_of
@@ -488,3 +489,30 @@ def test_time_never_goes_back_whatever_is_switched(script):
     assert (apart < 2**31).all()
     assert (np.diff(numbers(rig.packets(other))) % 65536 < 2000).all()
     assert rig.engine.counters["step_errors"] == rig.engine.counters["port_failures"] == 0
+
+
+def test_encrypted_ends_are_relayed_with_keys_of_their_own():
+    rig = CallRig()
+    profile, ours, theirs = "AES128_CM_SHA1_80", bytes(range(30)), bytes(range(60, 90))
+    one, other = rig.new_id(), rig.phone()
+    parameters = m.RtpParameters((PCMU, EVENTS), PCMU, EVENTS, ssrc=100 + one, sequence=65530, cname="us")
+    rig.post(m.AddRtpPort(one, 1, parameters), m.ConnectSecure(one, theirs, ours, profile))
+    far = SrtpPair(ours, theirs, profile)
+    track = 0
+    heard = []
+    for tick in range(60):
+        if tick == 20:
+            track = rig.track()
+        if tick == 40:
+            rig.post(m.EndTrack(track))
+        rig.speak(other, TONE[160 * tick : 160 * tick + 160])
+        head = bytes((0x80, 0)) + tick.to_bytes(2) + (160 * tick).to_bytes(4) + bytes(4)
+        rig.engine.deliver(one, far.protect(head + b"\xff" * 160))
+        rig.datagrams.pop(one, None)
+        rig.tick()
+        heard += [far.unprotect(data) for data in rig.packets(one)]
+    assert rig.engine.relaying == 2
+    assert all(isinstance(data, bytes) for data in heard)
+    assert_even(heard)
+    assert heard[10][12:] in CODES
+    assert_even(rig.packets(other))
