@@ -117,7 +117,9 @@ class Reception:
     def _refused(self, head: Head, request: Request, transaction: Transaction) -> bool:
         """Refuse what no room would take; return whether it was."""
         core = self.core
-        if request.method not in METHODS:
+        if not head.to_tag and "tag" in request.to_address.parameters:
+            core.reply(transaction, 400, "Empty Tag in To")
+        elif request.method not in METHODS:
             core.reply(transaction, 405, headers={"Allow": ALLOW})
         elif request.uri.scheme not in SCHEMES:
             core.reply(transaction, 416)

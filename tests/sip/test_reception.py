@@ -127,3 +127,14 @@ def test_knows_what_needs_no_proof():
     anna.agent.info(ours, "Signal=1", "application/dtmf-relay", link.now)
     link.run()
     assert known(plain("ACK"))
+
+
+def test_empty_tag_is_neither_a_dialog_nor_none():
+    link = Link("anna", "bert")
+    text = plain("INVITE", extra="Contact: <sip:a@10.0.0.1>\n").replace(
+        "<sip:bert@10.0.0.2>\n", "<sip:b@c>;tag=\n"
+    )
+    link["bert"].inject(text, link["anna"])
+    link.run(0.1)
+    assert link.sent[-1][2].code == 400
+    assert not link["bert"].happened
