@@ -208,6 +208,8 @@ class Parties:
 
     def dropped(self, leg: str) -> bool:
         """Let a leg go whose place another call takes; return whether the party has changed."""
+        if leg != self.party and (self.second is None or leg != self.second.leg):
+            return False
         second, self.second = self.second, None
         self._outbox.do(effects.CloseLeg(leg, "transferred"))
         if leg != self.party or second is None:
