@@ -8,6 +8,7 @@ from msgspec import Meta
 from softswitch.dialects.wavix.stream_messages import Channel, StreamType
 
 Url = Annotated[str, Meta(max_length=8192)]
+RingSeconds = Annotated[int, Meta(ge=1, le=600)]
 Extra = Literal["start", "dtmf", "mark_status", "hangup"]
 WebhookType = Literal["on-call", "post-call"]
 
@@ -31,9 +32,10 @@ class Originate(msgspec.Struct, frozen=True, kw_only=True):
     voicemail_detection: Annotated[bool, Meta(description="Not built: true is refused.")] = False
     tag: Annotated[str, Meta(description="Any text of yours.", max_length=255)] = ""
     max_duration: Annotated[
-        int | None, Meta(ge=1, le=86400, description="Longest call, in seconds from the answer.")
+        Annotated[int, Meta(ge=1, le=86400)] | None,
+        Meta(description="Longest call, in seconds from the answer."),
     ] = None
-    timeout: Annotated[int | None, Meta(ge=1, le=600, description="Longest ringing, in seconds.")] = None
+    timeout: Annotated[RingSeconds | None, Meta(description="Longest ringing, in seconds.")] = None
 
 
 class StartStream(msgspec.Struct, frozen=True, kw_only=True):

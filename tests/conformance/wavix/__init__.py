@@ -1,0 +1,1 @@
+"""Proofs of the page for Wavix's call control and streams."""
