@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from softswitch.sip.core import Core, clean
+from softswitch.sip.core import Core, check_party, clean
 from softswitch.sip.digest import Credentials
 from softswitch.sip.exchange import Exchange, Target
-from softswitch.sip.field_values import parse_address
 from softswitch.sip.flow import Flow
 from softswitch.sip.grammar import MalformedError
 from softswitch.sip.happenings import RequestAnswered
@@ -43,8 +42,8 @@ def ask(core: Core, question: Question) -> str:
         MalformedError: a URI or name-addr is none.
     """
     uri = parse_uri(question.uri, "uri")
-    parse_address(question.from_, "from_")
-    parse_address(question.to, "to")
+    check_party(question.from_, "from_")
+    check_party(question.to, "to")
     if not question.targets:
         raise MalformedError(400, "a request needs a target", field="targets")
     key, call_id, tag = core.token(), question.call_id or core.token(16), core.token()

@@ -4,8 +4,9 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 
 from softswitch.sip.alarms import Alarm, Alarms
+from softswitch.sip.field_values import parse_address
 from softswitch.sip.flow import Flow, Outgoing
-from softswitch.sip.grammar import is_token
+from softswitch.sip.grammar import MalformedError, is_token
 from softswitch.sip.happenings import Happening
 from softswitch.sip.head import MAGIC
 from softswitch.sip.limits import AgentLimits
@@ -157,6 +158,16 @@ class Core:
 def clean(value: str) -> str:
     """Return a header's value without control characters."""
     return "".join(letter if letter >= " " and letter != "\x7f" else " " for letter in value).strip()
+
+
+def check_party(text: str, field: str) -> None:
+    """Check a From or To that a shell gives.
+
+    Raises:
+        MalformedError: it is no address, or has a tag, which is ours to write.
+    """
+    if "tag" in parse_address(text, field).parameters:
+        raise MalformedError(400, f"{field} may not have a tag", field=field)
 
 
 def headers_of(message: Request | Response) -> dict[str, str]:

@@ -6,10 +6,9 @@ from sipmessage import Address
 
 from softswitch.sip.bodies import sdp_of
 from softswitch.sip.calls import Calls
-from softswitch.sip.core import EXTENSIONS, headers_of
+from softswitch.sip.core import EXTENSIONS, check_party, headers_of
 from softswitch.sip.dialog import Dialog, dialog_of_response
 from softswitch.sip.exchange import Exchange, Target
-from softswitch.sip.field_values import parse_address
 from softswitch.sip.flow import Flow
 from softswitch.sip.grammar import MalformedError
 from softswitch.sip.happenings import Answered, Offered, Progressed, Rejected
@@ -34,8 +33,8 @@ def call(core: Calls, invitation: Invitation) -> Session:
         MalformedError: a URI or name-addr of the invitation is none.
     """
     uri = parse_uri(invitation.request_uri, "request_uri")
-    parse_address(invitation.from_, "from_")
-    parse_address(invitation.to, "to")
+    check_party(invitation.from_, "from_")
+    check_party(invitation.to, "to")
     if not invitation.targets:
         raise MalformedError(400, "an invitation needs a target", field="targets")
     session = Session(

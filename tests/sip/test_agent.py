@@ -15,9 +15,9 @@ from softswitch.sip.happenings import (
     Rejected,
     RequestAnswered,
 )
+from tests.sip.answers import challenge_once
 from tests.sip.forgery import forge, plain
 from tests.sip.link import ANSWER, HELD, HOLD, Link, talking
-from tests.sip.test_session_caller import challenge_once
 
 
 def test_request_is_answered_with_credentials_and_its_outcome_told():

@@ -11,9 +11,9 @@ from softswitch.sip.happenings import (
     Rejected,
 )
 from softswitch.sip.message import Request
+from tests.sip.answers import forked, response
 from tests.sip.forgery import accept, forge
 from tests.sip.link import ANSWER, HELD, HOLD, Link, talking
-from tests.sip.test_session_caller import forked, response
 
 
 def test_re_invite_that_waits_is_487_when_the_call_ends():
