@@ -188,6 +188,7 @@ def _export(
             *(readings("sip", telephones.numbers()) if telephones is not None else ()),
             *(readings("sip", telephones.gauges(), "gauge") if telephones is not None else ()),
             Reading("speech_recognitions", resources.recognitions, "gauge"),
+            Reading("media_relaying_ports", engine.relaying, "gauge"),
             Reading("routes", len(resources.routes), "gauge"),
         ]
 
