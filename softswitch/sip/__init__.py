@@ -7,7 +7,7 @@ A shell reads with `framer` and `message.parse`, drives one `agent.UserAgent` an
 - `exchange`: one request of ours over challenges (`proof`) and servers; `asking`: those outside a call;
 - `dialog`, `routing`: who the far end is, and the way there;
 - `session`: the state of a call, and the rooms that work on it: `session_caller` and `session_called` until
-  the answer, `session_accept` (200 and its ACK), `session_reliable` (100rel), `session_offers`, `session_timer`,
-  `session_refer`, `session_inside`, `session_ending`;
+  the answer, `session_accept` (200 and its ACK), `session_reliable` (100rel), `session_offers`,
+  `session_timer`, `session_refer`, `session_inside`, `session_ending`;
 - `reception`: the door, where requests come in.
 """
