@@ -65,11 +65,12 @@ async def sipp(
     *options: str,
     user: str = "caller",
     service: str = "echo",
+    port: int = 0,
 ) -> AsyncIterator[Sipp]:
     """Run a scenario: as the caller of a port, or as the one who is called."""
     program = require_tool("sipp")
     folder.mkdir(exist_ok=True)
-    path, port, media = folder / "scenario.xml", free_port(HOST), free_port(HOST, 9)
+    path, port, media = folder / "scenario.xml", port or free_port(HOST), free_port(HOST, 9)
     path.write_text(text)
     command = [
         program, "-sf", str(path), "-i", HOST, "-p", str(port), "-mi", HOST, "-mp", str(media),

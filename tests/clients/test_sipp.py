@@ -133,7 +133,7 @@ async def test_phone_registers_and_is_called(tmp_path):
         (user,) = here.endpoints.users()
         assert user.registered
         assert user.contacts[0].address == f"{HOST}:{port}"
-        async with sipp(tmp_path / "b", scenario("callee"), None, "-p", str(port), "-rtp_echo") as callee:
+        async with sipp(tmp_path / "b", scenario("callee"), None, "-rtp_echo", port=port) as callee:
             party = here.dial("alice")
             await party.until(LegAnswered)
             party.leg.hangup()

@@ -38,7 +38,7 @@ class Server(asyncio.DatagramProtocol):
             reply.set_rcode(dns.rcode.NXDOMAIN)
         elif (name, kind) in ZONE:
             ttl, *records = ZONE[name, kind]
-            reply.answer.append(dns.rrset.from_text(name, ttl, "IN", kind, *map(str, records)))
+            reply.answer.append(dns.rrset.from_text(name, int(ttl), "IN", kind, *map(str, records)))
         self.transport.sendto(reply.to_wire(), addr)
 
 
