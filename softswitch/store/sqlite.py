@@ -19,20 +19,29 @@ from softswitch.store.store import (
     Dump,
     NewRecording,
     OnHealth,
+    ParticipantRecord,
     Recording,
+    RoomRecord,
+    SessionRecord,
     Swept,
     WebhookRecord,
 )
 from softswitch.store.tables import (
     DELETE_RECORDING,
     DELETE_WEBHOOK,
+    END_STAYS,
     MARK_CUT_OFF,
     NEWEST_FIRST,
+    NEWEST_STARTED,
     NEWEST_WITH_ID,
     SAVE_CALL,
+    SAVE_PARTICIPANT,
     SAVE_RECORDING,
+    SAVE_ROOM,
+    SAVE_SESSION,
     SAVE_WEBHOOK,
     TRIM_CALLS,
+    TRIM_ROOMS,
     Reader,
     Record,
     page,
@@ -130,7 +139,7 @@ class SqliteStore:
     def _open(self) -> None:
         self._shelf.make()
         self._database.open()
-        self._database.write([Row(MARK_CUT_OFF)])
+        self._database.write([Row(statement) for statement in (MARK_CUT_OFF, *END_STAYS)])
 
     def _shut(self) -> None:
         self._database.close()
@@ -158,6 +167,17 @@ class SqliteStore:
     def delete_webhook(self, number: int) -> asyncio.Future[bool]:
         """Forget a webhook."""
         return self._put(Row(DELETE_WEBHOOK, (number,)))
+
+    def save_room(self, room: RoomRecord) -> asyncio.Future[bool]:
+        """Keep a room, or replace what was kept of it."""
+        return self._put(Row(SAVE_ROOM, msgspec.structs.astuple(room)))
+
+    def save_participant(
+        self, participant: ParticipantRecord, session: SessionRecord
+    ) -> asyncio.Future[bool]:
+        """Keep a stay of somebody and its session, or replace what was kept of them."""
+        self._put(Row(SAVE_PARTICIPANT, msgspec.structs.astuple(participant)))
+        return self._put(Row(SAVE_SESSION, msgspec.structs.astuple(session)))
 
     def dump(self, call_id: str, line: str) -> bool:
         """Append a line to the dump of a call; False when it is lost already."""
@@ -238,6 +258,26 @@ class SqliteStore:
         """List all webhooks, the oldest first."""
         return await self._records("webhooks", WebhookRecord, "ORDER BY id")
 
+    async def rooms(self, limit: int = 1000, offset: int = 0) -> list[RoomRecord]:
+        """List rooms, the newest first."""
+        return await self._records("rooms", RoomRecord, NEWEST_FIRST, page(limit, offset))
+
+    async def session(self, session_id: str) -> SessionRecord | None:
+        """Find a session."""
+        found = await self._records("sessions", SessionRecord, "WHERE id = ?", (session_id,))
+        return found[0] if found else None
+
+    async def sessions(self, room_id: str = "", limit: int = 50, offset: int = 0) -> list[SessionRecord]:
+        """List sessions, of one room where one is named, the newest first."""
+        clause, values = ("WHERE room_id = ? ", (room_id,)) if room_id else ("", ())
+        places = (*values, *page(limit, offset))
+        return await self._records("sessions", SessionRecord, clause + NEWEST_STARTED, places)
+
+    async def count_sessions(self, room_id: str = "") -> int:
+        """Count sessions, of one room where one is named."""
+        clause, values = ("WHERE room_id = ?", (room_id,)) if room_id else ("", ())
+        return await self._off_loop(lambda: self._reader.count("sessions", clause, values))
+
     async def _records(
         self, table: str, kind: type[Record], clause: str, values: tuple[str | int, ...] = ()
     ) -> list[Record]:
@@ -312,6 +352,8 @@ class SqliteStore:
             await self._forget_missing()
         except (OSError, UnavailableError) as error:
             logger.warning("a sweep of old files failed", extra={"reason": str(error)})
+        for statement in TRIM_ROOMS:
+            self._put(Row(statement, (self._calls_kept,)))
         await self._put(Row(TRIM_CALLS, (self._calls_kept,)))
         return Swept(recordings=recordings, dumps=dumps)
 

@@ -91,6 +91,67 @@ class WebhookRecord(msgspec.Struct, frozen=True, kw_only=True):
     """When it was asked for, epoch milliseconds."""
 
 
+class RoomRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One room, from its making on; saved again when it changes."""
+
+    id: str
+    """Its id."""
+    name: str = ""
+    """For people."""
+    status: str = "created"
+    """created, waiting, active, closed."""
+    settings_json: str = "{}"
+    """Its settings as the client gave them, as JSON."""
+    created_at: int
+    """When it was made, epoch milliseconds; so are all times here."""
+    updated_at: int
+    """When it changed last."""
+    reason: str = ""
+    """Why it was closed."""
+    owner: str = ""
+    """Name of the key or token it was made with."""
+
+
+class ParticipantRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One stay of somebody in a room."""
+
+    id: str
+    """Its id."""
+    room_id: str
+    """Where."""
+    agent_id: str
+    """Who."""
+    status: str
+    """connecting, connected, disconnected, left."""
+    metadata_json: str = "{}"
+    """What the client said of itself, as JSON."""
+    joined_at: int
+    """When it came."""
+    left_at: int | None = None
+    """When it went."""
+    reason: str = ""
+    """Why it went."""
+
+
+class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of one stay of somebody in a room."""
+
+    id: str
+    """Its id."""
+    room_id: str
+    """Where."""
+    participant_id: str
+    """Whose."""
+    start_time: int
+    """Its beginning."""
+    end_time: int | None = None
+    """Its end."""
+    status: str = "active"
+    """active, completed; interrupted where the switch went down meanwhile."""
+    stats_json: str = "{}"
+    """Figures of its media, as JSON."""
+
+
 class NewRecording(msgspec.Struct, frozen=True):
     """A place to record to: an empty file that is there already and belongs to the caller."""
 
@@ -168,6 +229,26 @@ class Store(Protocol):
 
     async def webhooks(self) -> list[WebhookRecord]:
         """List all webhooks, the oldest first."""
+
+    def save_room(self, room: RoomRecord) -> asyncio.Future[bool]:
+        """Keep a room, or replace what was kept of it."""
+
+    def save_participant(
+        self, participant: ParticipantRecord, session: SessionRecord
+    ) -> asyncio.Future[bool]:
+        """Keep a stay of somebody and its session, or replace what was kept of them."""
+
+    async def rooms(self, limit: int = 1000, offset: int = 0) -> list[RoomRecord]:
+        """List rooms, the newest first."""
+
+    async def session(self, session_id: str) -> SessionRecord | None:
+        """Find a session."""
+
+    async def sessions(self, room_id: str = "", limit: int = 50, offset: int = 0) -> list[SessionRecord]:
+        """List sessions, of one room where one is named, the newest first."""
+
+    async def count_sessions(self, room_id: str = "") -> int:
+        """Count sessions, of one room where one is named."""
 
     async def new_recording(self, call_id: str, wish: str = "", container: str = "wav") -> NewRecording:
         """Make room for a recording; raises `NotNowError` where there is none."""

@@ -8,9 +8,16 @@ import msgspec
 
 from softswitch.errors import UnavailableError
 from softswitch.store.database import identity
-from softswitch.store.store import CallRecord, Recording, WebhookRecord
+from softswitch.store.store import (
+    CallRecord,
+    ParticipantRecord,
+    Recording,
+    RoomRecord,
+    SessionRecord,
+    WebhookRecord,
+)
 
-Record = TypeVar("Record", CallRecord, Recording, WebhookRecord)
+Record = TypeVar("Record", CallRecord, Recording, WebhookRecord, RoomRecord, SessionRecord)
 
 MAX_PAGE = 1000
 """Most entries of one listing."""
@@ -30,6 +37,9 @@ def _upsert(table: str, kind: type[msgspec.Struct], key: tuple[str, ...]) -> str
 SAVE_CALL = _upsert("calls", CallRecord, ("id", "created_at"))
 SAVE_RECORDING = _upsert("recordings", Recording, ("name",))
 SAVE_WEBHOOK = _upsert("webhooks", WebhookRecord, ("id",))
+SAVE_ROOM = _upsert("rooms", RoomRecord, ("id",))
+SAVE_PARTICIPANT = _upsert("participants", ParticipantRecord, ("id",))
+SAVE_SESSION = _upsert("sessions", SessionRecord, ("id",))
 DELETE_WEBHOOK = "DELETE FROM webhooks WHERE id = ?"
 DELETE_RECORDING = "DELETE FROM recordings WHERE name = ?"
 
@@ -38,12 +48,36 @@ MARK_CUT_OFF = (
 )
 """For the start: what still runs in the records was cut off by a crash."""
 
+END_STAYS = (
+    "UPDATE sessions SET status = 'interrupted', end_time = start_time WHERE status = 'active'",
+    (
+        "UPDATE participants SET status = 'left', left_at = joined_at, reason = 'connection_lost' "
+        "WHERE status <> 'left'"
+    ),
+    "UPDATE rooms SET status = 'closed', reason = 'server_restart' WHERE status IN ('waiting', 'active')",
+)
+"""For the start: nobody is in a room any more. When a crash cut a session off is not known."""
+
+TRIM_ROOMS = (
+    (
+        "DELETE FROM rooms WHERE status = 'closed' AND id IN "
+        "(SELECT id FROM rooms ORDER BY created_at DESC LIMIT -1 OFFSET ?)"
+    ),
+    (
+        "DELETE FROM participants WHERE id IN "
+        "(SELECT id FROM participants ORDER BY joined_at DESC LIMIT -1 OFFSET ?)"
+    ),
+    "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions ORDER BY start_time DESC LIMIT -1 OFFSET ?)",
+)
+"""Delete all but the newest; a room that is open stays."""
+
 TRIM_CALLS = (
     "DELETE FROM calls WHERE rowid IN (SELECT rowid FROM calls ORDER BY created_at DESC LIMIT -1 OFFSET ?)"
 )
 """Delete all but the newest."""
 
 NEWEST_FIRST = "ORDER BY created_at DESC, rowid DESC LIMIT ? OFFSET ?"
+NEWEST_STARTED = "ORDER BY start_time DESC, id LIMIT ? OFFSET ?"
 NEWEST_WITH_ID = "WHERE id = ? ORDER BY created_at DESC LIMIT 1"
 
 
@@ -76,6 +110,19 @@ class Reader:
             self.close()
             raise UnavailableError(f"the database cannot be read: {error}") from error
         return [kind(**dict(zip(names, row, strict=True))) for row in rows]
+
+    def count(self, table: str, clause: str, values: tuple[str | int, ...] = ()) -> int:
+        """Count rows.
+
+        Raises:
+            UnavailableError: as :meth:`records`.
+        """
+        statement = f"SELECT COUNT(*) FROM {table} {clause}"  # noqa: S608 - our own texts
+        try:
+            return int(self._usable().execute(statement, values).fetchone()[0])
+        except sqlite3.Error as error:
+            self.close()
+            raise UnavailableError(f"the database cannot be read: {error}") from error
 
     def _usable(self) -> sqlite3.Connection:
         """Return the connection, opened anew where the file was replaced under us."""

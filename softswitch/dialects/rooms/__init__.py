@@ -1,0 +1,1 @@
+"""The rooms dialect: REST in snake_case, ``/ws`` in camelCase."""
