@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from softswitch.sdp.crypto import CryptoLine
 from softswitch.sdp.description import Attribute, Connection, Description, Media, Origin
-from softswitch.sdp.negotiate import AUDIO_LEVEL, DEFAULT_PTIME_MS, Direction, PayloadType
+from softswitch.sdp.negotiate import AUDIO_LEVEL, DEFAULT_PTIME_MS, Direction, PayloadType, can_send
 from softswitch.sdp.transport import CandidateLine, Fingerprint, IceCredentials, Setup
 
 OPUS_FMTP = "minptime=10;useinbandfec=1"
@@ -175,11 +175,17 @@ def _keys(transport: OwnTransport) -> Iterator[Attribute]:
 
 
 def _stream(own: OwnAudio) -> Iterator[Attribute]:
-    """Name our stream, so that a browser raises its `track` event with a stream in it."""
-    if own.transport.credentials is not None and own.direction in {"sendrecv", "sendonly"}:
+    """Name our stream, so that a browser raises its `track` event with a stream in it.
+
+    The source is named even while nothing is sent: Chromium forgets one that is not, and what a page has
+    listening to it by Web Audio stays deaf after the hold.
+    """
+    if own.transport.credentials is None:
+        return
+    if can_send(own.direction):
         yield Attribute("msid", f"{own.cname} audio")
-        yield Attribute("ssrc", f"{own.ssrc} cname:{own.cname}")
-        yield Attribute("ssrc", f"{own.ssrc} msid:{own.cname} audio")
+    yield Attribute("ssrc", f"{own.ssrc} cname:{own.cname}")
+    yield Attribute("ssrc", f"{own.ssrc} msid:{own.cname} audio")
 
 
 def _format(item: PayloadType) -> Iterator[Attribute]:

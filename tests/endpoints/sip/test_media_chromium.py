@@ -34,6 +34,24 @@ async (sdp) => {
 """
 """As JsSIP does: the answer waits for all candidates."""
 
+METER = """
+() => {
+  window.context = new AudioContext();
+  window.meter = new AnalyserNode(context, {fftSize: 4096});
+  pc.addEventListener('track', ({streams: [stream]}) =>
+    new MediaStreamAudioSourceNode(context, {mediaStream: stream}).connect(meter));
+}
+"""
+"""A page that takes the sound apart, as many do."""
+
+LEVEL = """
+() => {
+  const wave = new Float32Array(meter.fftSize);
+  meter.getFloatTimeDomainData(wave);
+  return Math.max(...wave);
+}
+"""
+
 AGAIN = """
 async (sdp) => {
   await pc.setRemoteDescription({type: 'offer', sdp});
@@ -84,6 +102,7 @@ async def test_later_offers_of_either_side_keep_the_sound(chromium: Browser) -> 
     async with pair(MediaWish(far_webrtc=True)) as both:
         page, media = await chromium.new_page(), both.a.media
         await call(both, page)
+        await page.evaluate(METER)
         # Hold and resume by us, hold and resume by the browser, an ICE restart of its own.
         for direction in ("sendonly", "sendrecv"):
             answer = await page.evaluate(AGAIN, media.reoffer(direction))
@@ -92,6 +111,11 @@ async def test_later_offers_of_either_side_keep_the_sound(chromium: Browser) -> 
             await page.evaluate("d => { pc.getTransceivers()[0].direction = d; }", direction)
             await page.evaluate(ACCEPT, await media.answer(await page.evaluate(OFFER, False)))
         assert both.a.owner.held == [True, False]
+        for _ in range(100):
+            if await page.evaluate(LEVEL) > 0.05:
+                break
+            await page.wait_for_timeout(50)
+        assert await page.evaluate(LEVEL) > 0.05
         assert len(both.engine.of(ConnectSecure, 1)) == 1
         await page.evaluate(ACCEPT, await media.answer(await page.evaluate(OFFER, True)))
         await until(lambda: len(both.engine.of(ConnectSecure, 1)) > 1)
