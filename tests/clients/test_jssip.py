@@ -137,7 +137,8 @@ async def test_desk_phone_and_browser_phone_call_one_another(tmp_path: Path, scr
             await hums(page, 440)
             await page.evaluate("phone.session.hold()")
             await told(page, "hold")
-            await page.evaluate("phone.session.unhold()")
+            # JsSIP refuses while the hold is being answered.
+            await page.wait_for_function("phone.session.unhold()", timeout=10_000)
             await told(page, "unhold")
             await hums(page, 440)
             await page.evaluate("phone.session.terminate()")
