@@ -1,10 +1,13 @@
 """A switch between telephones: its settings file, its ports, its webhook, and what to listen for."""
 
 import asyncio
+import io
 import json
+import wave
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from urllib.request import urlopen
 
 import numpy as np
@@ -51,6 +54,19 @@ class Telephony(SwitchProcess):
                     await asyncio.sleep(0.1)
         except TimeoutError:
             raise AssertionError(f"{path} stays {shown}:\n{self.output()[-4000:]}") from None
+
+    async def recording(self, call_id: str) -> tuple[Pcm, Pcm, int]:
+        """Return the left and right channel of a call's recording and its rate, once it is complete."""
+        shown = await self.until(
+            "/recordings",
+            lambda all_of_them: any(one["callId"] == call_id for one in all_of_them["recordings"]),
+        )
+        (name,) = [one["name"] for one in shown["recordings"] if one["callId"] == call_id]
+        with urlopen(self.url(f"/recordings/{quote(name)}"), timeout=10) as response:
+            body = response.read()
+        with wave.open(io.BytesIO(body)) as file:
+            pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, file.getnchannels())
+            return pcm[:, 0].astype(np.int16), pcm[:, 1].astype(np.int16), file.getframerate()
 
     async def no_calls(self) -> None:
         """Wait until every call is over."""

@@ -4,7 +4,10 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Page, async_playwright
 
+from tests.browser.conftest import launch, open_page, write_wav
+from tests.browser.listen import call_from, until
 from tests.clients.telephony import Telephony, Webhook, hears, voice
 from tests.support.baresip import RATES, Baresip
 from tests.support.kamailio import Kamailio
@@ -93,3 +96,61 @@ async def _walk_through(tmp_path: Path, provider: Kamailio, webhook: Webhook, sw
                 await application.hang_up()
                 await browser.hang_up()
     hears(phone.heard(), rate, 1000, but_not=(440,))
+    # Both recordings have both voices: who called that call on the left, whom it heard on the right.
+    for call_id, own, other in ((announced["dialogId"], 440, 1000), ("browser", 1000, 440)):
+        left, right, recorded = await switch.recording(call_id)
+        hears(left, recorded, own, but_not=(other,))
+        hears(right, recorded, other, but_not=(own,))
+
+
+async def until_page_hears(page: Page, hz: float, seconds: float = 10.0) -> None:
+    """Wait until the page's own meter of the far side has its peak at a pitch, for a second."""
+    peak = """() => {
+        const meter = softswitch.session.sound.far;
+        const levels = new Float32Array(meter.frequencyBinCount);
+        meter.getFloatFrequencyData(levels);
+        const best = levels.indexOf(Math.max(...levels));
+        return [best * meter.context.sampleRate / meter.fftSize, levels[best]];
+    }"""
+    found: list[tuple[float, float]] = []
+    for _ in range(round(seconds * 10)):
+        found.append(tuple(await page.evaluate(peak)))
+        if len(found) >= 10 and all(abs(at - hz) < 30 and level > -50 for at, level in found[-10:]):
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"the page hears {found[-5:]}, not {hz} Hz")
+
+
+async def test_caller_is_joined_with_the_page_and_both_hear_each_other(tmp_path: Path) -> None:
+    microphone = write_wav(tmp_path / "mic.wav", voice(1000, 48000, 30))
+    rate = RATES["g711"]
+    with Kamailio(tmp_path / "kamailio") as provider:
+        async with Webhook() as webhook:
+            with Telephony(tmp_path / "data", trunk(provider, webhook)) as switch:
+                phone = Baresip(tmp_path / "alice", account(provider, "alice"), voice(440, rate))
+                await switch.until("/admin/trunks", lambda shown: shown["trunks"][0]["state"] == "registered")
+                async with phone, async_playwright() as playwright, launch(playwright, microphone) as browser:
+                    await phone.registered()
+                    async with open_page(browser, switch.url("/")) as page:
+                        await page.click("#setup details:last-of-type summary")
+                        for option in ("asr", "bargeIn", "record"):
+                            await page.set_checked(f"[name={option}]", False)
+                        await page.fill("[name=greeting]", "")
+                        await call_from(page, "WebRTC")
+                        phone.command("dial", f"sip:switch@{provider.domain}")
+                        await page.click("#tab-phones")
+                        announced = await webhook.next()
+                        async with switch.client("/call/sip", id=announced["dialogId"]) as application:
+                            await application.send("accept", option={"vad": False})
+                            await application.wait("answer")
+                            own = await page.evaluate("softswitch.session.id")
+                            await application.send("bridge", targetSessionId=own, requestId="join")
+                            await application.wait("ack", lambda event: event.get("requestId") == "join")
+                            await until_page_hears(page, 440)
+                            await application.hang_up()
+                        await until(page, "softswitch.session.state === 'connected'")
+                        await page.click("#tab-talk")
+                        await page.click("#hangup")
+                hears(phone.heard(), rate, 1000, but_not=(440,))
+                await switch.no_calls()
+                assert switch.tracebacks() == []
