@@ -24,7 +24,7 @@ class Phones:
             driver: of the agent that answers.
             is_open: whether a message can still be sent by a flow.
         """
-        self._users = {user.name: user for user in users}
+        self.by_name = {user.name: user for user in users}
         self._driver = driver
         self._is_open = is_open
         self._most = sip.max_contacts
@@ -36,16 +36,16 @@ class Phones:
 
     def __contains__(self, name: object) -> bool:
         """Tell whether there is such a user, registered or not."""
-        return name in self._users
+        return name in self.by_name
 
     def user(self, name: str) -> User | None:
         """Return a user by name."""
-        return self._users.get(name)
+        return self.by_name.get(name)
 
     def register(self, received: RequestReceived, name: str) -> None:
         """Answer the REGISTER of a user who has proved to be one."""
         now = self._driver.now()
-        most = min(self._users[name].max_contacts, self._most)
+        most = min(self.by_name[name].max_contacts, self._most)
         outcome = self._table.update(name, received.request, received.flow, now, max_contacts=most)
         self._driver.agent.respond(
             received.key,
@@ -63,6 +63,11 @@ class Phones:
             for binding in self._table.contacts(name, self._driver.now())
             if self._is_open(binding.flow)
         ]
+
+    def is_from_device(self, host: str) -> bool:
+        """Tell whether somebody is registered from an address."""
+        everyone = self._table.everyone(self._driver.now()).values()
+        return any(binding.flow.host == host for bindings in everyone for binding in bindings)
 
     def lost(self, flow: Flow) -> None:
         """Forget who was reached by a connection that is gone."""
@@ -98,5 +103,5 @@ class Phones:
                     for one in contacts
                 ),
             )
-            for name in self._users
+            for name in self.by_name
         ]

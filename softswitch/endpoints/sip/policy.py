@@ -1,13 +1,12 @@
 """Who is answered: trunks by their address, users by their password, neighbours if there are no users."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from softswitch.call.needs import Source
 from softswitch.endpoints.sip.counters import SipCounters
 from softswitch.endpoints.sip.own_addresses import OwnAddresses
+from softswitch.endpoints.sip.phones import Phones
 from softswitch.endpoints.sip.trunks import Trunks
-from softswitch.settings import User
 from softswitch.sip.authentication import readable_credentials
 from softswitch.sip.challenge import Challenger, Verdict
 from softswitch.sip.flow import Flow
@@ -54,7 +53,7 @@ class Policy:
     def __init__(
         self,
         trunks: Trunks,
-        users: Sequence[User],
+        phones: Phones,
         own: OwnAddresses,
         guard: Guard,
         challenger: Challenger,
@@ -64,14 +63,15 @@ class Policy:
 
         Args:
             trunks: whose addresses are known.
-            users: whose passwords are.
+            phones: whose users have passwords, and whose devices ask whether we are still there.
             own: which hosts of URIs mean us.
             guard: bounds what strangers may ask.
             challenger: asks for passwords and checks them.
             counters: of all telephones.
         """
         self._trunks = trunks
-        self._users = {user.name: user for user in users}
+        self._phones = phones
+        self._users = phones.by_name
         self._own = own
         self._guard = guard
         self._challenger = challenger
@@ -79,7 +79,7 @@ class Policy:
 
     def judge(self, request: Request, flow: Flow, now: float) -> Judgement:
         """Judge a request by where it came from and what it proves."""
-        trunk = self._trunks.of_source(flow.host)
+        trunk = self._trunks.of_source(flow.host, request.uri.user or "")
         if trunk is not None and not self._claims_user(request):
             return Admitted("trunk", trunk.name)
         if self._is_about_a_call(request) or (
@@ -118,7 +118,7 @@ class Policy:
 
     def _answer_if_near(self, request: Request, flow: Flow, now: float) -> Judgement:
         """Let the agent say 481, or 200 to OPTIONS, to neighbours and phones; strangers hear nothing."""
-        if self._guard.trusts(flow.host):
+        if self._guard.trusts(flow.host) or self._phones.is_from_device(flow.host):
             return Admitted("anonymous")
         if self._users and self._is_for_us(request, flow) and self._is_about_a_call(request):
             return Admitted("anonymous") if self._guard.admits(flow.host, now) else self._ignore()

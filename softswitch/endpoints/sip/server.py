@@ -112,9 +112,10 @@ class SipEndpoints:
             ],
             default.name if (default := settings.default_trunk()) else "",
         )
+        self._phones = Phones(settings.user, sip, self.driver, self._is_open)
         policy = Policy(
             self._trunks,
-            settings.user,
+            self._phones,
             self._own,
             self.guard,
             Challenger(sip.realm, entropy(32), algorithms=sip.digests),
@@ -139,7 +140,6 @@ class SipEndpoints:
             clock=clock,
         )
         self._doorman.transports = self._transports
-        self._phones = Phones(settings.user, sip, self.driver, self._transports.is_open)
         self._dialplan = Dialplan(
             sip, self._trunks, self._phones, self._own, self._resolver, self.guard.trusts
         )
@@ -316,6 +316,9 @@ class SipEndpoints:
     def _flow_lost(self, flow: Flow) -> None:
         self._phones.lost(flow)
         self._trunks.broken(flow)
+
+    def _is_open(self, flow: Flow) -> bool:
+        return self._transports.is_open(flow)
 
     def _unreachable(self, host: str, port: int) -> None:
         self.driver.refused(Flow("udp", host, port))

@@ -43,15 +43,24 @@ class Trunks:
         """Return the trunk for numbers that name none."""
         return self._trunks.get(self._default)
 
-    def of_source(self, host: str) -> Trunk | None:
-        """Return the trunk that calls from an address."""
-        return next((trunk for trunk in self if trunk.owns(host)), None)
+    def of_source(self, host: str, called: str = "") -> Trunk | None:
+        """Return the trunk that calls from an address.
+
+        Args:
+            host: the address.
+            called: user part that it calls; of several accounts at one provider, its own is meant.
+        """
+        found = [trunk for trunk in self if trunk.owns(host)]
+        return next((trunk for trunk in found if called and trunk.settings.username == called), None) or (
+            found[0] if found else None
+        )
 
     def of_server(self, host: str, port: int | None) -> Trunk | None:
         """Return the trunk that has a server of this name or address."""
         for trunk in self:
             for server in trunk.settings.addresses():
-                if server.host.lower() == host.lower() and (port or 0) in (0, server.port or 5060):
+                usual = 5061 if server.transport == "tls" else 5060
+                if server.host.lower() == host.lower() and (port or 0) in (0, server.port or usual):
                     return trunk
             if any((target.host, target.port) == (host, port or 5060) for target in trunk.targets):
                 return trunk

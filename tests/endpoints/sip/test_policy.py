@@ -195,6 +195,30 @@ async def test_registrar_without_users_says_so_to_neighbours():
         assert await caller.register(here.port, "alice", "secret") == 403
 
 
+async def test_device_that_is_registered_may_ask_whether_we_are_there():
+    async with rig(settings(FAR, users=(ALICE,))) as here, phone() as device:
+        with Stranger(here.port) as same:
+            assert await same.ask(request("OPTIONS", same.port, call_id="before")) == ""
+            assert await device.register(here.port, "alice", "secret") == 200
+            assert "200" in await same.ask(request("OPTIONS", same.port, call_id="after"), 5)
+
+
+async def test_one_of_two_accounts_at_a_provider_is_told_by_what_is_called():
+    async with phone() as caller:
+        server = (f"{HOST}:{caller.port}",)
+        trunks = tuple(Trunk(name=name, servers=server, username=name) for name in ("one", "two"))
+        async with rig(settings(trunks=trunks)) as here:
+            async with asyncio.timeout(10):
+                while {view.state for view in here.endpoints.trunks()} != {"ready"}:
+                    await asyncio.sleep(0.01)
+            for called in ("two", "600"):
+                caller.invite(here.port, called)
+            names = [
+                party.incoming.name for party in (await here.called(), await here.called()) if party.incoming
+            ]
+            assert names == ["two", "one"]
+
+
 async def test_requests_that_nobody_serves_are_refused():
     async with rig(settings(users=(ALICE,))) as here, phone() as caller:
         proof = Credentials("alice", "secret")

@@ -67,8 +67,7 @@ class StreamConnection(asyncio.Protocol):
         self.ours = ours
         self._framer = StreamFramer()
         self._stream: asyncio.Transport | None = None
-        self._heard_at = clock()
-        self._spoke_at = self._heard_at
+        self._heard_at = self._spoke_at = self._opened_at = clock()
         self._introduced = False
         self.flow = Flow(transport, "", 0, number)
 
@@ -124,8 +123,9 @@ class StreamConnection(asyncio.Protocol):
 
     def look(self, now: float) -> None:
         """Close the connection if nothing came for too long; keep one of ours alive."""
-        silent = now - self._heard_at
-        if silent > (self._limits.idle_s if self._introduced or self.ours else self._limits.first_s):
+        stranger = not (self._introduced or self.ours)  # one that drips bytes is not heard either
+        silent = now - (self._opened_at if stranger else self._heard_at)
+        if silent > (self._limits.first_s if stranger else self._limits.idle_s):
             self._counters.connections_idle += 1
             self.close()
         elif self.ours and now - max(self._spoke_at, self._heard_at) >= self._limits.ping_s:

@@ -92,6 +92,7 @@ async def test_connection_that_says_nothing_is_closed_and_one_that_spoke_is_kept
     now = [100.0]
     async with wires(limits=WireLimits(first_s=5, idle_s=50), clock=lambda: now[0]) as here:
         silent, silent_writer = await dial(here)
+        silent_writer.write(b"OPTIONS")
         _, writer = await dial(here)
         writer.write(MESSAGE)
         _, flow = await here.inbox.message()
