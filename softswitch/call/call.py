@@ -233,7 +233,7 @@ class Call(Core):
             case reports.LegAnswered():
                 self._answered(report)
             case reports.LegRejected():
-                self._end(Over(reason_of(report.code), "callee"))
+                self._end(Over(reason_of(report.code), "callee", report.code))
             case reports.LegFailed():
                 self._error(report.sender, report.error, report.code)
                 self._end(Over("error", "system", report.code, report.error))

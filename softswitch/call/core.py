@@ -54,6 +54,8 @@ class Core:
         self.times = Lifetime(limits or CallLimits(), now)
         self.reason = ""
         self.initiator = ""
+        self.code = 0
+        """SIP code of the refusal, where the call was never answered; 0: there was none."""
         self.codec = ""
         self.trunk = ""
         """Name of the trunk that a leg of it was dialled over last."""
@@ -171,6 +173,7 @@ class Core:
         now, times = self._outbox.now, self.times
         times.ended = now
         self.reason, self.initiator = over.reason, over.initiator
+        self.code = over.code if times.answered is None else 0
         self._digits.stop("interrupted")
         self._playbacks.close()
         self._transfers.close(over.reason)

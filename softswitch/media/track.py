@@ -96,6 +96,7 @@ class Track:
 
     def clear(self, now: float) -> None:
         """Throw away what waits and give its marks back; the track stays open."""
+        self._pass_marks(now)
         self._fifo.fade_out(_CLICK_MS * PER_MS if self.is_sounding else 0)
         self._boundaries.clear()
         self._clear_marks(now)
@@ -177,8 +178,7 @@ class Track:
         self._dropping = True
 
     def _settle(self, now: float) -> None:
-        while self._marks and self._marks[0][0] <= self._fifo.taken:
-            self.reports.append(m.MarkReached(self.id, now, self._marks.popleft()[1], cleared=False))
+        self._pass_marks(now)
         if self._fifo.waiting:
             self._tell_low(now)
         elif self._dropping or self._stops_at_boundary:
@@ -191,6 +191,10 @@ class Track:
             if not self._drained_told:
                 self._drained_told = True
                 self.reports.append(m.TrackDrained(self.id, now))
+
+    def _pass_marks(self, now: float) -> None:
+        while self._marks and self._marks[0][0] <= self._fifo.taken:
+            self.reports.append(m.MarkReached(self.id, now, self._marks.popleft()[1], cleared=False))
 
     def _tell_low(self, now: float) -> None:
         if self._low_told or self._ended or self._fifo.waiting >= self._low:

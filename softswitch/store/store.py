@@ -57,6 +57,8 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What an application wrote on it."""
     account: str = ""
     """Name of the key or token it was made with."""
+    code: int = 0
+    """SIP code of its refusal."""
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):

@@ -325,5 +325,6 @@ class Switch:
                 user=conversation.source.user,
                 tag=conversation.tag,
                 account=conversation.owner,
+                code=call.code,
             )
         )

@@ -120,4 +120,5 @@ def _story(record: CallRecord, ended_at: int) -> Story:
         callee=record.callee,
         tag=record.tag,
         reason=record.reason,
+        code=record.code,
     )

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import cast
 
 _KEPT = ("via:", "from:", "call-id:", "cseq:", "to:")
 
@@ -34,8 +35,7 @@ class Ringing(asyncio.DatagramProtocol):
         lines = [line for line in head[1:] if line.lower().startswith(_KEPT)]
         lines = [f"{line};tag=ringing" if line.lower().startswith("to:") else line for line in lines]
         answer = "\r\n".join([f"SIP/2.0 {status}", *lines, "Content-Length: 0", "", ""])
-        assert isinstance(self.transport, asyncio.DatagramTransport)
-        self.transport.sendto(answer.encode(), addr)
+        cast("asyncio.DatagramTransport", self.transport).sendto(answer.encode(), addr)
 
 
 @contextlib.asynccontextmanager

@@ -37,7 +37,8 @@ class Story:
         self.answered_ms: int | None = None
         self.finished_ms: int | None = None
         self.reason = ""
-        self._refused = 0
+        self.refused = 0
+        """Code of the refusal."""
         self._told = False
 
     # --- what happens -----------------------------------------------------------------------
@@ -88,7 +89,7 @@ class Story:
                 self.answered_ms = event.timestamp
                 return ("answered", None)
             case e.Rejected():
-                self._refused = event.code
+                self.refused = event.code
             case e.Collected():
                 return _happened("collect", {"digits": event.digits, "reason": event.reason})
             case _:
@@ -103,7 +104,7 @@ class Story:
         if event.reason == "busy":
             return ("busy", None)
         if event.reason == "rejected":
-            return ("rejected" if self._refused in _DECLINED or not self._refused else "failed", None)
+            return ("rejected" if self.refused in _DECLINED or not self.refused else "failed", None)
         given_up = event.reason in ("caller", "callee", "user_requested", "no_answer", "killed")
         return ("cancelled" if given_up else "failed", None)
 
@@ -112,18 +113,20 @@ class Story:
     def call(self, step: Step | None = None) -> Call:
         """Return the call object as of now, or as of a step."""
         event_type, payload = step or (self.event_type, None)
-        finished = _moment(self.finished_ms)
+        # A call may be answered, or over, by the time that its beginning is told.
+        begins = event_type == "call_setup"
+        finished = None if begins else _moment(self.finished_ms)
         return Call(
             uuid=self.uuid,
             id=self.uuid,
             direction=self.direction,
             event_type=event_type,
-            event_time=rfc3339(self.event_ms),
+            event_time=rfc3339(self.started_ms if begins else self.event_ms),
             event_payload=payload,
             from_=self.caller,
             to=self.callee,
             call_started=rfc3339(self.started_ms),
-            call_answered=_moment(self.answered_ms),
+            call_answered=None if begins else _moment(self.answered_ms),
             call_finished=finished,
             call_completed=finished,
             machine_detected=False,
@@ -184,10 +187,11 @@ def past_story(
     callee: str,
     tag: str,
     reason: str,
+    code: int,
 ) -> Story:
     """Return the story of a call that is over, from what was kept of it."""
     story = Story(uuid, direction, started_ms=started_ms, caller=caller, callee=callee)
-    story.tag, story.answered_ms = tag, answered_ms
+    story.tag, story.answered_ms, story.refused = tag, answered_ms, code
     story.take(
         e.HungUp(
             timestamp=finished_ms,
