@@ -29,12 +29,13 @@ from softswitch.speech.provider import Providers
 from softswitch.store.sqlite import SqliteStore
 from softswitch.switch.incoming import Incoming
 from softswitch.switch.resources import Resources
+from softswitch.switch.rooms import Rooms
 from softswitch.switch.routes import Routes
 from softswitch.switch.switch import Switch
 from softswitch.switch.webhooks import Webhooks
 from softswitch.web.application import make_application
 from softswitch.web.auth import Gate
-from softswitch.web.keys import DRAIN, LINES, READINESS, SETTINGS, SIP, SWITCH, WEBHOOKS, WEBRTC
+from softswitch.web.keys import DRAIN, LINES, READINESS, ROOMS, SETTINGS, SIP, SWITCH, WEBHOOKS, WEBRTC
 from softswitch.web.readiness import Readiness
 
 logger = logging.getLogger(__name__)
@@ -93,6 +94,8 @@ def build(settings: Settings) -> web.Application:
         telephones=telephones,
     )
     switch = Switch(resources)
+    rooms = Rooms(switch, webrtc)
+    resources.dialers = {**resources.dialers, "room": rooms}
     webhooks = Webhooks(resources)
     switch.followers.append(webhooks.follow)
     incoming = Incoming(switch, [webhooks])
@@ -102,6 +105,8 @@ def build(settings: Settings) -> web.Application:
     app = make_application(Gate(settings.auth, metrics), max_body=settings.limits.message_bytes)
     app[SETTINGS] = settings
     app[SWITCH] = switch
+    app[ROOMS] = rooms
+    app.on_shutdown.append(_close_rooms)
     app[LINES] = {}
     app[WEBRTC] = webrtc
     app[SIP] = telephones
@@ -109,6 +114,7 @@ def build(settings: Settings) -> web.Application:
     app[READINESS] = readiness
     app[DRAIN] = lambda: None
     _export(metrics, engine, resources, webrtc, telephones)
+    metrics.register(lambda: readings("rooms", rooms.numbers(), "gauge"))
     metrics.register(lambda: [*_of_streams(streams), *readings("webhook", webhooks.numbers())])
     app.cleanup_ctx.append(_running(engine, routes, webrtc, telephones))
     return app
@@ -125,6 +131,7 @@ def _running(
         resources = switch.resources
         await resources.store.start()
         await app[WEBHOOKS].start()
+        await app[ROOMS].start()
         await resources.providers.start()
 
         def deliver(output: Output) -> None:
@@ -143,6 +150,7 @@ def _running(
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(app[READINESS].run()), group.create_task(_sweep(resources))]
             yield
+            await app[ROOMS].stop()
             switch.end_all()
             await switch.drain(0)
             for task in tasks:
@@ -155,6 +163,11 @@ def _running(
         await resources.store.close()
 
     return running
+
+
+async def _close_rooms(app: web.Application) -> None:
+    """Tell everybody in rooms while their sockets are still there (an ``on_shutdown`` signal)."""
+    await app[ROOMS].stop()
 
 
 async def _sweep(resources: Resources) -> None:
@@ -253,19 +266,23 @@ async def _serve(settings: Settings, notify: Notify) -> None:
     app[SWITCH].draining = True
     if telephones := app[SIP]:
         await telephones.drain()
-    await _drain(app[SWITCH], settings.limits.drain_s, hurry)
+    await _drain(app[SWITCH], app[ROOMS], settings.limits.drain_s, hurry)
     await runner.cleanup()
 
 
-async def _drain(switch: Switch, seconds: float, hurry: asyncio.Event) -> None:
-    """Wait for running calls, for the bound, or for the second signal."""
-    draining = asyncio.ensure_future(switch.drain(seconds))
+async def _drain(switch: Switch, rooms: Rooms, seconds: float, hurry: asyncio.Event) -> None:
+    """Wait for running calls and rooms, for the bound, or for the second signal."""
+    draining = asyncio.ensure_future(_let_finish(switch, rooms, seconds))
     hurried = asyncio.ensure_future(hurry.wait())
     await asyncio.wait({draining, hurried}, return_when=asyncio.FIRST_COMPLETED)
     hurried.cancel()
     if not draining.done():
         draining.cancel()
         switch.end_all()
+
+
+async def _let_finish(switch: Switch, rooms: Rooms, seconds: float) -> None:
+    await asyncio.gather(rooms.drain(seconds), switch.drain(seconds))
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

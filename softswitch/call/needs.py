@@ -52,6 +52,8 @@ class LegRequest(msgspec.Struct, frozen=True):
     """Trunk to dial over; empty: as the callee says, else the default one."""
     ring_s: float | None = None
     """How long the far end may ring; None: as long as usual."""
+    bitrate: int = 0
+    """Opus bit rate both ways, bit/s; 0: as usual."""
 
 
 class Endpoint(Protocol):

@@ -78,6 +78,7 @@ STATUSES = {
     "WEBCRTC_ERROR": 422,
     "CONNECTION_TIMEOUT": 408,
     "INVALID_REQUEST": 422,
+    "SESSION_NOT_FOUND": 404,
 }
 """The errors of rooms and the HTTP status of each."""
 

@@ -360,6 +360,8 @@ class StartRecorder(Message, frozen=True):
     container: Literal["wav", "opus"] = "wav"
     max_bytes: int = 0
     """Stop (and report) beyond this size; 0 is unbounded."""
+    hears: bool = False
+    """True: what it hears on both sides (of a port that says nothing: a whole room)."""
 
 
 class StopRecorder(Message, frozen=True):

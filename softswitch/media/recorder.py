@@ -37,7 +37,10 @@ class _Rate:
     def record(self, said: Pcm, heard: Pcm, row_of: Mapping[int, int]) -> None:
         entries = list(self.recordings.values())
         rows = [row_of[recording.order.port] for _, recording in entries]
-        sides = np.concatenate((said[rows], heard[rows]))
+        left_side = said[rows]
+        if hearing := [index for index, (_, recording) in enumerate(entries) if recording.order.hears]:
+            left_side[hearing] = heard[[rows[index] for index in hearing]]
+        sides = np.concatenate((left_side, heard[rows]))
         if self._resampler is not None:
             left = np.array([2 * slot for slot, _ in entries], np.intp)
             # Both sides go through the same filter in the same tick: they cannot drift apart.

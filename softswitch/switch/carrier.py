@@ -123,6 +123,10 @@ class Carrier:
             case _:
                 raise TypeError(f"nobody carries out {type(effect).__name__}")
 
+    def detects(self, leg: str) -> bool:
+        """Tell whether a leg has speech detection."""
+        return leg in self._detecting
+
     async def release(self) -> None:
         """Give back everything, within a bounded time; a second time does nothing."""
         self.recording.stop()

@@ -3,11 +3,20 @@
 from aiohttp import web
 
 from softswitch.settings import static_root
-from softswitch.web import admin, rustpbx, static, telephones, wavix_routes, wavix_webhooks
+from softswitch.web import (
+    admin,
+    rooms,
+    rooms_socket,
+    rustpbx,
+    static,
+    telephones,
+    wavix_routes,
+    wavix_webhooks,
+)
 from softswitch.web.auth import Gate, allow
 from softswitch.web.cors import preflight, welcome
 from softswitch.web.errors import add_headers, answer_errors
-from softswitch.web.keys import FEED
+from softswitch.web.keys import FEED, GATE
 from softswitch.web.route import Route
 from softswitch.web.wavix_errors import answer_wavix_errors
 
@@ -44,6 +53,8 @@ ROUTES = (
     Route("GET", "/dumps/{id}", admin.get_dump, "admin"),
     Route("DELETE", "/dumps/{id}", admin.delete_dump, "admin"),
     *wavix_routes.ROUTES,
+    Route("GET", "/ws", rooms_socket.rooms_socket, ""),
+    *rooms.ROUTES,
 )
 """Every route but the page's own files; a test calls each of them with every kind of credential."""
 
@@ -66,6 +77,7 @@ def make_application(gate: Gate, *, max_body: int) -> web.Application:
             app.router.add_get(route.path, handler)
         else:
             app.router.add_route(route.method, route.path, handler)
+    app[GATE] = gate
     app[FEED] = allow(gate, "call", wavix_webhooks.event_feed)
     app.router.add_static("/static/", static_root(), follow_symlinks=False)
     return app

@@ -29,6 +29,8 @@ class Identity:
 
     name: str
     scopes: frozenset[str]
+    expires: float | None = None
+    """When its token does, epoch seconds; None: never."""
 
 
 ANYBODY = Identity("", SCOPES)
@@ -55,8 +57,19 @@ class Gate:
         if not token:
             self._metrics.auth_failures.labels("missing").inc()
             return None
+        return self.recognize(token)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has to prove anything."""
+        return self._open
+
+    def recognize(self, token: str) -> Identity | None:
+        """Return whose key or token this is; None where it is nobody's."""
+        if self._open:
+            return ANYBODY
         found = None
-        given = token.encode()
+        given = token.encode("utf-8", "replace")
         for key, identity in self._keys:  # All of them, so that the time tells nothing.
             if hmac.compare_digest(key, given):
                 found = identity
@@ -94,7 +107,8 @@ class Gate:
                 continue
             scopes = claims.get("scope", claims.get("scopes", ""))
             names = scopes.split() if isinstance(scopes, str) else [str(scope) for scope in scopes]
-            return Identity(str(claims.get("sub", "token")), frozenset(names) & SCOPES)
+            known = frozenset(names) & SCOPES
+            return Identity(str(claims.get("sub", "token")), known, float(claims["exp"]))
         return None
 
 
@@ -153,5 +167,5 @@ def allow(gate: Gate, scope: str, handler: Handler, refuse: Refuse | None = None
     return guarded
 
 
-def _refusal(status: int, message: str) -> web.Response:
-    return web.json_response({"error": {"code": status, "message": message}}, status=status)
+def _refusal(status: int, message: str, code: int | str = 0) -> web.Response:
+    return web.json_response({"error": {"code": code or status, "message": message}}, status=status)

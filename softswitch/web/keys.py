@@ -7,9 +7,10 @@ from aiohttp import web
 
 from softswitch.call.needs import EndpointFactory
 from softswitch.settings import Settings
+from softswitch.switch.rooms import Rooms
 from softswitch.switch.switch import Switch
 from softswitch.switch.webhooks import Webhooks
-from softswitch.web.auth import Handler
+from softswitch.web.auth import Gate, Handler
 from softswitch.web.readiness import Readiness
 from softswitch.web.session import Lines
 
@@ -38,6 +39,8 @@ class SipSide(Protocol):
 
 SETTINGS = web.AppKey("settings", Settings)
 SWITCH = web.AppKey("switch", Switch)
+ROOMS = web.AppKey("rooms", Rooms)
+GATE = web.AppKey("gate", Gate)
 LINES: web.AppKey[Lines] = web.AppKey("lines", dict)
 WEBRTC: web.AppKey[EndpointFactory] = web.AppKey("webrtc", object)  # type: ignore[arg-type]
 WEBHOOKS = web.AppKey("webhooks", Webhooks)
