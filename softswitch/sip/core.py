@@ -105,7 +105,9 @@ class Core:
         reason: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> bool:
-        """Send a response of the stack's own, without a body."""
+        """Send a response of the stack's own, without a body; False where a final one went out before."""
+        if transaction.answered:
+            return False
         response = self.response(transaction, code, reason)
         for name, value in (headers or {}).items():
             response.headers.set(name, value)

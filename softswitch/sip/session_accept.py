@@ -21,9 +21,9 @@ def accept(
     core: Calls, session: Session, transaction: Transaction, response: Response, *, first: bool, offered: bool
 ) -> None:
     """Send a 2xx and wait for its ACK."""
+    sequence = transaction.request.cseq.sequence
     transaction.respond(response)
     session.incoming = None
-    sequence = transaction.request.cseq.sequence
     session.unacknowledged = Unacknowledged(transaction, response, sequence, first, offered)
     session.offering = offered
     _wait(core, session, core.timers.t1)

@@ -1,13 +1,14 @@
 """One transaction: the tables of `transaction_tables`, carried out."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from sipmessage import Via
 
 from softswitch.sip.alarms import Alarm
 from softswitch.sip.flow import Flow, Outgoing
-from softswitch.sip.message import Request, Response, copy_for_reply
+from softswitch.sip.message import Request, Response, copy_for_reply, parse
 from softswitch.sip.timers import Timers
 from softswitch.sip.transaction_tables import (
     FIRST_STATE,
@@ -46,10 +47,15 @@ class Keeper(Protocol):
 
 
 class Transaction:
-    """A request, its responses, and the timers that send both again."""
+    """A request, its responses, and the timers that send both again.
+
+    Half a minute of them is kept for copies that may still come, so that is a hundred times those under way:
+    of one that is answered, what was sent stays, and the messages themselves are let go.
+    """
 
     __slots__ = (
         "_last",
+        "_request",
         "_table",
         "_timers",
         "flow",
@@ -58,7 +64,6 @@ class Transaction:
         "kind",
         "merged",
         "owner",
-        "request",
         "response",
         "state",
         "tag",
@@ -79,15 +84,15 @@ class Transaction:
         self.transactions = transactions
         self.kind = kind
         self.key = key
-        self.request = request
+        self._request: Request | None = request
         self.flow = flow
         """Where the request goes to (client), or the responses (server)."""
         self.hear = hear
         self.state = FIRST_STATE[kind]
         self.response: Response | None = None
-        """The last response that came or went."""
+        """The last response that came (client)."""
         self.wire = b""
-        """What SEND sends."""
+        """What SEND and ACK send."""
         self.tag = ""
         """Our To tag (server)."""
         self.merged = ""
@@ -96,6 +101,16 @@ class Transaction:
         self._table = TABLES[kind]
         self._timers: dict[str, Alarm] = {}
         self._last: dict[str, float] = {}
+
+    @property
+    def request(self) -> Request:
+        """Return the request: the far end's until it is answered, ours for as long as it may matter."""
+        if self._request is None:
+            sent = parse(self.wire)
+            if not isinstance(sent, Request):
+                raise RuntimeError("the request was answered, and let go")
+            return sent
+        return self._request
 
     @property
     def client(self) -> bool:
@@ -119,7 +134,6 @@ class Transaction:
         event = _class_of(response)
         if (self.state, event) not in self._table:
             return False
-        self.response = response
         self.wire = bytes(response)
         self.fire(event)
         return True
@@ -142,11 +156,13 @@ class Transaction:
         for act in acts:
             self._do(act, event)
         if self.state is not before:
+            self._let_go()
             self._run_timers()
 
     def end(self) -> None:
         """Stop at once."""
         self.state = State.TERMINATED
+        self._let_go()
         self._run_timers()
 
     def hush(self) -> None:
@@ -154,6 +170,22 @@ class Transaction:
         for letter in UNRELIABLE_ONLY:
             if letter in self._timers:
                 self._timers.pop(letter).stop()
+
+    def _let_go(self) -> None:
+        """Drop what nothing asks for any more; the owner of an INVITE hears of further 2xx to the end."""
+        if not self.answered:
+            return
+        self.response = None
+        if self.state is not State.ACCEPTED:
+            self.hear = None
+        if self.kind is Kind.INVITE_CLIENT and self.state is State.ACCEPTED:
+            # Its owner, who is told next, reads it once more.
+            self.transactions.later(self._drop_request)
+        else:
+            self._request = None
+
+    def _drop_request(self) -> None:
+        self._request = None
 
     def _do(self, act: Act, event: str) -> None:
         match act:
@@ -185,11 +217,11 @@ class Transaction:
 
     def _acknowledge(self) -> None:
         """Acknowledge a refusal: same branch, Route and Request-URI as the INVITE (section 17.1.1.3)."""
-        if self.response is None:
-            return
-        ack = beside(self.request, "ACK")
-        ack.headers.set("To", self.response.headers["To"])
-        self.transactions.send(Outgoing(bytes(ack), self.flow, self.key))
+        if self.response is not None:
+            ack = beside(self.request, "ACK")
+            ack.headers.set("To", self.response.headers["To"])
+            self.wire = bytes(ack)
+        self._send()
 
     def _run_timers(self) -> None:
         wanted = RUNNING.get((self.kind, self.state), "")
@@ -209,7 +241,7 @@ class Transaction:
 
     def _start(self, letter: str, runs: float) -> None:
         self._last[letter] = runs
-        self._timers[letter] = self.transactions.alarm(runs, lambda: self.fire(letter))
+        self._timers[letter] = self.transactions.alarm(runs, partial(self.fire, letter))
 
 
 def beside(request: Request, method: str) -> Request:

@@ -1,5 +1,7 @@
 """The four machines at work, second by second."""
 
+import gc
+import weakref
 from collections import Counter
 
 import pytest
@@ -225,7 +227,7 @@ def test_accepted_invite_absorbs_copies_and_sends_what_its_owner_repeats():
     assert transaction.respond(accepted)
     transaction.fire("request")
     assert transaction.respond(accepted)
-    assert transaction.respond(copy_for_reply(transaction.request, 486, "Busy", "ours")) is False
+    assert transaction.respond(copy_for_reply(request("INVITE"), 486, "Busy", "ours")) is False
     assert [what for _, what in stage.sent(0)] == ["200", "200"]
     stage.pass_time(32.1)
     assert len(stage.table) == 0
@@ -238,7 +240,7 @@ def test_answered_request_repeats_its_answer():
     transaction.respond(copy_for_reply(transaction.request, 200, "OK", "ours"))
     transaction.fire("request")
     assert [what for _, what in stage.sent(0)] == ["200", "200"]
-    assert transaction.respond(copy_for_reply(transaction.request, 500, "No", "ours")) is False
+    assert transaction.respond(copy_for_reply(request("OPTIONS"), 500, "No", "ours")) is False
     stage.pass_time(32.1)
     assert len(stage.table) == 0
 
@@ -297,3 +299,26 @@ def test_responses_go_where_the_request_can_have_come_from(via, flow, port):
     parsed = message.parse(text)
     assert reply_flow(parsed.via[0], flow).port == port
     assert reply_flow(parsed.via[0], flow).host == "10.0.0.2"
+
+
+def test_answered_transaction_lets_the_messages_go():
+    stage = Stage()
+    called, asked = stage.listen("INVITE", UDP), stage.ask("OPTIONS", UDP)
+    reply = copy_for_reply(called.request, 200, "OK", "ours")
+    messages = [weakref.ref(called.request), weakref.ref(asked.request)]
+    called.respond(reply)
+    stage.answer(asked, 200)
+    gc.collect()
+    assert [one() for one in messages] == [None, None]
+    with pytest.raises(RuntimeError):
+        _ = called.request
+
+
+def test_accepted_invite_of_ours_still_knows_what_was_sent():
+    stage = Stage()
+    transaction = stage.ask("INVITE", UDP)
+    sent, request_before = transaction.wire, weakref.ref(transaction.request)
+    stage.answer(transaction, 200)
+    gc.collect()
+    assert request_before() is None
+    assert bytes(transaction.request) == sent
