@@ -15,6 +15,7 @@ from softswitch.web import (
 )
 from softswitch.web.auth import Gate, allow
 from softswitch.web.cors import preflight, welcome
+from softswitch.web.docs import pages
 from softswitch.web.errors import add_headers, answer_errors
 from softswitch.web.keys import FEED, GATE
 from softswitch.web.route import Route
@@ -53,6 +54,10 @@ ROUTES = (
     Route("GET", "/dumps/{id}", admin.get_dump, "admin"),
     Route("DELETE", "/dumps/{id}", admin.delete_dump, "admin"),
     *wavix_routes.ROUTES,
+    Route("GET", "/docs", pages.page, ""),
+    Route("GET", "/docs/ws", pages.page, ""),
+    Route("GET", "/docs/openapi.json", pages.openapi, ""),
+    Route("GET", "/docs/asyncapi.json", pages.asyncapi, ""),
     Route("GET", "/ws", rooms_socket.rooms_socket, ""),
     *rooms.ROUTES,
 )
