@@ -49,7 +49,8 @@ class Proof:
                 continue
             if key not in self._asked and len(self._asked) >= MOST_REALMS:
                 continue
-            if self._answer(of_realm, "OPTIONS", "sip:x", b"") is None:
+            # Only asked whether there is an answer: the first one that is sent must carry the count 1.
+            if self._answer(of_realm, "OPTIONS", "sip:x", b"", NonceCounts()) is None:
                 continue
             self._asked[key] = of_realm
             answered.add(key)
@@ -59,11 +60,13 @@ class Proof:
     def attach(self, request: Request) -> None:
         """Write the answers to all that was asked so far."""
         for (header, _realm), challenges in self._asked.items():
-            answer = self._answer(challenges, request.method, str(request.uri), request.body)
+            answer = self._answer(challenges, request.method, str(request.uri), request.body, self._counts)
             if answer is not None:
                 request.headers.add(header, answer)
 
-    def _answer(self, challenges: list[AuthChallenge], method: str, uri: str, body: bytes) -> str | None:
+    def _answer(
+        self, challenges: list[AuthChallenge], method: str, uri: str, body: bytes, counts: NonceCounts
+    ) -> str | None:
         if self._credentials is None:
             return None
         found = digest.answer(
@@ -73,6 +76,6 @@ class Proof:
             uri=uri,
             body=body,
             cnonce=self._entropy(8).hex(),
-            counts=self._counts,
+            counts=counts,
         )
         return None if found is None else str(found)
