@@ -34,8 +34,8 @@ class StreamIdentity:
         )
 
 
-def rtp_parameters(agreement: Agreement, identity: StreamIdentity) -> RtpParameters:
-    """Return the parameters of an RTP port."""
+def rtp_parameters(agreement: Agreement, identity: StreamIdentity, bitrate: int = 0) -> RtpParameters:
+    """Return the parameters of an RTP port; `bitrate`: of Opus, bit/s, 0 as usual."""
     codec = agreement.codec
     return RtpParameters(
         receive=tuple(_format(item) for item in agreement.receive or (codec, *agreement.events)),
@@ -46,7 +46,7 @@ def rtp_parameters(agreement: Agreement, identity: StreamIdentity) -> RtpParamet
         timestamp=identity.timestamp,
         cname=identity.cname,
         ptime_ms=agreement.ptime_ms,
-        bitrate=_bitrate(codec),
+        bitrate=_bitrate(codec, bitrate),
         level_extension=agreement.level_extension,
     )
 
@@ -60,9 +60,9 @@ def _format(item: PayloadType) -> PayloadFormat:
     return PayloadFormat(item.name, item.number, item.clock_rate, item.fmtp)
 
 
-def _bitrate(codec: PayloadType) -> int:
+def _bitrate(codec: PayloadType, wish: int) -> int:
     """Return our Opus bit rate: never more than the far end wants to receive (RFC 7587 section 6.1)."""
     wanted = codec.parameter("maxaveragebitrate") or ""
     if wanted.isascii() and wanted.isdigit() and len(wanted) < 8:
-        return max(OPUS_BITRATE_MIN, min(OPUS_BITRATE, int(wanted)))
-    return OPUS_BITRATE
+        return max(OPUS_BITRATE_MIN, min(wish or OPUS_BITRATE, int(wanted)))
+    return wish or OPUS_BITRATE

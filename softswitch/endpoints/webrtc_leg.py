@@ -20,7 +20,15 @@ from softswitch.endpoints.rtp_parameters import StreamIdentity, audio_rate, rtp_
 from softswitch.endpoints.secure_link import LinkError, SecureLink
 from softswitch.endpoints.webrtc_shared import WebRtcShared
 from softswitch.errors import NotNowError, PeerError
-from softswitch.media.messages import AddRtpPort, ConnectSecure, RemovePort, SendDigits, SetHeld, UpdateRtp
+from softswitch.media.messages import (
+    AddRtpPort,
+    ConnectSecure,
+    RemovePort,
+    RtpParameters,
+    SendDigits,
+    SetHeld,
+    UpdateRtp,
+)
 from softswitch.sdp import (
     SECURE_PROFILES,
     Agreement,
@@ -194,7 +202,7 @@ class WebRtcLeg:
             self._fail(error.part, error)
             return
         self._take(agreement, offer)
-        self._engine.post(AddRtpPort(self.port, self._request.mix, rtp_parameters(agreement, self._identity)))
+        self._engine.post(AddRtpPort(self.port, self._request.mix, self._parameters(agreement)))
         self._hold(agreement, again=False)
         for reason in transport.refused:
             self._warn("candidate", reason)
@@ -219,13 +227,16 @@ class WebRtcLeg:
             self._warn("offer", str(error), error.code)
             return
         self._take(agreement, offer)
-        parameters = rtp_parameters(agreement, self._identity)
-        if parameters != rtp_parameters(before, self._identity):
+        parameters = self._parameters(agreement)
+        if parameters != self._parameters(before):
             self._engine.post(UpdateRtp(self.port, parameters))
         self._hold(agreement, again=True)
         for reason in transport.refused:
             self._warn("candidate", reason)
         self._tell(LegUpdated(self._request.leg, self._answer(link, offer, agreement)))
+
+    def _parameters(self, agreement: Agreement) -> RtpParameters:
+        return rtp_parameters(agreement, self._identity, self._request.bitrate)
 
     def _read(self, sdp: str) -> tuple[Description, Agreement, TransportOffer]:
         if not sdp:
@@ -266,6 +277,7 @@ class WebRtcLeg:
                 setup=link.setup,
                 ssrc=self._identity.ssrc,
                 cname=self._identity.cname,
+                bitrate=self._request.bitrate,
             ),
         )
 

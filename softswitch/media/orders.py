@@ -239,6 +239,8 @@ class Orders:
         return {
             "received_ms": fifo.received * 20 / frame,
             "sent_ms": port.sent_frames * 20.0,
+            "octets_received": float(fifo.received),
+            "octets_sent": float(port.sent_frames * frame),
             "dropped_ms": fifo.dropped * 20 / frame,
             "underruns": float(fifo.underruns),
             "mended_ms": float(fifo.mended_ms),

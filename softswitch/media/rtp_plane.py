@@ -247,6 +247,7 @@ class RtpPlane:
             "packets_received": float(sessions.sources.packets(slot)),
             "packets_sent": float(sent.packets),
             "octets_sent": float(sent.octets),
+            "octets_received": float(sessions.octets[slot]),
             "packets_lost": float(sessions.sources.lost(slot)),
             "packets_late": float(sessions.jitter.late[slot]),
             "packets_rejected": float(sessions.refused[slot]),

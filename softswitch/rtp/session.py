@@ -68,6 +68,8 @@ class Sessions:
         """When each slot last had an RTCP packet, or was opened."""
         self.refused = np.zeros(0, np.int64)
         """Packets of each slot from strangers, of unknown formats, or broken."""
+        self.octets = np.zeros(0, np.int64)
+        """Octets of payload that each slot was sent."""
         self.noise = np.zeros(0, np.float32)
         """Amplitude of the comfort noise each sender asks for."""
         self._kinds = np.zeros(0, np.int64)
@@ -87,6 +89,7 @@ class Sessions:
         for part in (self.sources, self.senders, self.jitter, self.reporter, self.relays):
             part.grow(slots)
         self.reported, self.refused = np.pad(self.reported, (0, more)), np.pad(self.refused, (0, more))
+        self.octets = np.pad(self.octets, (0, more))
         self.noise, self._mark = np.pad(self.noise, (0, more)), np.pad(self._mark, (0, more))
         self._kinds = np.pad(self._kinds, (0, more * _TYPES), constant_values=UNKNOWN)
 
@@ -106,7 +109,7 @@ class Sessions:
         self.senders.open(slot, ssrc, sequence, timestamp)
         self.reporter.open(slot, cname, now)
         self.reported[slot] = now
-        self.refused[slot] = 0
+        self.refused[slot] = self.octets[slot] = 0
         self.noise[slot] = 0.0
 
     def set_formats(self, slot: int, kinds: Mapping[int, int], event_clocks: Mapping[int, int]) -> None:
@@ -243,6 +246,7 @@ class Sessions:
             rows, slots, kinds, headers = rows[chosen], slots[chosen], kinds[chosen], headers.chosen(chosen)
             extended = extended[chosen]
         self.received += len(slots)
+        self.octets[slots] += headers.length
         if not only_audio and len(slots) and kinds.min() < 0:
             for row in np.flatnonzero(kinds < 0).tolist():
                 slot, number = int(slots[row]), int(extended[row])

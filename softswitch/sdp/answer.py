@@ -23,6 +23,8 @@ class Local:
     """active or passive."""
     ssrc: int
     cname: str
+    bitrate: int = 0
+    """Of Opus, bit/s, that we would like to get; 0 asks for nothing (RFC 7587 section 6.1)."""
 
 
 def answer_text(offer: Description, agreement: Agreement, local: Local) -> str:
@@ -42,5 +44,6 @@ def answer_text(offer: Description, agreement: Agreement, local: Local) -> str:
         direction=agreement.direction,
         level_extension=agreement.level_extension,
         mid=chosen.first("mid") or "",
+        bitrate=local.bitrate,
     )
     return own_text(own, layout_of(offer, agreement.index), local.session, local.version)

@@ -57,6 +57,8 @@ class OwnAudio:
     """Length of the packets we would like to get."""
     level_extension: int = 0
     mid: str = ""
+    bitrate: int = 0
+    """Of Opus, bit/s, that we would like to get; 0 asks for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ def _served(own: OwnAudio) -> Media:
             *([Attribute("extmap", f"{own.level_extension} {AUDIO_LEVEL}")] if own.level_extension else []),
             Attribute(own.direction),
             *([Attribute("rtcp-mux")] if transport.mux else []),
-            *(line for item in own.formats for line in _format(item)),
+            *(line for item in own.formats for line in _format(item, own.bitrate)),
             Attribute("ptime", str(own.ptime_ms)),
             *_stream(own),
         ),
@@ -188,11 +190,12 @@ def _stream(own: OwnAudio) -> Iterator[Attribute]:
     yield Attribute("ssrc", f"{own.ssrc} msid:{own.cname} audio")
 
 
-def _format(item: PayloadType) -> Iterator[Attribute]:
+def _format(item: PayloadType, bitrate: int = 0) -> Iterator[Attribute]:
     yield Attribute("rtpmap", item.rtpmap)
     match item.name.lower():
         case "opus":
-            yield Attribute("fmtp", f"{item.number} {OPUS_FMTP}")
+            wish = f";maxaveragebitrate={bitrate}" if bitrate else ""
+            yield Attribute("fmtp", f"{item.number} {OPUS_FMTP}{wish}")
         case "telephone-event":
             yield Attribute("fmtp", f"{item.number} {EVENTS_FMTP}")
 
