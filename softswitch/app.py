@@ -72,7 +72,12 @@ def build(settings: Settings) -> web.Application:
         timeout_s=settings.egress.timeout_s,
         ca_file=settings.egress.ca_file,
     )
-    terms = StreamTerms(secret=settings.wavix.stream_secret, ticks=settings.wavix.timestamp == "rtp")
+    written = {route.to.removeprefix("stream:") for route in settings.route}
+    terms = StreamTerms(
+        secret=settings.wavix.stream_secret,
+        ticks=settings.wavix.timestamp == "rtp",
+        trusted=written.__contains__,
+    )
     streams = StreamClients(door, terms)
     resources = Resources(
         settings=settings,

@@ -126,7 +126,7 @@ class StreamOption(msgspec.Struct, frozen=True):
     reconnect_s: float = 0.0
     """How long a broken connection is tried again; 0: not at all."""
     hangup_on_close: bool = False
-    """End the call when the service goes."""
+    """End the call when the service goes, or cannot be reached."""
     extras: tuple[StreamExtra, ...] = ()
 
 

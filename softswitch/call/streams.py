@@ -62,7 +62,7 @@ class Streams:
             return None
         del self._streams[report.stream]
         self._tell(report.stream, report.status, report.reason)
-        leaves = report.status in ("closed", "lost") and stream.command.option.hangup_on_close
+        leaves = report.status != "stopped" and stream.command.option.hangup_on_close
         return Over("stream_closed", "callee") if leaves else None
 
     def pressed(self, digit: str) -> None:

@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import time
+import uuid
 from collections import deque
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
-from softswitch.call.commands import Connect
+from softswitch.call.commands import Accept, Connect, StartStream, StreamOption
 from softswitch.call.needs import IncomingCall
 from softswitch.errors import NotNowError
 from softswitch.switch.announcing import Announcer, CallWebhook, StatusCallback, announce_to_all
@@ -67,15 +68,23 @@ class Incoming:
             conversation.subscribe(told)
             self._spawn(told.run())
         conversation.incoming(call)
-        if not conversation.over:
-            conversation.command(
-                Connect(
-                    callee=dial.callee,
-                    caller=dial.caller,
-                    trunk=dial.trunk,
-                    may_transfer=call.source != "trunk",
-                )
+        kind, _, url = dial.callee.partition(":")
+        if conversation.over:
+            return
+        if kind == "stream":
+            # Nobody is dialled: the caller is answered, and what he says goes to a service.
+            option = StreamOption(url, two_way=True, hangup_on_close=True)
+            conversation.command(Accept())
+            conversation.command(StartStream(stream=str(uuid.uuid4()), option=option))
+            return
+        conversation.command(
+            Connect(
+                callee=dial.callee,
+                caller=dial.caller,
+                trunk=dial.trunk,
+                may_transfer=call.source != "trunk",
             )
+        )
 
     async def _announce(self, call: IncomingCall, url: str) -> None:
         in_steps = bool(url) and self._in_steps

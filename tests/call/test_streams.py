@@ -73,7 +73,7 @@ def test_stop_closes_a_stream_that_is_there(streams, outbox):
 
 
 @pytest.mark.parametrize(
-    ("status", "hangs_up"), [("closed", True), ("lost", True), ("stopped", False), ("failed", False)]
+    ("status", "hangs_up"), [("closed", True), ("lost", True), ("stopped", False), ("failed", True)]
 )
 def test_call_ends_with_its_stream_only_where_that_was_asked_for(streams, status, hangs_up):
     start(streams, "a", hangup_on_close=True)

@@ -52,7 +52,7 @@ class StartStream(msgspec.Struct, frozen=True, kw_only=True):
         dict[str, str], Meta(description="Further headers of the handshake (an addition).")
     ] = {}
     hangup_on_stream_close: Annotated[
-        bool, Meta(description="End the call when the service goes (an addition).")
+        bool, Meta(description="End the call when the service goes or cannot be reached (an addition).")
     ] = False
     reconnect_s: Annotated[
         float,

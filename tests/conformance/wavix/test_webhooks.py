@@ -423,3 +423,22 @@ async def test_sound_goes_both_ways_between_two_bots(start_switch: StartSwitch, 
         await one.until(lambda: sound.loud_ms(one.heard(), RATE, 1000) > 1500)
         assert sound.share(one.heard(), 1000, RATE) > 0.7
         assert sound.share(other.heard(), 440, RATE) > 0.7
+
+
+async def test_route_leads_into_a_stream(start_switch: StartSwitch, bot: Bot) -> None:
+    """The operator wrote the URL: it may be private although nothing else is allowed."""
+    sections: dict[str, Any] = {
+        "route": [{"match": "100", "to": f"stream:{bot.url()}"}],
+        "egress": {"allow": []},
+    }
+    two = pair(start_switch, sections)
+    async with Control(two.near) as near:
+        call = await near.call(two.uri)
+        stream = await bot.stream()
+        start = await stream.wait("start")
+        assert (start["stream_type"], start["channel"]) == ("twoway", "inbound")
+        await stream.speak(sound.tone(440, 0.5, RATE))
+        await stream.mark("end")
+        await stream.wait("mark")
+        await stream.socket.close()
+        await near.until(call, "completed")
