@@ -55,7 +55,7 @@ class Bridges:
     def join_dialog(self, conversation: Conversation, leg: str, dialog: Dialog) -> None:
         """Join a call, but for one of its legs, with the call of a dialog, but for the dialog's leg."""
         found = self._with_dialog(dialog)
-        if found is None or found[0] is conversation or not _replaceable(found[0]):
+        if found is None or found[0].id == conversation.id or not _replaceable(found[0]):
             conversation.report(r.DialogForeign(leg))
             return
         other, replaced = found

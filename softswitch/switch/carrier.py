@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from functools import partial
 
 from softswitch.call import effects as fx
 from softswitch.call import reports as r
@@ -29,11 +30,11 @@ class Carrier:
         self._owner = owner
         self._resources = owner.resources
         self.mix = next(self._resources.ids)
-        self.legs = Legs(owner, self.mix, party, self._speech_started)
+        self._transcribers: dict[str, Transcriber] = {}
+        self.legs = Legs(owner, self.mix, party, partial(_speech_started, self._transcribers))
         self.recording = CallRecording(owner)
         self.streams = CallStreams(owner, self.mix)
         self._tracks = Tracks(owner, self.mix)
-        self._transcribers: dict[str, Transcriber] = {}
         self._shared: list[int] = []
         self._detecting: set[str] = set()
         """Legs with speech detection."""
@@ -141,10 +142,6 @@ class Carrier:
                 await self.recording.closed.wait()
         self.legs.forget()
 
-    def _speech_started(self, leg: str) -> None:
-        if transcriber := self._transcribers.get(leg):
-            transcriber.speech_started()
-
     def _detect(self, effect: fx.DetectSpeech) -> None:
         self._detecting.add(effect.leg)
         option, default = effect.option, self._resources.settings.speech.vad
@@ -177,3 +174,8 @@ class Carrier:
 
     def _post(self, message: m.Message) -> None:
         self._resources.engine.post(message)
+
+
+def _speech_started(transcribers: dict[str, Transcriber], leg: str) -> None:
+    if transcriber := transcribers.get(leg):
+        transcriber.speech_started()

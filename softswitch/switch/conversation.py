@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
@@ -106,7 +107,9 @@ class Conversation:
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._finished = asyncio.Event()
-        self.carrier = Carrier(self, party)
+        # Weakly: a call that is over goes at once, and does not wait for the garbage collector, which holds
+        # all others up when it has many to find.
+        self.carrier = Carrier(weakref.proxy(self), party)
         self._close_code = 1000
         self._broken = False
         """Something in the call failed: its core is asked nothing any more."""

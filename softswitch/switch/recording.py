@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from softswitch.call import reports as r
 from softswitch.call.commands import RecorderOption
@@ -43,7 +44,10 @@ class CallRecording:
         self.name = place.name
         self.closed.clear()
         began_ms = int(time.time() * 1000)
-        self._resources.routes.reports(recorder, lambda report: self._take(report, place, began_ms))
+        call, tell = self._owner.id, self._owner.report
+        self._resources.routes.reports(
+            recorder, lambda report: self._take(report, place, began_ms, call, tell)
+        )
         self._resources.engine.post(
             m.StartRecorder(
                 recorder,
@@ -61,7 +65,15 @@ class CallRecording:
         if self._recorder is not None:
             self._resources.engine.post(m.StopRecorder(self._recorder))
 
-    def _take(self, report: m.Report, place: NewRecording, began_ms: int) -> None:
+    def _take(
+        self,
+        report: m.Report,
+        place: NewRecording,
+        began_ms: int,
+        call: str,
+        tell: Callable[[r.Report], None],
+    ) -> None:
+        """Keep the record; a file that takes long to be complete may be so after its call has gone."""
         if not isinstance(report, m.RecorderClosed):
             return
         self._recorder = None
@@ -69,7 +81,7 @@ class CallRecording:
         self._resources.store.save_recording(
             Recording(
                 name=place.name,
-                call_id=self._owner.id,
+                call_id=call,
                 size=report.size,
                 duration_ms=report.duration_ms,
                 created_at=began_ms,
@@ -77,4 +89,4 @@ class CallRecording:
             )
         )
         self.closed.set()
-        self._owner.report(r.RecordingClosed(place.name, report.duration_ms, report.size, report.error))
+        tell(r.RecordingClosed(place.name, report.duration_ms, report.size, report.error))

@@ -1,5 +1,6 @@
 """A call that comes in: announced to the switch, then the leg of whoever called."""
 
+import weakref
 from collections.abc import Callable, Mapping
 
 from softswitch.call.needs import LegRequest
@@ -31,7 +32,7 @@ class CalledSide:
             wish: turns the request of the moment into a wish for media.
             leave: gives back the place that the call holds among those of its trunk.
         """
-        self._leg = leg
+        self._leg: SipLeg = weakref.proxy(leg)
         self._invited = invited
         self._wish = wish
         self.left = leave

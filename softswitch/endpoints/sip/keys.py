@@ -1,6 +1,7 @@
 """The keys of one leg: digits sent by events, by INFO or as tones, and digits that come by INFO."""
 
 import asyncio
+import weakref
 
 from softswitch.call.reports import DigitReceived
 from softswitch.endpoints.sip.dtmf_info import TYPES, read_digit, write_digit
@@ -18,7 +19,7 @@ class Keys:
 
     def __init__(self, leg: LegCore) -> None:
         """Begin with none."""
-        self._leg = leg
+        self._leg: LegCore = weakref.proxy(leg)
         self._waiting: list[str] = []
         self._task: asyncio.Task[None] | None = None
 

@@ -79,6 +79,8 @@ class SipLeg:
 
     What needs to wait goes through one queue, so that offers, answers and verbs keep their order; whatever
     ends the leg goes through `end`, which reports once and cancels the task that works the queue off.
+
+    Its parts know it weakly: none outlives it, and so it goes as soon as it is over.
     """
 
     def __init__(
@@ -324,6 +326,7 @@ class SipLeg:
 
     def _died(self, task: asyncio.Task[None]) -> None:
         """Let a fault of ours be the end of this leg alone."""
+        self._task = None
         if not task.cancelled() and (error := task.exception()):
             logger.error("a telephone leg failed", extra={"port": self.port}, exc_info=error)
             self.end(LegFailed(self.request.leg, "sip", "internal error", 500))

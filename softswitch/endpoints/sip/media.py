@@ -232,8 +232,9 @@ class SipMedia:
             raise RejectedError("the leg is over", field="sdp")
 
     async def _shut(self, way: Way) -> None:
-        self._life.ways.remove(way)
-        await way.close()
+        if way in self._life.ways:
+            self._life.ways.remove(way)
+            await way.close()
 
     async def _change_way(self, way: Way) -> None:
         before, self._way = self._way, way
@@ -320,6 +321,7 @@ class SipMedia:
         if self._life.is_over:
             return
         self._life.end()
+        self._way = self._offer = None
         self._shared.relaying.pop(self.port, None)
         self._port.remove()
 

@@ -63,10 +63,12 @@ class Life:
     def __init__(self, port: int, owner: MediaOwner) -> None:
         """Prepare a life that has not begun; `owner` is told when one of the tasks fails."""
         self.ways: list[Way] = []
-        self._port, self._owner = port, owner
+        self._port = port
+        self._owner: MediaOwner | None = owner
         self._task: asyncio.Task[None] | None = None
         self._tasks: asyncio.TaskGroup | None = None
-        self._is_over = False
+        self._spawned: set[asyncio.Task[None]] = set()
+        self._over = asyncio.Event()
 
     async def begin(self) -> None:
         """Let tasks be started from now on."""
@@ -78,27 +80,31 @@ class Life:
             await begun.wait()
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
-        """Start a task that ends with the leg."""
+        """Start a task that ends with the leg; after that, none."""
+        if self.is_over:
+            work.close()
+            return
         if self._tasks is None:
             raise RuntimeError("the leg's media do not live")
-        self._tasks.create_task(work)
+        task = self._tasks.create_task(work)
+        self._spawned.add(task)
+        task.add_done_callback(self._spawned.discard)
 
     def adopt(self, way: Way) -> bool:
         """Close a way when the life ends; False when it is over already."""
-        if not self._is_over:
+        if not self.is_over:
             self.ways.append(way)
-        return not self._is_over
+        return not self.is_over
 
     def end(self) -> None:
-        """Stop all tasks and close all ways."""
-        self._is_over = True
-        if self._task is not None:
-            self._task.cancel()
+        """Stop all tasks and close all ways; nobody is told anything any more."""
+        self._over.set()
+        self._owner = None
 
     @property
     def is_over(self) -> bool:
         """Tell whether it was ended."""
-        return self._is_over
+        return self._over.is_set()
 
     async def ended(self) -> None:
         """Return when everything is released."""
@@ -110,14 +116,18 @@ class Life:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 begun.set()
-                await asyncio.get_running_loop().create_future()
+                await self._over.wait()
+                for task in self._spawned:
+                    task.cancel()
         finally:
-            for way in self.ways:
-                await way.close()
+            self._tasks = None
+            while self.ways:
+                await self.ways.pop().close()
 
     def _died(self, task: asyncio.Task[None]) -> None:
         """Let a fault of ours be the end of this leg alone."""
+        self._task = None
         if not task.cancelled() and (error := task.exception()):
             logger.error("the media of a telephone failed", extra={"port": self._port}, exc_info=error)
-            if not self._is_over:
+            if self._owner is not None:
                 self._owner.media_failed("media", "internal error", 500)

@@ -1,6 +1,7 @@
 """A call that we place: to a trunk, to an address, or to all devices of a user at once."""
 
 import asyncio
+import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -63,7 +64,7 @@ class CallingSide:
             leg: whose side this is.
             dial: finds out whom to call.
         """
-        self._leg = leg
+        self._leg: SipLeg = weakref.proxy(leg)
         self._dial = dial
         self._driver = leg.shared.driver
         self._leave: Callable[[], None] = lambda: None

@@ -1,5 +1,6 @@
 """Transfers of one leg (RFC 3515): those that we ask the far end for, and those that it asks us for."""
 
+import weakref
 from collections.abc import Mapping
 
 from softswitch.call.reports import LegReferred, TransferRequested
@@ -16,7 +17,7 @@ class Transfers:
 
     def __init__(self, leg: LegCore) -> None:
         """Begin with none."""
-        self._leg = leg
+        self._leg: LegCore = weakref.proxy(leg)
         self._asked = ""
         self._accepted = False
 
