@@ -45,7 +45,7 @@ def _told(handler: Handler) -> Handler:
         except RoomRefused as refused:
             return _failure(refused.code, refused.room_code, str(refused))
         except CommandRejected as rejected:
-            status = rejected.code if 400 <= rejected.code < 500 else 422
+            status = rejected.code if 400 < rejected.code < 500 else 422
             return _failure(status, "INVALID_REQUEST", rejected.error)
         except NotNowError as error:
             wait = {"Retry-After": str(max(1, round(error.retry_after_s)))}
