@@ -21,8 +21,9 @@ check format ruff format --check .
 check lint ruff check .
 check types mypy
 check floors lint-imports --no-cache --no-logo
-check unit python -m pytest -q -m "not client and not conformance"
-check conformance python -m pytest -q -m "conformance and not client"
+# Side by side where nothing is measured: real clients keep the machine to themselves.
+check unit python -m pytest -q -n 2 -m "not client and not conformance"
+check conformance python -m pytest -q -n 2 --dist loadfile -m "conformance and not client"
 check clients python -m pytest -q -m client
 
 printf '\n%s' "$table"
