@@ -9,7 +9,7 @@ from softswitch.sip.core import Core
 from softswitch.sip.flow import Flow
 from softswitch.sip.message import Request, Response
 from softswitch.sip.proof import Proof
-from softswitch.sip.transaction import Transaction
+from softswitch.sip.transaction import Hear, Transaction
 from softswitch.sip.uri import URI
 
 
@@ -87,6 +87,11 @@ class Exchange:
             self._targets = deque(targets)
         self._target = self._targets.popleft() if self._targets else None
         self._send()
+
+    def settle(self, hear: Hear) -> None:
+        """Let somebody else hear of further 2xx, who is smaller: they may come for half a minute."""
+        if self.transaction is not None:
+            self.transaction.hear = hear
 
     def again(self) -> None:
         """Send the request anew to where it went last."""

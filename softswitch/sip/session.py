@@ -16,6 +16,9 @@ from softswitch.sip.message import Request, Response
 from softswitch.sip.proof import Proof
 from softswitch.sip.transaction import Transaction
 
+Acks = dict[tuple[str, int], Outgoing]
+"""ACKs by the remote tag and the CSeq number of what they acknowledge."""
+
 
 class Phase(Enum):
     """How far a call is."""
@@ -125,8 +128,8 @@ class Session:
     incoming: Transaction | None = None
     """Their INVITE or re-INVITE under way."""
     cancelled: bool = False
-    acks: dict[tuple[str, int], Outgoing] = field(default_factory=dict)
-    """ACKs sent, by remote tag and CSeq number, for copies of the 2xx."""
+    acks: Acks = field(default_factory=dict)
+    """ACKs sent, for copies of the 2xx."""
     offering: bool = False
     """An offer of ours waits for its answer."""
     settled: bool = False

@@ -18,11 +18,10 @@ from softswitch.sip.proof import Proof
 from softswitch.sip.routing import contact_uri, flow_for
 from softswitch.sip.session import Phase, Session, TheirOffer, with_sdp
 from softswitch.sip.session_accept import describe
-from softswitch.sip.session_ending import acknowledge, finish, send_bye
+from softswitch.sip.session_ending import acknowledge, finish, unwanted
 from softswitch.sip.session_offers import refresh, resume
 from softswitch.sip.session_reliable import is_next, prack, reliable_sequence
 from softswitch.sip.session_timer import ask_interval, granted, whole
-from softswitch.sip.transaction import Transaction
 from softswitch.sip.uri import parse_uri
 
 
@@ -62,7 +61,9 @@ def call(core: Calls, invitation: Invitation) -> Session:
         lambda exchange, response, made_up: _hear(core, session, exchange, response, made_up=made_up),
         session.proof,
     )
-    exchange.stray = lambda transaction, response: _unwanted(core, session, transaction, response)
+    exchange.stray = lambda transaction, response: unwanted(
+        core, session.acks, session.proof, transaction, response
+    )
     exchange.start([Target(flow, uri) for flow in invitation.targets])
     return session
 
@@ -162,14 +163,9 @@ def _contact_of(exchange: Exchange) -> str:
 
 def _answered(core: Calls, session: Session, exchange: Exchange, response: Response) -> None:
     tag = response.to_address.parameters.get("tag") or ""
-    sequence = response.cseq.sequence
-    if (tag, sequence) in session.acks:
-        core.count("answer_again")
-        core.transactions.send(session.acks[tag, sequence])
-        return
     if session.phase is not Phase.CALLING or session.cancelled:
         if session.chosen != tag and exchange.transaction is not None:
-            _unwanted(core, session, exchange.transaction, response)
+            unwanted(core, session.acks, session.proof, exchange.transaction, response)
         if session.cancelled:
             finish(core, session, Rejected(session.id, 487, "Request Terminated", local=True))
         return
@@ -203,7 +199,7 @@ def _agree(core: Calls, session: Session, exchange: Exchange, response: Response
         return
     session.exchange = None
     session.offering, session.settled = False, True
-    acknowledge(core, session, dialog, exchange.request)
+    acknowledge(core, session, dialog, exchange)
     core.tell(Answered(session.id, sdp, headers))
     resume(core, session)
 
@@ -259,24 +255,6 @@ def _q(text: str | None) -> float:
         return min(max(float(text or "1"), 0.0), 1.0)
     except ValueError:
         return 0.0
-
-
-def _unwanted(core: Calls, session: Session, transaction: Transaction, response: Response) -> None:
-    """Give up what rings or answered though another branch was first, or the call is over: ACK, then BYE."""
-    if response.code < 200:
-        core.cancel(transaction)
-        return
-    tag = response.to_address.parameters.get("tag") or ""
-    key = tag, response.cseq.sequence
-    if key in session.acks:
-        core.transactions.send(session.acks[key])
-        return
-    core.count("fork_ended")
-    contact = transaction.request.headers.get("Contact") or ""
-    dialog = dialog_of_response(transaction.request, response, transaction.flow, contact)
-    acknowledge(core, session, dialog, transaction.request)
-    send_bye(core, dialog, session.proof, {})
-    core.bury(dialog.id)
 
 
 # ---------------------------------------------------------------------- giving up

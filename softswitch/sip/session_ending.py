@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 
 from softswitch.sip.calls import Calls
-from softswitch.sip.dialog import Dialog
+from softswitch.sip.dialog import Dialog, dialog_of_response
 from softswitch.sip.exchange import Exchange
 from softswitch.sip.flow import Flow
 from softswitch.sip.happenings import Cancelled, Ended, EndReason, Rejected
 from softswitch.sip.message import Request, Response
 from softswitch.sip.proof import Proof
-from softswitch.sip.session import Phase, Session, with_sdp
+from softswitch.sip.session import Acks, Phase, Session, with_sdp
+from softswitch.sip.transaction import Transaction
 
 MOST_ACKS = 16
 """ACKs kept for repetition per call."""
@@ -61,7 +62,7 @@ def say_bye(
         and offer.dialog is not None
         and offer.exchange is not None
     ):
-        acknowledge(core, session, offer.dialog, offer.exchange.request)
+        acknowledge(core, session, offer.dialog, offer.exchange)
     if session.dialog is not None:
         send_bye(core, session.dialog, session.proof, headers or {})
     end(core, session, reason)
@@ -83,15 +84,41 @@ def send_bye(core: Calls, dialog: Dialog, proof: Proof, headers: Mapping[str, st
 
 
 def acknowledge(
-    core: Calls, session: Session, dialog: Dialog, invite: Request, sdp: str | None = None
+    core: Calls, session: Session, dialog: Dialog, exchange: Exchange, sdp: str | None = None
 ) -> None:
-    """Send the ACK of a 2xx, with the credentials of the INVITE (section 13.2.2.4)."""
+    """Send the ACK of the 2xx that an INVITE was decided by; what is left of it may outlive the call."""
+    acks, proof = session.acks, session.proof
+    _acknowledge(core, acks, dialog, exchange.request, sdp)
+    exchange.settle(lambda transaction, response, _: unwanted(core, acks, proof, transaction, response))
+
+
+def unwanted(core: Calls, acks: Acks, proof: Proof, transaction: Transaction, response: Response) -> None:
+    """Give up what rings or answered though another branch was first, or the call is over: ACK, then BYE."""
+    if response.code < 200:
+        core.cancel(transaction)
+        return
+    key = response.to_address.parameters.get("tag") or "", response.cseq.sequence
+    if key in acks:
+        core.count("answer_again")
+        core.transactions.send(acks[key])
+        return
+    core.count("fork_ended")
+    request = transaction.request
+    contact = request.headers.get("Contact") or ""
+    dialog = dialog_of_response(request, response, transaction.flow, contact)
+    _acknowledge(core, acks, dialog, request)
+    send_bye(core, dialog, proof, {})
+    core.bury(dialog.id)
+
+
+def _acknowledge(core: Calls, acks: Acks, dialog: Dialog, invite: Request, sdp: str | None = None) -> None:
+    """Send an ACK with the credentials of the INVITE (section 13.2.2.4)."""
     sequence = invite.cseq.sequence
     ack, flow = dialog.request("ACK", sequence)
     for name in ("Authorization", "Proxy-Authorization"):
         if name in invite.headers:
             ack.headers.setlist(name, invite.headers.getlist(name))
     with_sdp(ack, sdp)
-    while len(session.acks) >= MOST_ACKS:
-        del session.acks[next(iter(session.acks))]
-    session.acks[dialog.remote_tag, sequence] = core.send(ack, flow)
+    while len(acks) >= MOST_ACKS:
+        del acks[next(iter(acks))]
+    acks[dialog.remote_tag, sequence] = core.send(ack, flow)

@@ -106,12 +106,8 @@ def _reinvite(core: Calls, session: Session, sdp: str | None, *, refreshing: boo
 def _agreed(
     core: Calls, session: Session, dialog: Dialog, exchange: Exchange, response: Response, sdp: str | None
 ) -> None:
-    known = session.acks.get((dialog.remote_tag, response.cseq.sequence))
-    if known is not None:
-        core.transactions.send(known)
-        return
     if session.phase is Phase.ENDED:
-        acknowledge(core, session, dialog, exchange.request)
+        acknowledge(core, session, dialog, exchange)
         return
     if exchange is not session.exchange or session.offer is not None:
         return
@@ -125,7 +121,7 @@ def _agreed(
         return
     session.exchange, session.offering = None, False
     session.local_sdp = sdp or session.local_sdp
-    acknowledge(core, session, dialog, exchange.request)
+    acknowledge(core, session, dialog, exchange)
     if described is not None:
         core.tell(OfferAnswered(session.id, described))
     resume(core, session)
@@ -301,7 +297,7 @@ def accept_offer(core: Calls, session: Session, sdp: str | None) -> bool:
         case "2xx":
             session.exchange = None
             if offer.dialog is not None and offer.exchange is not None:
-                acknowledge(core, session, offer.dialog, offer.exchange.request, sdp)
+                acknowledge(core, session, offer.dialog, offer.exchange, sdp)
     resume(core, session)
     return True
 
@@ -346,7 +342,7 @@ def refuse_offer(core: Calls, session: Session, code: int, reason: str) -> bool:
             # A 2xx can only be acknowledged, and the ACK must carry an answer: the call has none, so it ends.
             session.exchange = None
             if offer.dialog is not None and offer.exchange is not None:
-                acknowledge(core, session, offer.dialog, offer.exchange.request)
+                acknowledge(core, session, offer.dialog, offer.exchange)
             say_bye(core, session, "media_refused")
         case "1xx":
             _refuse_early(core, session, offer)
