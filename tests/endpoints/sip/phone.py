@@ -142,8 +142,8 @@ class Phone:
 
 
 @asynccontextmanager
-async def phone(transport: TransportName = "udp") -> AsyncIterator[Phone]:
-    made = Phone(transport)
+async def phone(transport: TransportName = "udp", made: Phone | None = None) -> AsyncIterator[Phone]:
+    made = made or Phone(transport)
     await made.transports.start(
         Listening(HOST), lambda host, port: made.driver.refused(Flow("udp", host, port))
     )

@@ -1,0 +1,208 @@
+"""Calls of telephones leave nothing behind: no file, no thread, no task, no port, no object."""
+
+import asyncio
+import gc
+import os
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from softswitch.call.call import Call
+from softswitch.endpoints.sip.leg import SipLeg
+from softswitch.endpoints.sip.media import SipMedia
+from softswitch.sip import happenings as hp
+from softswitch.sip.exchange import Exchange
+from softswitch.sip.session import Session
+from softswitch.switch.conversation import Conversation
+from tests.conformance.conftest import StartSwitch, eventually
+from tests.conformance.test_faults import LEAK_CALLS, slope
+from tests.endpoints.sip.phone import Phone, phone, sdp
+from tests.support.ports import free_port
+from tests.support.switch import Places, SwitchProcess
+
+PERISHABLE = (Call, Conversation, SipLeg, SipMedia, Session, Exchange)
+"""What belongs to one call alone."""
+AT_ONCE = 8
+OUTCOMES = ("local", "486", "local", "bye", "487", "486")
+KINDS = len(OUTCOMES)
+
+
+class Callee(Phone):
+    """Whom the switch's trunk leads to: does what the number asks for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers: dict[str, str] = {}
+
+    def take(self, happening: hp.Happening) -> None:
+        match happening:
+            case hp.Invited() if (number := happening.request.uri.user or "").startswith("25"):
+                self.do("reject", happening.session, 486)
+            case hp.Invited() if number.startswith("24"):
+                self.do("ring", happening.session)
+            case hp.Invited():
+                self.do("answer", happening.session, sdp())
+            case hp.Confirmed() if self.numbers.pop(happening.session, "").startswith("23"):
+                # Not at once: the caller shall be answered first.
+                asyncio.get_running_loop().call_later(0.3, self.do, "bye", happening.session)
+        if isinstance(happening, hp.Invited):
+            self.numbers[happening.session] = happening.request.uri.user or ""
+
+
+class Caller(Phone):
+    """Waits for what happens to each of many calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: dict[str, asyncio.Queue[hp.Happening]] = {}
+
+    def take(self, happening: hp.Happening) -> None:
+        session = getattr(happening, "session", "")
+        if session in self.calls:
+            self.calls[session].put_nowait(happening)
+
+    async def call(self, port: int, number: str) -> str:
+        """Make one call, hung up by whom its number says; return how it ended."""
+        session = self.invite(port, number)
+        mine = self.calls[session] = asyncio.Queue()
+        hung_up = False
+        async with asyncio.timeout(30):
+            while not isinstance(happened := await mine.get(), hp.Ended | hp.Rejected):
+                cancels = number.startswith("24") and isinstance(happened, hp.Progressed)
+                leaves = not number.startswith("23") and isinstance(happened, hp.Answered)
+                if (cancels or leaves) and not hung_up:
+                    hung_up = True
+                    self.do("bye", session)
+        del self.calls[session]
+        return happened.reason if isinstance(happened, hp.Ended) else str(happened.code)
+
+
+@asynccontextmanager
+async def phones() -> AsyncIterator[tuple[Caller, Callee]]:
+    """Give who calls, and who is called."""
+    async with phone(made=Caller()) as caller, phone(made=Callee()) as callee:
+        assert isinstance(caller, Caller)
+        assert isinstance(callee, Callee)
+        yield caller, callee
+
+
+def rules(trunk_port: int) -> str:
+    """Return settings: 20... is an echo, 29... refused, all else goes over a trunk."""
+    return f"""
+[[trunk]]
+name = "far"
+servers = ["127.0.0.1:{trunk_port}"]
+
+[[route]]
+match = "20.*"
+to = "echo"
+
+[[route]]
+match = "21.*"
+to = "reject:486"
+
+[[route]]
+match = "2.*"
+trunk = "far"
+to = "trunk:far"
+"""
+
+
+async def many_calls(caller: Caller, port: int, calls: int, numbers: "count[int]") -> None:
+    """Make calls of each kind, some at a time."""
+    left = iter(range(calls))
+
+    async def line() -> None:
+        for _ in left:
+            number = next(numbers)
+            kind = number % KINDS
+            assert await caller.call(port, f"2{kind}{number}") == OUTCOMES[kind]
+
+    await asyncio.gather(*(line() for _ in range(AT_ONCE)))
+
+
+async def shown(switch: Places, *names: str) -> dict[str, float]:
+    """Return some of the switch's metrics."""
+    async with aiohttp.ClientSession() as http, http.get(switch.url("/metrics")) as response:
+        lines = [line.split() for line in (await response.text()).splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in lines if name in names}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(max(120, LEAK_CALLS // 5))
+async def test_telephone_calls_leave_nothing_behind(tmp_path: Path) -> None:
+    async with phones() as (caller, callee):
+        port = free_port()
+        environment = {"SOFTSWITCH_SIP_PORT": str(port)}
+        with SwitchProcess(tmp_path / "data", environment, rules(callee.port)) as switch:
+            process = Path("/proc") / str(switch.process.pid)
+
+            def held() -> tuple[int, int]:
+                return len(list((process / "fd").iterdir())), len(list((process / "task").iterdir()))
+
+            def resident() -> int:
+                return int((process / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+            numbers, fifth = count(), LEAK_CALLS // 5
+            await many_calls(caller, port, fifth, numbers)
+            await asyncio.sleep(2)
+            files, threads = held()
+            points = []
+            parts = 16 if LEAK_CALLS >= 5000 else 4
+            for part in range(1, parts + 1):
+                await many_calls(caller, port, 4 * fifth // parts, numbers)
+                points.append((part * 4 * fifth // parts, resident()))
+            gauges = "softswitch_sip_legs", "softswitch_sip_sessions", "softswitch_routes"
+            async with asyncio.timeout(20):
+                while any((left := await shown(switch, *gauges)).values()) or held()[0] > files:
+                    await asyncio.sleep(0.1)
+            assert left.keys() == set(gauges)
+            # The loop's pool of threads grows to its bound when many things happen at once, and stays there.
+            assert held()[1] <= threads + min(32, (os.cpu_count() or 1) + 4)
+            # Half a minute of answered transactions is kept: in a short run that is most of what there is.
+            assert slope(points) < (1024 if LEAK_CALLS >= 5000 else 16384), points
+            assert not switch.tracebacks()
+
+
+async def test_telephone_calls_go_without_the_garbage_collector(start_switch: StartSwitch) -> None:
+    async with phones() as (caller, callee):
+        port = free_port()
+        switch = start_switch(
+            {
+                "sip": {"port": port},
+                "trunk": [{"name": "far", "servers": [f"127.0.0.1:{callee.port}"]}],
+                "route": [
+                    {"match": "20.*", "to": "echo"},
+                    {"match": "21.*", "to": "reject:486"},
+                    {"match": "2.*", "trunk": "far", "to": "trunk:far"},
+                ],
+            }
+        )
+
+        async def tasks() -> int:
+            return len(asyncio.all_tasks())
+
+        def left() -> Counter[str]:
+            return Counter(type(one).__name__ for one in gc.get_objects() if isinstance(one, PERISHABLE))
+
+        numbers = count()
+        await many_calls(caller, port, 2 * KINDS, numbers)
+        await eventually(lambda: switch.calls() == 0, "calls are left")
+        await asyncio.sleep(1)
+        running = switch.inside(tasks)
+        gc.collect()
+        before = left()
+        gc.disable()
+        try:
+            await many_calls(caller, port, 10 * KINDS, numbers)
+            await eventually(lambda: switch.calls() == 0, "calls are left")
+            await eventually(lambda: switch.inside(tasks) <= running, "tasks are left")
+            await eventually(lambda: not left() - before, f"objects are left: {left() - before}")
+        finally:
+            gc.enable()
+        await eventually(lambda: switch.routes() == 0, f"{switch.routes()} routes are left")
