@@ -1,7 +1,8 @@
 """Binary messages of a client taken off its WebSocket as they arrive (RFC 6455 §5.2).
 
 aiohttp reads a message into a queue and wakes a task for it: three times what the audio of a leg costs in the
-engine. This reader stands before aiohttp's own. It takes whole unfragmented binary messages of moderate size
+engine. This reader stands before aiohttp's own, from the first byte on, since only so it knows where a frame
+begins. Once it is told who takes audio, it takes whole unfragmented binary messages of moderate size
 and hands them on at once; everything else (text, control frames, fragments, large messages, whatever breaks
 the protocol) goes through untouched, frame by frame, and is judged by aiohttp alone.
 """
@@ -28,12 +29,12 @@ class Parser(Protocol):
 class FrameReader:
     """Stands before a parser and takes the audio out."""
 
-    def __init__(self, parser: Parser, on_binary: Callable[[bytes], None]) -> None:
+    def __init__(self, parser: Parser, on_binary: Callable[[bytes], None] | None = None) -> None:
         """Begin at the boundary of a frame.
 
         Args:
             parser: Gets everything that is not taken.
-            on_binary: Called with the payload of each message that is.
+            on_binary: Called with the payload of each message that is; None passes everything on.
         """
         self._parser = parser
         self._on_binary = on_binary
@@ -41,6 +42,10 @@ class FrameReader:
         self._passing = 0
         """Bytes of a large frame that are still to be passed on."""
         self._fragmented = False
+
+    def take(self, on_binary: Callable[[bytes], None]) -> None:
+        """Take binary messages from the next frame on."""
+        self._on_binary = on_binary
 
     def feed_eof(self) -> None:
         """Pass the end on."""
@@ -64,8 +69,9 @@ class FrameReader:
             if head == 0 or (length < _LARGE and at + head + length > end):
                 self._pending = data[at:]
                 break
-            if data[at] == _BINARY and data[at + 1] & 0x80 and length < _LARGE and not self._fragmented:
-                self._on_binary(_unmasked(data, at + head, length))
+            take = None if self._fragmented or length >= _LARGE else self._on_binary
+            if take is not None and data[at] == _BINARY and data[at + 1] & 0x80:
+                take(_unmasked(data, at + head, length))
                 at += head + length
                 continue
             self._follow(data[at])
@@ -108,19 +114,21 @@ def _unmasked(data: bytes, at: int, length: int) -> bytes:
     return (int.from_bytes(payload) ^ int.from_bytes(repeated)).to_bytes(length)
 
 
-def take_binary(protocol: object, on_binary: Callable[[bytes], None]) -> bool:
-    """Put a reader before the parser of an upgraded aiohttp connection; False where this aiohttp is another.
+def watch_frames(protocol: object) -> FrameReader | None:
+    """Put a reader before the parser of an upgraded aiohttp connection; None where this aiohttp is another.
+
+    To be called before the first byte behind the handshake was parsed: right after
+    ``WebSocketResponse.prepare``, which no reading can come between.
 
     Uses one private member: ``RequestHandler._payload_parser``, the object that
     :meth:`RequestHandler.data_received` feeds once a connection is upgraded (aiohttp 3.14). Without it
     messages come by aiohttp's queue, only dearer.
 
     Args:
-        protocol: ``request.protocol`` after ``WebSocketResponse.prepare``.
-        on_binary: Called with each binary message that is taken.
+        protocol: ``request.protocol``.
     """
     parser = getattr(protocol, "_payload_parser", None)
     if parser is None or not hasattr(parser, "feed_data"):
-        return False
-    protocol._payload_parser = FrameReader(parser, on_binary)  # type: ignore[attr-defined]  # noqa: SLF001
-    return True
+        return None
+    protocol._payload_parser = reader = FrameReader(parser)  # type: ignore[attr-defined]  # noqa: SLF001
+    return reader

@@ -11,6 +11,7 @@ from softswitch.call.commands import CommandRejected
 from softswitch.call.events import Event
 from softswitch.dialects.instants import rfc3339
 from softswitch.dialects.rustpbx import parse, render
+from softswitch.endpoints.frame_reader import watch_frames
 from softswitch.endpoints.ice import ice_servers as ice_grants
 from softswitch.settings import Limits
 from softswitch.switch.conversation import Conversation, Source
@@ -65,9 +66,8 @@ async def _serve(request: web.Request, kind: str) -> web.StreamResponse:
         await ws.prepare(request)
         transport = request.transport
         if transport is not None:
-            session = Session(
-                ws, Connection(transport, request.protocol), switch, request.app[LINES], wish, origin
-            )
+            connection = Connection(transport, watch_frames(request.protocol))
+            session = Session(ws, connection, switch, request.app[LINES], wish, origin)
             if returning is not None:
                 await session.resume(returning)
             elif waiting is not None:

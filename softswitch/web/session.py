@@ -20,7 +20,7 @@ from softswitch.call.commands import (
 from softswitch.call.needs import EndpointFactory
 from softswitch.call.state import State
 from softswitch.dialects.rustpbx import parse, render, render_audio
-from softswitch.endpoints.frame_reader import take_binary
+from softswitch.endpoints.frame_reader import FrameReader
 from softswitch.errors import SoftswitchError
 from softswitch.log import call_id as log_call_id
 from softswitch.switch.conversation import Conversation
@@ -62,8 +62,8 @@ class Connection:
     """What lies under an upgraded WebSocket."""
 
     transport: asyncio.WriteTransport
-    protocol: object
-    """aiohttp's own, into which the quick way of audio is put."""
+    frames: FrameReader | None
+    """The quick way of audio; None where aiohttp's own is the only one."""
 
 
 class Session:
@@ -244,8 +244,8 @@ class Session:
     # --- serving --------------------------------------------------------------------
 
     async def _serve(self, line: Line, conversation: Conversation) -> None:
-        if self._wish.kind == "websocket":
-            take_binary(self._connection.protocol, line.feed)
+        if self._wish.kind == "websocket" and self._connection.frames is not None:
+            self._connection.frames.take(line.feed)
         try:
             while not self._ws.closed:
                 message = await self._ws.receive()
