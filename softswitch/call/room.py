@@ -420,7 +420,10 @@ class Room:
             raise RoomRefused("WEBCRTC_ERROR", "too many candidates wait for a peer")
 
     def _deliver_pending(self, one: Participant) -> None:
+        """Tell somebody who has come what was said and who speaks."""
         for other in self._others(one):
+            if other.speaking:
+                self._tell([one], ev.VoiceStarted(participant=other.id))
             waiting, other.pending = other.pending, []
             for event in waiting:
                 self._tell([one], event)

@@ -1,5 +1,6 @@
 /** Puts the page together: the only module that knows all the others. */
 
+import { RoomSession } from "./call/room.js";
 import { Session } from "./call/session.js";
 import { Sound } from "./call/sound.js";
 import { server } from "./server.js";
@@ -16,6 +17,7 @@ import { checkContext } from "./view/notice.js";
 import { Phones } from "./view/phones.js";
 import { Recordings } from "./view/recordings.js";
 import { Ribbon } from "./view/ribbon.js";
+import { Rooms } from "./view/rooms.js";
 import { Setup } from "./view/setup.js";
 import { Speak } from "./view/speak.js";
 import { Stage } from "./view/stage.js";
@@ -30,6 +32,8 @@ const ribbon = new Ribbon(byId("ribbon"));
 const setup = new Setup(session);
 const calls = new Calls(session, server);
 const phones = new Phones(session, server, () => setup.wish);
+const room = new RoomSession(server, new Sound());
+const rooms = new Rooms(room, server);
 const recordings = new Recordings(server);
 
 new Stage(session, () => setup.wish);
@@ -56,6 +60,7 @@ const showView = wireTabs(byId("views"), (view) => {
     history.replaceState(null, "", location.pathname + location.search + hash);
   calls.visible(view === "view-calls");
   phones.visible(view === "view-phones");
+  rooms.visible(view === "view-rooms");
   recordings.visible(view === "view-recordings");
 });
 
@@ -71,4 +76,4 @@ wireAccess(() => showView(shownView));
 byId("call").disabled = !checkContext();
 
 /** For the browser's console and for tests: the running session with its sound. */
-globalThis.softswitch = { session, server };
+globalThis.softswitch = { session, room, server };

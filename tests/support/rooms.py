@@ -2,14 +2,18 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+import av
+import numpy as np
 from aiortc import RTCSessionDescription
 
 from tests.support import sound
+from tests.support.client import Client
 from tests.support.sound import Pcm
 from tests.support.switch import Places
 from tests.support.webrtc import RtcClient
@@ -196,3 +200,34 @@ class Browser(Socket):
         return await self.rtc.hear(seconds)
 
 
+LEAST_SHARE = 0.02
+"""Of the power: whose tone has less is not heard. The least that three voices leave for one is far more."""
+
+
+def tones(pcm: Pcm, among: Iterable[float], rate: int) -> set[float]:
+    """Return which tones are in a sound."""
+    return {hz for hz in among if sound.share(pcm, hz, rate, width=15) > LEAST_SHARE}
+
+
+@contextlib.asynccontextmanager
+async def humming(client: Client, hz: float) -> AsyncIterator[None]:
+    """Let a client of `/call` hum."""
+    task = asyncio.ensure_future(client.speak(sound.tone(hz, 60)))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def read_recording(path: Path) -> tuple[Pcm, int]:
+    """Return both sides of a recording, `(2, samples)`, and its rate."""
+    with av.open(str(path)) as file:
+        stream = file.streams.audio[0]
+        pieces = [frame.to_ndarray() for frame in file.decode(stream)]
+        pcm = np.concatenate(pieces, axis=1)
+        if pcm.shape[0] == 1:
+            pcm = pcm.reshape(-1, 2).T
+        return pcm.astype(np.int16) if pcm.dtype != np.float32 else (pcm * 32767).astype(
+            np.int16
+        ), stream.rate

@@ -1,42 +1,18 @@
 """Rooms that the switch mixes: who hears whom, calls in them, recordings, figures, bots."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Iterable
-from pathlib import Path
 from typing import Any
 
 import aiohttp
-import av
 import numpy as np
 import pytest
 
 from tests.conformance.conftest import Switch
 from tests.support import sound
 from tests.support.bots import Bot
-from tests.support.client import Client
-from tests.support.rooms import Browser, Rest, Socket
-from tests.support.sound import Pcm
+from tests.support.rooms import Browser, Rest, Socket, humming, read_recording, tones
 
 pytestmark = pytest.mark.conformance
-LEAST_SHARE = 0.02
-"""Of the power: whose tone has less is not heard. The least that three voices leave for one is far more."""
-
-
-def tones(pcm: Pcm, among: Iterable[float], rate: int) -> set[float]:
-    """Return which tones are in a sound."""
-    return {hz for hz in among if sound.share(pcm, hz, rate, width=15) > LEAST_SHARE}
-
-
-@contextlib.asynccontextmanager
-async def humming(client: Client, hz: float) -> AsyncIterator[None]:
-    """Let a client of `/call` hum."""
-    task = asyncio.ensure_future(client.speak(sound.tone(hz, 60)))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def until(condition: Any, seconds: float = 15.0) -> Any:
@@ -117,7 +93,7 @@ async def test_browsers_and_a_call_hear_each_other_and_not_themselves(switch: Sw
 
     found = set()
     for kept in await until(recorded):
-        pcm, rate = _read(switch.data / "recordings" / kept["name"])
+        pcm, rate = read_recording(switch.data / "recordings" / kept["name"])
         if pcm.shape[0] == 2 and np.array_equal(pcm[0], pcm[1]):
             assert tones(pcm[0], everybody, rate) == set(everybody)
             found.add("everybody")
@@ -135,18 +111,6 @@ def _packets(one: Browser, stats: Any) -> int:
 async def _recordings(switch: Switch) -> list[dict[str, Any]]:
     async with aiohttp.ClientSession() as http, http.get(switch.url("/recordings", limit=100)) as answer:
         return list((await answer.json())["recordings"])
-
-
-def _read(path: Path) -> tuple[Pcm, int]:
-    with av.open(str(path)) as file:
-        stream = file.streams.audio[0]
-        pieces = [frame.to_ndarray() for frame in file.decode(stream)]
-        pcm = np.concatenate(pieces, axis=1)
-        if pcm.shape[0] == 1:
-            pcm = pcm.reshape(-1, 2).T
-        return pcm.astype(np.int16) if pcm.dtype != np.float32 else (pcm * 32767).astype(
-            np.int16
-        ), stream.rate
 
 
 @pytest.mark.row("mute-mix")
