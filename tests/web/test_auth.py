@@ -51,14 +51,16 @@ def test_wrong_key_is_nobody(given: str) -> None:
     assert identify(gate(api_keys=("desk:k1",)), Authorization=given) is None
 
 
-def test_token_brings_its_scopes_and_subject() -> None:
+def test_token_brings_its_scopes_its_subject_and_its_end() -> None:
     asked = gate(jwt_secret=SECRET)
-    assert identify(asked, Authorization=f"Bearer {token(scope='call admin other')}") == Identity(
-        "bot", frozenset({"call", "admin"})
-    )
-    assert identify(asked, Authorization=f"Bearer {token(scope=None, scopes=['rooms'])}") == Identity(
-        "bot", frozenset({"rooms"})
-    )
+    first = identify(asked, Authorization=f"Bearer {token(scope='call admin other')}")
+    second = identify(asked, Authorization=f"Bearer {token(scope=None, scopes=['rooms'])}")
+    assert first is not None
+    assert second is not None
+    assert (first.name, first.scopes) == ("bot", {"call", "admin"})
+    assert (second.name, second.scopes) == ("bot", {"rooms"})
+    assert first.expires is not None
+    assert first.expires > time.time()
 
 
 @pytest.mark.parametrize(
