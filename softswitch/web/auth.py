@@ -3,7 +3,7 @@
 import hmac
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,7 +29,7 @@ class Identity:
 
     name: str
     scopes: frozenset[str]
-    expires: float | None = None
+    expires: float | None = field(default=None, compare=False)
     """When its token does, epoch seconds; None: never."""
 
 

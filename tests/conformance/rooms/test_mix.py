@@ -1,6 +1,7 @@
 """Rooms that the switch mixes: who hears whom, calls in them, recordings, figures, bots."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -10,7 +11,7 @@ import pytest
 from tests.conformance.conftest import Switch
 from tests.support import sound
 from tests.support.bots import Bot
-from tests.support.rooms import Browser, Rest, Socket, humming, read_recording, tones
+from tests.support.rooms import Browser, Message, Rest, Socket, humming, read_recording, tones
 
 pytestmark = pytest.mark.conformance
 
@@ -70,7 +71,7 @@ async def test_browsers_and_a_call_hear_each_other_and_not_themselves(switch: Sw
         sent = {one.id: _packets(one, await one.rtc.peer.getStats()) for one in (a, b)}
         for one in (a, b):
             await one.say("room:leave")
-            await one.wait("room:participant-left", lambda said, one=one: said["participantId"] == one.id)
+            await one.wait("room:participant-left", _of(one.id))
 
     async def measured() -> Any:
         sessions = await rest.sessions(room_id)
@@ -102,6 +103,10 @@ async def test_browsers_and_a_call_hear_each_other_and_not_themselves(switch: Sw
             assert mine not in tones(pcm[1], everybody, rate)
             found.add(str(mine))
     assert found == {"everybody", "440.0", "800.0", "1200.0"}
+
+
+def _of(participant: str) -> Callable[[Message], bool]:
+    return lambda said: said["participantId"] == participant
 
 
 def _packets(one: Browser, stats: Any) -> int:
