@@ -244,6 +244,7 @@ class SipEndpoints:
         if invited.replaced:
             self._replace(invited, entry)
             return
+        self._entrust(invited.session, entry)
         self.counters.calls_received += 1
         pending = PendingCall(
             self._shared,
@@ -272,6 +273,12 @@ class SipEndpoints:
     def answered(self, answered: RequestAnswered) -> None:
         """Take the outcome of a REGISTER of ours (`Desk`)."""
         self._trunks.answered(answered)
+
+    def _entrust(self, session: str, entry: Entry) -> None:
+        """Let a trunk have the proof that some want of a BYE or re-INVITE, too."""
+        trunk = self._trunks.get(entry.admitted.name) if entry.admitted.source == "trunk" else None
+        if trunk is not None and trunk.credentials is not None:
+            self.driver.agent.entrust(session, trunk.credentials)
 
     def _incoming_call(self, invited: Invited, entry: Entry, pending: PendingCall) -> IncomingCall:
         request, admitted = invited.request, entry.admitted

@@ -11,6 +11,8 @@ from softswitch.errors import NotNowError
 from softswitch.settings import Trunk as TrunkSettings
 from softswitch.settings import User
 from softswitch.sip import happenings as hp
+from softswitch.sip.flow import Flow
+from softswitch.sip.message import Request, parse
 from tests.endpoints.sip.phone import HOST, Phone, phone, sdp
 from tests.endpoints.sip.rig import Rig, rig, settings
 
@@ -179,3 +181,34 @@ async def test_networks_of_a_trunk_are_its_sources_too():
         assert own.owns("192.0.2.77")
         assert own.owns("198.51.100.1")
         assert not own.owns("203.0.113.1")
+
+
+class Demanding(Phone):
+    """A provider that wants proof of every BYE."""
+
+    def message_received(self, data: bytes, flow: Flow) -> None:
+        if data.startswith(b"BYE ") and b"Authorization:" not in data:
+            message = parse(data)
+            assert isinstance(message, Request)
+            value = 'Digest realm="t", nonce="n", qop="auth"'
+            self.agent.respond_stateless(message, flow, 401, headers={"WWW-Authenticate": value})
+            self.driver.pump()
+        else:
+            super().message_received(data, flow)
+
+
+async def test_trunk_that_wants_proof_of_our_bye_gets_it():
+    async with phone(made=Demanding()) as server:
+        there = trunk(server.port, password="secret", register=False)
+        async with rig(settings(trunks=(there,))) as here:
+            await wait(lambda: bool(here.endpoints.trunks()[0].server))
+            server.invite(here.port)
+            await server.until(hp.Answered)
+            here.parties[0].leg.hangup()
+            assert (await server.until(hp.Ended)).reason == "bye"
+
+
+async def wait(condition) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
