@@ -76,7 +76,18 @@ def _session(core: Calls, request: Request, flow: Flow, transaction: Transaction
         reject(core, session, 480, "", {})
 
     session.set_alarm(core, "ringing", core.limits.ring_s, overdue)
+    if request.expires:
+        session.set_alarm(core, "expires", request.expires, lambda: _expired(core, session))
     return session
+
+
+def _expired(core: Calls, session: Session) -> None:
+    """Give an invitation up that was not accepted in the time it gave (RFC 3261 section 13.3.1)."""
+    if session.phase is Phase.INVITED and session.incoming is not None:
+        core.count("invite_expired")
+        core.reply(session.incoming, 487)
+        session.incoming = None
+        finish(core, session, Cancelled(session.id, {}))
 
 
 def _response(
@@ -159,7 +170,7 @@ def _answer(
     if not session.settled:
         session.local_sdp = sdp or session.local_sdp
         with_sdp(response, session.local_sdp)
-    for name in ("ringing", "repeat", "prack_again", "no_prack"):
+    for name in ("ringing", "expires", "repeat", "prack_again", "no_prack"):
         session.stop_alarm(name)
     session.provisionals.clear()
     session.phase = Phase.ANSWERED

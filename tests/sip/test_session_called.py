@@ -279,3 +279,28 @@ def test_prack_that_crosses_the_200_is_welcome():
     link.run(0.1)
     assert link.count("bert>anna 200 PRACK") == 1
     assert bert.the(Confirmed)
+
+
+def test_invitation_that_expires_before_the_answer_gets_487():
+    link = Link("anna", "bert")
+    anna, bert = link["anna"], link["bert"]
+    anna.call(bert, headers={"Expires": "5"})
+    link.run(0.1)
+    bert.agent.ring(bert.the(Invited).session, link.now)
+    link.run(4.0)
+    assert not bert.of(Cancelled)
+    link.run(2.0)
+    assert bert.the(Cancelled)
+    assert anna.the(Rejected).code == 487
+    assert bert.agent.counters["invite_expired"] == 1
+
+
+def test_invitation_that_was_accepted_expires_no_more():
+    link = Link("anna", "bert")
+    anna, bert = link["anna"], link["bert"]
+    anna.call(bert, headers={"Expires": "5"})
+    link.run(0.1)
+    bert.agent.answer(bert.the(Invited).session, ANSWER, link.now)
+    link.run(10.0)
+    assert bert.the(Confirmed)
+    assert not bert.of(Cancelled)
