@@ -37,21 +37,23 @@ class Callee(Phone):
 
     def __init__(self) -> None:
         super().__init__()
-        self.numbers: dict[str, str] = {}
+        self.sessions: dict[str, str] = {}
 
     def take(self, happening: hp.Happening) -> None:
-        match happening:
-            case hp.Invited() if (number := happening.request.uri.user or "").startswith("25"):
-                self.do("reject", happening.session, 486)
-            case hp.Invited() if number.startswith("24"):
-                self.do("ring", happening.session)
-            case hp.Invited():
-                self.do("answer", happening.session, sdp())
-            case hp.Confirmed() if self.numbers.pop(happening.session, "").startswith("23"):
-                # Not at once: the caller shall be answered first.
-                asyncio.get_running_loop().call_later(0.3, self.do, "bye", happening.session)
-        if isinstance(happening, hp.Invited):
-            self.numbers[happening.session] = happening.request.uri.user or ""
+        if not isinstance(happening, hp.Invited):
+            return
+        number, session = happening.request.uri.user or "", happening.session
+        if number.startswith("25"):
+            self.do("reject", session, 486)
+        elif number.startswith("24"):
+            self.do("ring", session)
+        else:
+            self.do("answer", session, sdp())
+            self.sessions[number] = session
+
+    def hang_up(self, number: str) -> None:
+        """End a call as the called one."""
+        self.do("bye", self.sessions[number])
 
 
 class Caller(Phone):
@@ -66,16 +68,17 @@ class Caller(Phone):
         if session in self.calls:
             self.calls[session].put_nowait(happening)
 
-    async def call(self, port: int, number: str) -> str:
+    async def call(self, port: int, number: str, callee: Callee) -> str:
         """Make one call, hung up by whom its number says; return how it ended."""
         session = self.invite(port, number)
         mine = self.calls[session] = asyncio.Queue()
         hung_up = False
         async with asyncio.timeout(30):
             while not isinstance(happened := await mine.get(), hp.Ended | hp.Rejected):
-                cancels = number.startswith("24") and isinstance(happened, hp.Progressed)
-                leaves = not number.startswith("23") and isinstance(happened, hp.Answered)
-                if (cancels or leaves) and not hung_up:
+                answered = isinstance(happened, hp.Answered)
+                if answered and number.startswith("23"):
+                    callee.hang_up(number)
+                elif (answered or number.startswith("24")) and not hung_up:
                     hung_up = True
                     self.do("bye", session)
         del self.calls[session]
@@ -113,7 +116,7 @@ to = "trunk:far"
 """
 
 
-async def many_calls(caller: Caller, port: int, calls: int, numbers: "count[int]") -> None:
+async def many_calls(caller: Caller, callee: Callee, port: int, calls: int, numbers: "count[int]") -> None:
     """Make calls of each kind, some at a time."""
     left = iter(range(calls))
 
@@ -121,7 +124,7 @@ async def many_calls(caller: Caller, port: int, calls: int, numbers: "count[int]
         for _ in left:
             number = next(numbers)
             kind = number % KINDS
-            assert await caller.call(port, f"2{kind}{number}") == OUTCOMES[kind]
+            assert await caller.call(port, f"2{kind}{number}", callee) == OUTCOMES[kind]
 
     await asyncio.gather(*(line() for _ in range(AT_ONCE)))
 
@@ -149,13 +152,13 @@ async def test_telephone_calls_leave_nothing_behind(tmp_path: Path) -> None:
                 return int((process / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
             numbers, fifth = count(), LEAK_CALLS // 5
-            await many_calls(caller, port, fifth, numbers)
+            await many_calls(caller, callee, port, fifth, numbers)
             await asyncio.sleep(2)
             files, threads = held()
             points = []
             parts = 16 if LEAK_CALLS >= 5000 else 4
             for part in range(1, parts + 1):
-                await many_calls(caller, port, 4 * fifth // parts, numbers)
+                await many_calls(caller, callee, port, 4 * fifth // parts, numbers)
                 points.append((part * 4 * fifth // parts, resident()))
             gauges = "softswitch_sip_legs", "softswitch_sip_sessions", "softswitch_routes"
             async with asyncio.timeout(20):
@@ -191,7 +194,7 @@ async def test_telephone_calls_go_without_the_garbage_collector(start_switch: St
             return Counter(type(one).__name__ for one in gc.get_objects() if isinstance(one, PERISHABLE))
 
         numbers = count()
-        await many_calls(caller, port, 2 * KINDS, numbers)
+        await many_calls(caller, callee, port, 2 * KINDS, numbers)
         await eventually(lambda: switch.calls() == 0, "calls are left")
         await asyncio.sleep(1)
         running = switch.inside(tasks)
@@ -199,7 +202,7 @@ async def test_telephone_calls_go_without_the_garbage_collector(start_switch: St
         before = left()
         gc.disable()
         try:
-            await many_calls(caller, port, 10 * KINDS, numbers)
+            await many_calls(caller, callee, port, 10 * KINDS, numbers)
             await eventually(lambda: switch.calls() == 0, "calls are left")
             await eventually(lambda: switch.inside(tasks) <= running, "tasks are left")
             await eventually(lambda: not left() - before, f"objects are left: {left() - before}")
