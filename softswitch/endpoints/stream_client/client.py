@@ -112,8 +112,9 @@ class StreamClient:
         if self._stopping.is_set():
             return
         self._stopping.set()
-        if self._writer is not None:
-            self._writer.control(self._text.stop(self._clock.text()))
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.control(self._text.stop(self._clock.text()))
 
     # --- life -----------------------------------------------------------------------------
 
@@ -187,23 +188,23 @@ class StreamClient:
             await socket.close()
             return StreamOver("lost", "the connection broke at once")
         self._socket = socket
-        self._writer = MaskedWriter(transport, self._dropped)
+        writer = self._writer = MaskedWriter(transport, self._dropped)
         self._counters.opened += 1
         self._counters.open += 1
         receiving = asyncio.ensure_future(self._receive(socket))
         watching = asyncio.ensure_future(self._watch(socket))
         try:
-            self._greet(self._writer)
+            self._greet(writer)
             self._ear.opened()
             await self._until_stopped(receiving)
             if not receiving.done():
-                await self._flush(self._writer)
+                await self._flush(writer)
                 await socket.close(1000)
             await receiving
             return StreamOver("stopped") if self._stopping.is_set() else self._parted(socket)
         finally:
             self._counters.open -= 1
-            writer, self._writer, self._socket = self._writer, None, None
+            self._writer = self._socket = None
             writer.end()
             receiving.cancel()
             watching.cancel()
@@ -339,9 +340,7 @@ class StreamClient:
 
     def _control(self, message: bytes) -> None:
         writer = self._writer
-        if writer is None or self._stopping.is_set():
-            return
-        if not writer.control(message):
+        if writer is not None and not writer.control(message):
             self._warn("a service has not read for too long", f"{writer.waiting} messages wait")
             if self._socket is not None and self._socket.transport is not None:
                 self._socket.transport.abort()

@@ -36,19 +36,26 @@ class Setting:
         return list(unmasked(self.transport.data))
 
 
-def unmasked(data: bytes) -> Iterator[bytes]:
-    """Yield the payloads of a client's text frames."""
+def frames(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the first byte and the payload of each of a client's frames."""
     at = 0
     while at < len(data):
-        assert data[at] == 0x81
+        first = data[at]
         assert data[at + 1] & 0x80
         length, at = data[at + 1] & 0x7F, at + 2
         if length >= 126:
             size = 2 if length == 126 else 8
             length, at = int.from_bytes(data[at : at + size]), at + size
         key, at = data[at : at + 4], at + 4
-        yield bytes(byte ^ key[place % 4] for place, byte in enumerate(data[at : at + length]))
+        yield first, bytes(byte ^ key[place % 4] for place, byte in enumerate(data[at : at + length]))
         at += length
+
+
+def unmasked(data: bytes) -> Iterator[bytes]:
+    """Yield the payloads of a client's text frames, and make sure that they are all there is."""
+    for first, payload in frames(data):
+        assert first == 0x81
+        yield payload
 
 
 def test_messages_of_any_length_arrive_as_they_were():
