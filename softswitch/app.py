@@ -8,6 +8,7 @@ import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 from aiohttp import web
 
@@ -26,6 +27,7 @@ from softswitch.metrics import Metrics, Reading, readings
 from softswitch.settings import Settings, is_loopback
 from softswitch.speech.denoise import Denoiser
 from softswitch.speech.provider import Providers
+from softswitch.store.postgres import PostgresStore
 from softswitch.store.sqlite import SqliteStore
 from softswitch.switch.incoming import Incoming
 from softswitch.switch.resources import Resources
@@ -65,7 +67,6 @@ def build(settings: Settings) -> web.Application:
         incoming(call)
 
     telephones = Telephones(settings, engine, take, routes.frames) if settings.sip.enabled else None
-    root = settings.paths.root()
     door = Door(
         settings.egress.allow,
         max_bytes=settings.egress.max_bytes,
@@ -84,13 +85,7 @@ def build(settings: Settings) -> web.Application:
         engine=engine,
         routes=routes,
         providers=providers,
-        store=SqliteStore(
-            root,
-            recordings=settings.recording.folder,
-            quota_bytes=settings.recording.quota_mb * 1_000_000,
-            retention_days=settings.recording.retention_days,
-            dump_bytes=settings.limits.dump_bytes,
-        ),
+        store=_store(settings),
         door=door,
         metrics=metrics,
         open_audio=decode,
@@ -123,6 +118,17 @@ def build(settings: Settings) -> web.Application:
     metrics.register(lambda: [*_of_streams(streams), *readings("webhook", webhooks.numbers())])
     app.cleanup_ctx.append(_running(engine, routes, webrtc, telephones))
     return app
+
+
+def _store(settings: Settings) -> SqliteStore:
+    make = partial(PostgresStore, url=settings.store.postgres) if settings.store.postgres else SqliteStore
+    return make(
+        settings.paths.root(),
+        recordings=settings.recording.folder,
+        quota_bytes=settings.recording.quota_mb * 1_000_000,
+        retention_days=settings.recording.retention_days,
+        dump_bytes=settings.limits.dump_bytes,
+    )
 
 
 def _running(

@@ -10,7 +10,7 @@ Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(ge=0)]
 
-SECRET_KEYS = frozenset({"api_keys", "jwt_secret", "turn_secret", "credential", "password"})
+SECRET_KEYS = frozenset({"api_keys", "jwt_secret", "turn_secret", "credential", "password", "postgres"})
 """The keys whose values are shown to nobody."""
 
 

@@ -14,6 +14,7 @@ from softswitch.settings.api_key import ApiKey, parse_api_key
 from softswitch.settings.places import default_data_folder
 from softswitch.settings.rooms import Rooms
 from softswitch.settings.section import Count, Port, Positive, Seconds, Section
+from softswitch.settings.store import Store
 from softswitch.settings.telephones import Route, Sip, Trunk, User, check_names
 from softswitch.settings.wavix import Wavix
 
@@ -284,6 +285,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     media: Media = Media()
     wavix: Wavix = Wavix()
     rooms: Rooms = Rooms()
+    store: Store = Store()
     log: Log = Log()
     trunk: tuple[Trunk, ...] = ()
     user: tuple[User, ...] = ()

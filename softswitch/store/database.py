@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from softswitch.store.migrate import migrate
 
@@ -13,6 +13,19 @@ class Row(NamedTuple):
 
     statement: str
     values: tuple[str | int | None, ...] = ()
+
+
+class Writing(Protocol):
+    """The writing side of a database."""
+
+    def open(self) -> None:
+        """Open it and bring it up to date."""
+
+    def close(self) -> None:
+        """Close it; a second time does nothing."""
+
+    def write(self, rows: Sequence[Row]) -> list[bool]:
+        """Carry out statements in one transaction; return for each row whether it was kept."""
 
 
 class Database:

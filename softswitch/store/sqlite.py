@@ -11,7 +11,7 @@ from typing import BinaryIO, NamedTuple, TypeVar
 import msgspec
 
 from softswitch.errors import NotNowError, UnavailableError
-from softswitch.store.database import Database, Row
+from softswitch.store.database import Database, Row, Writing
 from softswitch.store.shelf import Shelf
 from softswitch.store.store import (
     CallRecord,
@@ -43,6 +43,7 @@ from softswitch.store.tables import (
     TRIM_CALLS,
     TRIM_ROOMS,
     Reader,
+    Reading,
     Record,
     page,
 )
@@ -77,6 +78,8 @@ class SqliteStore:
         free_bytes: int = 256 * 1024 * 1024,
         calls_kept: int = 1_000_000,
         on_health: OnHealth | None = None,
+        database: Writing | None = None,
+        reader: Reading | None = None,
     ) -> None:
         """Set the places and bounds.
 
@@ -89,6 +92,8 @@ class SqliteStore:
             free_bytes: room that stays free on the disk: below it nothing is recorded or dumped.
             calls_kept: most call records; a sweep deletes the oldest beyond.
             on_health: told on the loop when writing fails, and when it works again.
+            database: writes records; by default to a file in the data folder.
+            reader: reads them.
         """
         self.healthy = True
         self.counters = Counters()
@@ -104,8 +109,8 @@ class SqliteStore:
             dump_bytes=dump_bytes,
             free_bytes=free_bytes,
         )
-        self._database = Database(root / "softswitch.db")
-        self._reader = Reader(self._database.path)
+        self._database = database or Database(root / "softswitch.db")
+        self._reader = reader or Reader(root / "softswitch.db")
         self._writer: Writer[Row | _Line] = Writer(
             self._write, waiting=_WAITING, waiting_bytes=_WAITING_BYTES
         )

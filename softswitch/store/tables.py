@@ -2,7 +2,7 @@
 
 import sqlite3
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -84,6 +84,21 @@ NEWEST_WITH_ID = "WHERE id = ? ORDER BY created_at DESC LIMIT 1"
 def page(limit: int, offset: int) -> tuple[int, int]:
     """Return limit and offset within their bounds."""
     return max(0, min(limit, MAX_PAGE)), max(0, offset)
+
+
+class Reading(Protocol):
+    """The reading side of a database."""
+
+    def records(
+        self, table: str, kind: type[Record], clause: str, values: tuple[str | int, ...] = ()
+    ) -> list[Record]:
+        """Return rows as records."""
+
+    def count(self, table: str, clause: str, values: tuple[str | int, ...] = ()) -> int:
+        """Count rows."""
+
+    def close(self) -> None:
+        """Close it; a second time does nothing."""
 
 
 class Reader:

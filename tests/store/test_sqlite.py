@@ -271,13 +271,13 @@ async def test_sweep_does_not_raise_where_nothing_can_be_read(
     await store.close()
 
 
-async def test_store_reads_again_after_its_file_was_replaced(store: SqliteStore, tmp_path: Path) -> None:
-    await store.save_call(record("a"))
-    assert len(await store.calls()) == 1
+async def test_store_reads_again_after_its_file_was_replaced(sqlite: SqliteStore, tmp_path: Path) -> None:
+    await sqlite.save_call(record("a"))
+    assert len(await sqlite.calls()) == 1
     for path in (tmp_path / "data").glob("softswitch.db*"):
         path.unlink()
-    await store.save_call(record("b"))
-    assert [call.id for call in await store.calls()] == ["b"]
+    await sqlite.save_call(record("b"))
+    assert [call.id for call in await sqlite.calls()] == ["b"]
 
 
 async def test_store_takes_nothing_before_it_starts_and_after_it_closed(tmp_path: Path) -> None:

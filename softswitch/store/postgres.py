@@ -1,0 +1,225 @@
+"""The store of several hosts: records in PostgreSQL, recordings and dumps below a folder of this host."""
+
+import asyncio
+import re
+from collections.abc import Coroutine, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from softswitch.errors import UnavailableError
+from softswitch.store.database import Row
+from softswitch.store.migrate import migrations
+from softswitch.store.sqlite import SqliteStore
+from softswitch.store.store import OnHealth
+from softswitch.store.tables import Record
+
+try:
+    import asyncpg
+except ImportError:  # The extra "postgres" is not installed.
+    asyncpg = None
+
+Result = TypeVar("Result")
+
+CONNECT_S = 5.0
+COMMAND_S = 10.0
+_LOCK = 7_036_875
+"""Advisory lock of the migration: several switches may start together."""
+_USER = re.compile(r"\buser\b")
+
+
+@lru_cache(maxsize=256)
+def dialect(statement: str) -> str:
+    """Return a statement of the SQLite store as PostgreSQL wants it.
+
+    Only what our own texts contain is looked at: marks of values, the row's number, a word that is reserved.
+    """
+    statement = (
+        statement.replace("LIMIT -1", "LIMIT ALL").replace("rowid", "ctid").replace("INTEGER", "BIGINT")
+    )
+    statement = _USER.sub('"user"', statement)
+    pieces = statement.split("?")
+    marked = "".join(f"{piece}${number}" for number, piece in enumerate(pieces[:-1], 1))
+    return marked + pieces[-1]
+
+
+class _Connection:
+    """One connection with a loop of its own: the threads of the store wait for what it does."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._link: Any = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._link is not None and not self._link.is_closed()
+
+    def open(self) -> None:
+        """Connect; raises UnavailableError."""
+        if asyncpg is None:
+            raise UnavailableError("asyncpg is not installed: pip install softswitch[postgres]")
+        self.close()
+        self._loop = asyncio.new_event_loop()
+        try:
+            self._link = self.wait(asyncpg.connect(self._url, timeout=CONNECT_S, command_timeout=COMMAND_S))
+        except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            self.close()
+            raise UnavailableError(f"the database cannot be reached: {type(error).__name__}") from error
+
+    def wait(self, work: Coroutine[Any, Any, Result]) -> Result:
+        if self._loop is None:
+            work.close()
+            raise UnavailableError("the database is closed")
+        return self._loop.run_until_complete(work)
+
+    @property
+    def link(self) -> Any:
+        if not self.is_open:
+            self.open()
+        return self._link
+
+    def close(self) -> None:
+        """Close; a second time does nothing."""
+        link, self._link = self._link, None
+        loop, self._loop = self._loop, None
+        if loop is None:
+            return
+        if link is not None and not link.is_closed():
+            try:
+                loop.run_until_complete(link.close(timeout=CONNECT_S))
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                link.terminate()
+        # What a connection that broke has still to run, so that nothing of it outlives the loop.
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+
+
+class PostgresDatabase:
+    """Be the writing side. Belongs to one thread at a time."""
+
+    def __init__(self, url: str) -> None:
+        self._connection = _Connection(url)
+
+    def open(self) -> None:
+        """Connect and bring the tables up to date; raises UnavailableError."""
+        self._connection.open()
+        try:
+            self._connection.wait(_migrate(self._connection.link))
+        except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+            self.close()
+            raise UnavailableError(f"the database cannot be brought up to date: {error}") from error
+
+    def close(self) -> None:
+        """Close; a second time does nothing."""
+        self._connection.close()
+
+    def write(self, rows: Sequence[Row]) -> list[bool]:
+        """Carry out statements in one transaction; see the SQLite store for what is promised."""
+        try:
+            link = self._connection.link
+            try:
+                self._connection.wait(_transaction(link, rows))
+            except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError):
+                return [self._alone(link, row) for row in rows]
+        except (OSError, TimeoutError, UnavailableError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            self.close()
+            return [False] * len(rows)
+        return [True] * len(rows)
+
+    def _alone(self, link: Any, row: Row) -> bool:
+        try:
+            self._connection.wait(link.execute(dialect(row.statement), *row.values))
+        except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError):
+            return False
+        return True
+
+
+class PostgresReader:
+    """Be the reading side. Belongs to one thread."""
+
+    def __init__(self, url: str) -> None:
+        self._connection = _Connection(url)
+
+    def records(
+        self, table: str, kind: type[Record], clause: str, values: tuple[str | int, ...] = ()
+    ) -> list[Record]:
+        """Return rows as records; raises UnavailableError, and the next call tries anew."""
+        names = kind.__struct_fields__
+        rows = self._fetch(f"SELECT {', '.join(names)} FROM {table} {clause}", values)  # noqa: S608 - our own
+        return [kind(**dict(zip(names, row, strict=True))) for row in rows]
+
+    def count(self, table: str, clause: str, values: tuple[str | int, ...] = ()) -> int:
+        """Count rows; raises UnavailableError."""
+        return int(self._fetch(f"SELECT COUNT(*) FROM {table} {clause}", values)[0][0])  # noqa: S608 - as above
+
+    def close(self) -> None:
+        """Close; a second time does nothing."""
+        self._connection.close()
+
+    def _fetch(self, statement: str, values: tuple[str | int, ...]) -> list[Any]:
+        try:
+            link = self._connection.link
+            found: list[Any] = self._connection.wait(link.fetch(dialect(statement), *values))
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            self.close()
+            raise UnavailableError(f"the database cannot be read: {error}") from error
+        return found
+
+
+class PostgresStore(SqliteStore):
+    """Keep records in PostgreSQL; everything else is as in the SQLite store."""
+
+    def __init__(
+        self,
+        root: Path,
+        url: str,
+        *,
+        recordings: str = "recordings",
+        quota_bytes: int = 10_000_000_000,
+        retention_days: float = 30.0,
+        dump_bytes: int = 4 * 1024 * 1024,
+        free_bytes: int = 256 * 1024 * 1024,
+        calls_kept: int = 1_000_000,
+        on_health: OnHealth | None = None,
+    ) -> None:
+        """Set the places and bounds as in SQLite; ``url``: postgresql://user:password@host/name."""
+        super().__init__(
+            root,
+            recordings=recordings,
+            quota_bytes=quota_bytes,
+            retention_days=retention_days,
+            dump_bytes=dump_bytes,
+            free_bytes=free_bytes,
+            calls_kept=calls_kept,
+            on_health=on_health,
+            database=PostgresDatabase(url),
+            reader=PostgresReader(url),
+        )
+
+
+async def _transaction(link: Any, rows: Sequence[Row]) -> None:
+    async with link.transaction():
+        for row in rows:
+            await link.execute(dialect(row.statement), *row.values)
+
+
+async def _migrate(link: Any) -> None:
+    """Apply the scripts that a database has not seen, all or none."""
+    known = migrations()
+    async with link.transaction():
+        await link.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
+        await link.execute("CREATE TABLE IF NOT EXISTS softswitch_version (version BIGINT NOT NULL)")
+        version = await link.fetchval("SELECT COALESCE(MAX(version), 0) FROM softswitch_version")
+        if version > known[-1][0]:
+            newest = known[-1][0]
+            raise UnavailableError(f"the database has version {version}, and this softswitch knows {newest}")
+        for number, script in known:
+            if number > version:
+                await link.execute(dialect(_bare(script)))
+                await link.execute("INSERT INTO softswitch_version VALUES ($1)", number)
+
+
+def _bare(script: str) -> str:
+    """Return a script without its comments, in which any word and mark may stand."""
+    return "\n".join(line.partition("--")[0] for line in script.splitlines())

@@ -1,0 +1,70 @@
+"""What PostgreSQL does beyond what every store does."""
+
+from pathlib import Path
+
+import pytest
+
+from softswitch.errors import UnavailableError
+from softswitch.store import CallRecord
+from softswitch.store.postgres import PostgresStore, dialect
+from tests.support.postgres import PostgresServer
+
+
+def feels(store: PostgresStore) -> bool:
+    """Return whether a store says that it is well."""
+    return store.healthy
+
+
+def record(call_id: str) -> CallRecord:
+    return CallRecord(id=call_id, kind="websocket", created_at=1)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("SELECT id FROM calls WHERE id = ?", "SELECT id FROM calls WHERE id = $1"),
+        ("ORDER BY a DESC, rowid DESC LIMIT ? OFFSET ?", "ORDER BY a DESC, ctid DESC LIMIT $1 OFFSET $2"),
+        ("INSERT INTO calls (user) VALUES (?)", 'INSERT INTO calls ("user") VALUES ($1)'),
+        ("LIMIT -1 OFFSET ?", "LIMIT ALL OFFSET $1"),
+    ],
+)  # fmt: skip
+def test_statements_are_translated(ours: str, theirs: str) -> None:
+    assert dialect(ours) == theirs
+
+
+async def test_a_server_that_goes_and_comes_back_loses_only_what_came_meanwhile(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    store = PostgresStore(tmp_path / "data", postgres.database(), free_bytes=0)
+    await store.start()
+    assert await store.save_call(record("before"))
+    postgres.stop()
+    try:
+        assert not await store.save_call(record("meanwhile"))
+        assert feels(store) is False
+        with pytest.raises(UnavailableError):
+            await store.calls()
+    finally:
+        postgres.start()
+    assert await store.save_call(record("after"))
+    assert feels(store) is True
+    assert {each.id for each in await store.calls()} == {"before", "after"}
+    assert store.counters.rows_lost == 1
+    await store.close()
+
+
+async def test_two_switches_share_one_database(postgres: PostgresServer, tmp_path: Path) -> None:
+    url = postgres.database()
+    first, second = (PostgresStore(tmp_path / name, url, free_bytes=0) for name in ("one", "two"))
+    await first.start()
+    await second.start()
+    assert await first.save_call(record("a"))
+    assert (await second.call("a")) == record("a")
+    await first.close()
+    await second.close()
+
+
+async def test_a_database_that_is_not_there_is_told_at_the_start(tmp_path: Path) -> None:
+    store = PostgresStore(tmp_path / "data", "postgresql://nobody@127.0.0.1:1/none")
+    with pytest.raises(UnavailableError, match="cannot be reached"):
+        await store.start()

@@ -1,0 +1,79 @@
+"""Rooms, stays and sessions in the store."""
+
+import json
+
+from softswitch.store.sqlite import SqliteStore
+from softswitch.store.store import ParticipantRecord, RoomRecord, SessionRecord
+
+
+def room(number: int, **more: object) -> RoomRecord:
+    return RoomRecord(id=f"r{number}", created_at=number, updated_at=number, **more)  # type: ignore[arg-type]
+
+
+def stay(number: int, room_id: str = "r1", **more: object) -> tuple[ParticipantRecord, SessionRecord]:
+    return (
+        ParticipantRecord(
+            id=f"p{number}", room_id=room_id, agent_id="a", status="connected", joined_at=number
+        ),
+        SessionRecord(
+            id=f"s{number}",
+            room_id=room_id,
+            participant_id=f"p{number}",
+            start_time=number,
+            **more,  # type: ignore[arg-type]
+        ),
+    )
+
+
+async def test_store_keeps_rooms_and_what_changes(store: SqliteStore) -> None:
+    for number in range(5):
+        assert await store.save_room(room(number, name="ünï", settings_json=json.dumps({"a": [1]})))
+    assert await store.save_room(room(2, status="closed", reason="deleted"))
+    found = await store.rooms()
+    assert [each.id for each in found] == ["r4", "r3", "r2", "r1", "r0"]
+    assert found[2] == room(2, status="closed", reason="deleted")
+    assert [each.id for each in await store.rooms(limit=2, offset=1)] == ["r3", "r2"]
+
+
+async def test_store_keeps_sessions_of_rooms(store: SqliteStore) -> None:
+    for number in range(6):
+        await store.save_participant(*stay(number, f"r{number % 2}"))
+    done = stay(3, end_time=9, status="completed", stats_json='{"x":1}')
+    assert await store.save_participant(*done)
+    assert await store.session("s3") == done[1]
+    assert await store.session("s9") is None
+    assert [each.id for each in await store.sessions("r1")] == ["s5", "s3", "s1"]
+    assert [each.id for each in await store.sessions(limit=2)] == ["s5", "s4"]
+    assert await store.count_sessions() == 6
+    assert await store.count_sessions("r0") == 3
+
+
+async def test_start_ends_what_a_crash_cut_off(store: SqliteStore) -> None:
+    await store.save_room(room(1, status="active"))
+    await store.save_room(room(2))
+    await store.save_participant(*stay(1))
+    await store.close()
+    await store.start()
+    states = {each.id: (each.status, each.reason) for each in await store.rooms()}
+    assert states == {"r1": ("closed", "server_restart"), "r2": ("created", "")}
+    session = await store.session("s1")
+    assert session is not None
+    assert session.status == "interrupted"
+
+
+async def test_a_row_that_is_wrong_in_itself_fails_alone(store: SqliteStore) -> None:
+    wrong = room(1, name=None)
+    outcomes = [store.save_room(room(0)), store.save_room(wrong), store.save_room(room(2))]
+    assert [await outcome for outcome in outcomes] == [True, False, True]
+    assert [each.id for each in await store.rooms()] == ["r2", "r0"]
+
+
+async def test_sweep_keeps_the_newest_and_open_rooms(store: SqliteStore) -> None:
+    store._calls_kept = 2
+    await store.save_room(room(0))
+    for number in range(1, 5):
+        await store.save_room(room(number, status="closed"))
+        await store.save_participant(*stay(number, end_time=number, status="completed"))
+    await store.sweep(10**12)
+    assert [each.id for each in await store.rooms()] == ["r4", "r3", "r0"]
+    assert [each.id for each in await store.sessions()] == ["s4", "s3"]
