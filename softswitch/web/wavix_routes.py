@@ -3,7 +3,7 @@
 from softswitch.dialects.wavix import requests as q
 from softswitch.dialects.wavix import responses as r
 from softswitch.web import wavix, wavix_media, wavix_webhooks
-from softswitch.web.docs.operation import Operation
+from softswitch.web.operation import Operation
 from softswitch.web.route import Route
 from softswitch.web.wavix_errors import PREFIXES, refuse
 

@@ -9,7 +9,8 @@ import jwt
 import pytest
 
 from softswitch.settings import Settings
-from softswitch.web.application import ROUTES, Route
+from softswitch.web.application import ROUTES
+from softswitch.web.route import Route
 from tests.conformance.conftest import Switch
 from tests.support.switch import SwitchThread
 

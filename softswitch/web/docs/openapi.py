@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from softswitch.web.docs.operation import Operation
 from softswitch.web.docs.schemas import schemas, title
+from softswitch.web.operation import Operation
 
 REFUSALS = {
     400: "A field is missing or wrong; `errors` names each.",

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from softswitch.web.docs.interfaces import sockets
 from tests.conformance.conftest import StartSwitch, Switch
 from tests.support import sound
 from tests.support.bots import Bot, Stream
 from tests.support.control import Control
-from tests.support.schema import ASYNCAPI, message_faults, source
+from tests.support.schema import ASYNCAPI, faults, message_faults, source
 from tests.support.webrtc import RtcClient
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -22,12 +23,14 @@ RATE = 24000
 
 @pytest.fixture(autouse=True)
 def _valid(bot: Bot) -> Iterator[None]:
-    """Check everything the bot got against the source document."""
+    """Check everything the bot got against our description and against the source document."""
     yield
-    document = source() if ASYNCAPI.exists() else None
+    ours, theirs = sockets(), source() if ASYNCAPI.exists() else None
     for stream in bot.streams:
-        for message in stream.messages if document is not None else ():
-            assert message_faults(message, document or {}) == []
+        for message in stream.messages:
+            described = ours["components"]["messages"][f"stream.send.{message['event']}"]
+            assert faults(message, described["payload"], ours) == []
+            assert theirs is None or message_faults(message, theirs) == []
         numbers = [message["sequence_number"] for message in stream.messages[1:]]
         assert numbers == list(range(1, len(numbers) + 1))
 
