@@ -2,6 +2,7 @@
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from softswitch.sip.alarms import Alarm, Alarms
 from softswitch.sip.field_values import parse_address
@@ -30,6 +31,13 @@ MOST_GHOSTS = 4096
 """Ended dialogs remembered, so that a BYE that crossed ours is answered 200."""
 
 
+LARGEST_DATAGRAM = 1300
+"""Bytes of a request that goes by UDP if it may choose (RFC 3261 section 18.1.1): fragments get lost."""
+NO_TCP_S = 600.0
+"""How long an address that took no TCP is not asked again."""
+MOST_WITHOUT_TCP = 1024
+
+
 class Core:
     """The shared state of one user agent."""
 
@@ -45,6 +53,7 @@ class Core:
         self.transactions = Transactions(timers, self.alarms, limits.transactions, self.counters)
         self.happenings: list[Happening] = []
         self._ghosts: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+        self._without_tcp: OrderedDict[tuple[str, int], float] = OrderedDict()
 
     @property
     def now(self) -> float:
@@ -73,9 +82,23 @@ class Core:
 
     # ------------------------------------------------------------------ messages of ours
     def ask(self, request: Request, flow: Flow, hear: Hear) -> Transaction:
-        """Send a request in a transaction of its own."""
+        """Send a request in a transaction of its own; by TCP where it is too large and that may be."""
         self._sign(request, flow)
+        if flow.or_tcp and flow.transport == "udp" and len(bytes(request)) > LARGEST_DATAGRAM:
+            if self._without_tcp.get((flow.host, flow.port), 0.0) <= self.now:
+                flow = replace(flow, transport="tcp", connection=0)
+                self._sign(request, flow)
+            else:
+                self.count("large_by_udp")
         return self.transactions.ask(request, flow, hear)
+
+    def took_no_tcp(self, flow: Flow) -> None:
+        """Note that a request which TCP was tried for found nobody there."""
+        self.count("without_tcp")
+        self._without_tcp.pop((flow.host, flow.port), None)
+        self._without_tcp[flow.host, flow.port] = self.now + NO_TCP_S
+        while len(self._without_tcp) > MOST_WITHOUT_TCP:
+            self._without_tcp.popitem(last=False)
 
     def send(self, request: Request, flow: Flow) -> Outgoing:
         """Send a request without transaction: the ACK to a 2xx. Return it for its repetition."""

@@ -121,6 +121,11 @@ class Exchange:
         self._hear(self, response, made_up)
 
     def _retried(self, response: Response, *, made_up: bool) -> bool:
+        if made_up and self.flow.or_tcp and self.flow.transport == "tcp":
+            self.core.took_no_tcp(self.flow)
+            if response.code == 503:
+                self.again()
+                return True
         if response.code in (401, 407) and self._challenges < self.core.limits.challenges:
             self._challenges += 1
             if self._proof.learn(response, self._answered):

@@ -25,6 +25,8 @@ class Flow:
     """Our own address as the far end should see it: goes into Via and Contact."""
     local_port: int = 0
     """Our own port there; 0 writes none."""
+    or_tcp: bool = False
+    """UDP was nobody's express wish: what is too large for a datagram may go by TCP."""
 
     @property
     def reliable(self) -> bool:

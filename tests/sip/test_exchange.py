@@ -1,8 +1,10 @@
 """Challenges, forks and redirections of a request of ours."""
 
+import random
+
 import pytest
 
-from softswitch.sip.agent import AgentLimits
+from softswitch.sip.agent import AgentLimits, Flow, Invitation, Outgoing, UserAgent
 from softswitch.sip.digest import Credentials
 from softswitch.sip.happenings import (
     Answered,
@@ -13,7 +15,7 @@ from softswitch.sip.happenings import (
 )
 from softswitch.sip.message import Request, Response
 from tests.sip.answers import challenge_once, forked, response
-from tests.sip.link import ANSWER, Link
+from tests.sip.link import ANSWER, OFFER, Link
 
 
 @pytest.mark.parametrize(("header", "code"), [("WWW-Authenticate", 401), ("Proxy-Authenticate", 407)])
@@ -133,3 +135,40 @@ def test_longer_interval_of_a_422_is_taken():
     again = link.sent[-1][2]
     assert again.headers["Session-Expires"] == "2400"
     assert again.headers["Min-SE"] == "2400"
+
+
+def large_call(agent: UserAgent, now: float, *, padding: int = 1000, or_tcp: bool = True) -> list[Outgoing]:
+    there = Flow("udp", "10.0.0.2", 5060, 0, "10.0.0.1", 5060, or_tcp=or_tcp)
+    headers = {"X-Long": "x" * padding}
+    agent.invite(
+        Invitation("sip:b@10.0.0.2", "<sip:a@x>", "<sip:b@x>", (there,), OFFER, headers=headers), now
+    )
+    return agent.take_outgoing()
+
+
+def made_agent() -> UserAgent:
+    return UserAgent(entropy=random.Random(1).randbytes)
+
+
+@pytest.mark.parametrize(
+    ("padding", "or_tcp", "via"), [(1000, True, "TCP"), (1, True, "UDP"), (1000, False, "UDP")]
+)
+def test_request_too_large_for_a_datagram_goes_by_tcp_where_that_may_be(padding, or_tcp, via):
+    [sent] = large_call(made_agent(), 0.0, padding=padding, or_tcp=or_tcp)
+    assert sent.to.transport == via.lower()
+    assert f"SIP/2.0/{via} 10.0.0.1:5060".encode() in sent.data
+
+
+def test_far_end_without_tcp_gets_large_requests_by_udp_and_is_remembered():
+    agent = made_agent()
+    [first] = large_call(agent, 0.0)
+    agent.refused(first.transaction, 0.1)
+    [again] = agent.take_outgoing()
+    assert (first.to.transport, again.to.transport) == ("tcp", "udp")
+    assert b"SIP/2.0/UDP" in again.data
+    assert agent.take_happenings() == []
+    [next_call] = large_call(agent, 1.0)
+    assert next_call.to.transport == "udp"
+    assert (agent.counters["without_tcp"], agent.counters["large_by_udp"]) == (1, 2)
+    [much_later] = large_call(agent, 700.0)
+    assert much_later.to.transport == "tcp"

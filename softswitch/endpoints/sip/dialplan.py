@@ -175,7 +175,8 @@ class Dialplan:
         flows = []
         for target in targets:
             host, port = self._own.signalling(target.transport, target.host)
-            flows.append(Flow(target.transport, target.host, target.port, 0, host, port))
+            either = target.transport == "udp" and not transport
+            flows.append(Flow(target.transport, target.host, target.port, 0, host, port, or_tcp=either))
         invitation = self._invitation(
             request,
             str(uri),

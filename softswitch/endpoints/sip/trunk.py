@@ -131,7 +131,9 @@ class Trunk:
 
     def _flow(self, target: Target) -> Flow:
         host, port = self._own.signalling(target.transport, target.host)
-        return Flow(target.transport, target.host, target.port, 0, host, port)
+        fixed = any(server.host == target.name and server.transport for server in self.settings.addresses())
+        either = target.transport == "udp" and not fixed
+        return Flow(target.transport, target.host, target.port, 0, host, port, or_tcp=either)
 
     # --- its registration -------------------------------------------------------------------
 

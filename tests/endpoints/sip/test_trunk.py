@@ -1,6 +1,7 @@
 """Trunks: found, registered, bounded; what they show of whom."""
 
 import asyncio
+import socket
 from typing import Any
 
 import pytest
@@ -212,3 +213,35 @@ async def wait(condition) -> None:
     async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+LONG = {"X-Long": "x" * 1000}
+
+
+async def test_call_too_large_for_a_datagram_reaches_a_trunk_by_tcp_and_all_of_it_does():
+    async with phone() as server, rig(settings(trunks=(trunk(server.port),))) as here:
+        party = here.dial("123", headers=LONG)
+        invited = await server.until(hp.Invited)
+        assert invited.flow.transport == "tcp"
+        server.do("answer", invited.session, sdp())
+        await party.until(LegAnswered)
+        await server.until(hp.Confirmed)
+        party.leg.hangup()
+        assert (await server.until(hp.Ended)).reason == "bye"
+
+
+@pytest.mark.parametrize("wish", ["", ";transport=udp"])
+async def test_call_too_large_for_a_datagram_reaches_a_trunk_that_has_udp_alone(wish):
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind((HOST, 0))
+        server.setblocking(False)
+        there = trunk(servers=(f"{HOST}:{server.getsockname()[1]}{wish}",))
+        async with rig(settings(trunks=(there,))) as here:
+            here.dial("123", headers=LONG)
+            async with asyncio.timeout(20):
+                data = await loop.sock_recv(server, 65536)
+            assert data.startswith(b"INVITE ")
+            assert b"Via: SIP/2.0/UDP" in data
+            counters = here.endpoints.driver.agent.counters
+            assert counters["without_tcp"] == (0 if wish else 1)
