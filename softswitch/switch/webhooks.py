@@ -16,6 +16,9 @@ MOST_PER_ACCOUNT = 20
 CLOSE_S = 5.0
 """What still has to be told when the switch goes down has this long."""
 
+INNER = "local"
+"""Kind of a call that only stands in a room for another call: nobody is told of it."""
+
 OnMessage = Callable[[bytes], None]
 
 
@@ -112,7 +115,9 @@ class Webhooks:
     # --- calls ----------------------------------------------------------------------------
 
     def follow(self, conversation: Conversation) -> None:
-        """Follow a call that was just opened."""
+        """Follow a call that was just opened, unless it is but a part of another one."""
+        if conversation.call.kind == INNER:
+            return
         self._followers[conversation.id] = Follower(conversation, self, self._over)
 
     def follower(self, call_id: str) -> Follower | None:

@@ -4,6 +4,7 @@ import msgspec
 from aiohttp import web
 
 from softswitch.call.commands import Hangup, StartStream, StopStream
+from softswitch.call.needs import EndpointFactory
 from softswitch.call.state import State
 from softswitch.dialects.wavix import requests as q
 from softswitch.dialects.wavix import translate
@@ -14,6 +15,7 @@ from softswitch.settings import Settings
 from softswitch.switch.answering import until_answered
 from softswitch.switch.conversation import Conversation, Source
 from softswitch.switch.switch import Origin
+from softswitch.switch.webhooks import INNER
 from softswitch.web.auth import IDENTITY
 from softswitch.web.keys import SETTINGS, SWITCH, WEBHOOKS
 from softswitch.web.wavix_common import (
@@ -31,6 +33,7 @@ from softswitch.web.wavix_common import (
     shown,
     users,
 )
+from softswitch.web.wavix_rooms import call_room
 
 ANSWER_S = 30.0
 """How long an answer is waited for."""
@@ -42,9 +45,11 @@ async def originate(request: web.Request) -> web.Response:
     body = await read(request, q.Originate)
     command = translate.invite(body, users(request))
     _check_caller(request.app[SETTINGS], body)
-    conversation = await switch.open(
-        None, "sip", None, Origin(identity.name, request.remote or "", Source("outbound"))
-    )
+    who = Origin(identity.name, request.remote or "", Source("outbound"))
+    party: EndpointFactory | None = None
+    if body.to.startswith("room:"):
+        party = await call_room(switch, who, body.from_, body.to)
+    conversation = await switch.open(None, "sip", party, who)
     conversation.tag = body.tag
     conversation.callback = body.status_callback or body.callback_url or ""
     follower = request.app[WEBHOOKS].follower(conversation.id)
@@ -95,7 +100,11 @@ async def stop_stream(request: web.Request) -> web.Response:
 async def list_calls(request: web.Request) -> web.Response:
     """Serve ``GET /v1/call``: live calls."""
     switch, identity = request.app[SWITCH], request[IDENTITY]
-    live = [conversation for conversation in switch.conversations() if may_see(identity, conversation)]
+    live = [
+        conversation
+        for conversation in switch.conversations()
+        if may_see(identity, conversation) and conversation.call.kind != INNER
+    ]
     return shown(ManyCalls(calls=[call_of(request, conversation) for conversation in live]))
 
 
