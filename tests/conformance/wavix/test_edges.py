@@ -432,3 +432,36 @@ async def test_certificate_is_verified_against_the_private_authority(
             await hooks.until(lambda: hooks.about("stream"))
             assert hooks.about("stream")[0]["status"] == "failed"
         assert len(bot.streams) == 1
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "127.0.0.1:%P",
+        "[::1]:%P",
+        "0:%P",
+        "2130706433:%P",
+        "[::ffff:7f00:1]:%P",
+        "localhost.:%P",
+        "localhost:%P",
+    ],
+)
+async def test_nothing_private_is_dialled_unless_the_operator_allows_it(
+    start_switch: StartSwitch, bot: Bot, hooks: Hooks, place: str
+) -> None:
+    switch = start_switch({"egress": {"allow": []}})
+    async with Control(switch) as control:
+        made = await control.post(
+            "/webhooks", url=f"http://{place.replace('%P', str(hooks.port))}/", event_type="on-call"
+        )
+        assert made.status == 201
+        callback = f"http://{place.replace('%P', str(hooks.port))}/call"
+        calls = [await control.call(), await control.call(status_callback=callback)]
+        for call in calls:
+            await control.stream(call, f"ws://{place.replace('%P', str(bot.port))}/")
+            await control.post(f"/{call}/play", audio_file=callback)
+        await asyncio.sleep(0.5)
+        for call in calls:
+            await control.delete(f"/{call}")
+        await asyncio.sleep(0.2)
+    assert (bot.tries, hooks.requests) == ([], [])
