@@ -209,13 +209,17 @@ async def test_calls_leave_no_task_and_no_route_behind(start_switch: StartSwitch
     await eventually(lambda: switch.calls() == 0, "calls are left")
     await asyncio.sleep(2)
     before = switch.inside(tasks)
-    gc.collect()
-    blocks = sys.getallocatedblocks()
-    await many_calls(switch, 120, url)
-    await eventually(lambda: switch.calls() == 0, "calls are left")
-    await asyncio.sleep(2)
-    gc.collect()
-    assert sys.getallocatedblocks() - blocks < 120 * 12, "16 blocks are about a kilobyte"
+    left = []
+    # The process is not the switch's alone: what leaks, leaks in each of these rounds.
+    while not left or (min(left) >= 120 * 12 and len(left) < 3):
+        gc.collect()
+        blocks = sys.getallocatedblocks()
+        await many_calls(switch, 120, url)
+        await eventually(lambda: switch.calls() == 0, "calls are left")
+        await asyncio.sleep(2)
+        gc.collect()
+        left.append(sys.getallocatedblocks() - blocks)
+    assert min(left) < 120 * 12, f"{left} blocks, of which 16 are about a kilobyte"
     for _ in range(4):
         async with switch.rtc() as client:
             await client.call(vad=False)
