@@ -209,7 +209,7 @@ async def test_calls_leave_no_task_and_no_route_behind(start_switch: StartSwitch
     await eventually(lambda: switch.calls() == 0, "calls are left")
     await asyncio.sleep(2)
     before = switch.inside(tasks)
-    left = []
+    left: list[int] = []
     # The process is not the switch's alone: what leaks, leaks in each of these rounds.
     while not left or (min(left) >= 120 * 12 and len(left) < 3):
         gc.collect()
