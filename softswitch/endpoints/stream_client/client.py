@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import socket
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ HEARTBEAT_S = 20.0
 """A service that was silent for so long is pinged, and given up after as long again."""
 FLUSH_S = 2.0
 """What waits for a slow service at the end has this long to be sent."""
+KERNEL_BYTES = 65_536
+"""What the system may hold of a stream that is not read: left alone it takes a minute of audio."""
 _NORMAL = frozenset({1000, 1001, 1005})
 """Close codes of a service that means to go."""
 
@@ -188,6 +191,7 @@ class StreamClient:
             await socket.close()
             return StreamOver("lost", "the connection broke at once")
         self._socket = socket
+        _narrow(transport)
         writer = self._writer = MaskedWriter(transport, self._dropped)
         self._counters.opened += 1
         self._counters.open += 1
@@ -347,3 +351,9 @@ class StreamClient:
 
     def _dropped(self) -> None:
         self._counters.media_dropped += 1
+
+
+def _narrow(transport: asyncio.WriteTransport) -> None:
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
