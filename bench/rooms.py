@@ -155,7 +155,7 @@ def main() -> None:
         asyncio.run(outside(running))
     sys.stdout.flush()
     legs(200, "rooms of 4")
-    legs(100, "one room")
+    legs(200, "one room")
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from softswitch.store.tables import (
     NEWEST_FIRST,
     NEWEST_STARTED,
     NEWEST_WITH_ID,
+    NOTHING,
     SAVE_CALL,
     SAVE_PARTICIPANT,
     SAVE_RECORDING,
@@ -52,6 +53,7 @@ from softswitch.store.writer import Writer
 logger = logging.getLogger(__name__)
 
 _WAITING = 4096
+SETTLE_S = 1.0
 _WAITING_BYTES = 16 * 1024 * 1024
 
 Result = TypeVar("Result")
@@ -262,6 +264,10 @@ class SqliteStore:
     async def webhooks(self) -> list[WebhookRecord]:
         """List all webhooks, the oldest first."""
         return await self._records("webhooks", WebhookRecord, "ORDER BY id")
+
+    async def settled(self) -> None:
+        """Wait until what was handed over so far is written, but not for long."""
+        await asyncio.wait([self._put(Row(NOTHING))], timeout=SETTLE_S)
 
     async def rooms(self, limit: int = 1000, offset: int = 0) -> list[RoomRecord]:
         """List rooms, the newest first."""

@@ -240,6 +240,9 @@ class Store(Protocol):
     ) -> asyncio.Future[bool]:
         """Keep a stay of somebody and its session, or replace what was kept of them."""
 
+    async def settled(self) -> None:
+        """Wait until what was handed over so far is written, but not for long."""
+
     async def rooms(self, limit: int = 1000, offset: int = 0) -> list[RoomRecord]:
         """List rooms, the newest first."""
 

@@ -76,6 +76,9 @@ TRIM_CALLS = (
 )
 """Delete all but the newest."""
 
+NOTHING = "SELECT 1"
+"""Changes nothing: it is answered when what came before it is written."""
+
 NEWEST_FIRST = "ORDER BY created_at DESC, rowid DESC LIMIT ? OFFSET ?"
 NEWEST_STARTED = "ORDER BY start_time DESC, id LIMIT ? OFFSET ?"
 NEWEST_WITH_ID = "WHERE id = ? ORDER BY created_at DESC LIMIT 1"

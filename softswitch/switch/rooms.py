@@ -148,6 +148,7 @@ class Rooms:
                 for one in (*found.room.people.values(), *found.room.gone.values()):
                     if one.session == session_id:
                         return found.session(one), found.epoch_ms(time.monotonic())
+        await self._resources.store.settled()
         kept = await self._resources.store.session(session_id)
         if kept is None:
             raise RoomRefused("SESSION_NOT_FOUND", "Session does not exist")
@@ -156,6 +157,7 @@ class Rooms:
     async def sessions(self, room_id: str, limit: int, offset: int) -> tuple[list[SessionRecord], int]:
         """Return some sessions, the newest first, and how many there are in all."""
         store = self._resources.store
+        await store.settled()
         return await store.sessions(room_id, limit, offset), await store.count_sessions(room_id)
 
     # --- people -----------------------------------------------------------------------------

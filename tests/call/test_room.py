@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from softswitch.call import room_events as ev
-from softswitch.call.room import GONE_KEPT, Room
+from softswitch.call.room import Room
+from softswitch.call.room_core import GONE_KEPT
 from softswitch.call.room_parts import (
     MAX_PENDING,
     PRESENCES,
