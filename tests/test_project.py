@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 
-OPTIONAL = ("pyvoip", "speech", "uvloop")
+OPTIONAL = ("postgres", "pyvoip", "speech", "uvloop")
 
 
 def plain(name: str) -> str:

@@ -121,7 +121,7 @@ def test_secure_port_sends_on_the_socket_it_was_given(rig, far):
 
 
 def test_rtcp_with_keys_of_its_own_is_delivered_and_handed_out(rig, far):
-    seen = []
+    seen: list[bytes] = []
     rig.plane.receive = lambda rows, lengths, slots, now: seen.extend(
         row[:length].tobytes() for row, length in zip(rows, lengths, strict=True)
     )
@@ -142,7 +142,8 @@ def test_rtcp_with_keys_of_its_own_is_delivered_and_handed_out(rig, far):
                 OTHER_KEY,
                 PROFILE,
                 fd,
-                *far.getsockname(),
+                far.getsockname()[0],
+                far.getsockname()[1],
                 rtcp_receive_key=theirs,
                 rtcp_send_key=ours,
             )
@@ -277,7 +278,7 @@ RTCP = bytes([0x80, 201, 0, 1]) + bytes(4)
 
 @pytest.mark.parametrize("keys", [{}, {"receive_key": KEY, "send_key": OTHER_KEY, "profile": PROFILE}])
 def test_rtcp_has_a_socket_of_its_own_where_it_was_given_one(rig, far, keys):
-    seen = []
+    seen: list[bytes] = []
     rig.plane.receive = lambda rows, lengths, slots, now: seen.extend(
         row[:length].tobytes() for row, length in zip(rows, lengths, strict=True)
     )

@@ -74,8 +74,8 @@ def test_extensions_sources_and_padding_are_left_out():
         [sent] = exchange.take(data)
         assert sent[0] == 0x80
         assert sent[12:] == numbered(index)
-    sent = exchange.take(packet(5, 640, numbered(5)), extended[:2] + b"\0\6" + extended[4:])
-    assert [number(data) - number(sent[0]) for data in sent] == [0, 1]
+    both = exchange.take(packet(5, 640, numbered(5)), extended[:2] + b"\0\6" + extended[4:])
+    assert [number(data) - number(both[0]) for data in both] == [0, 1]
 
 
 def test_slots_that_are_not_forwarded_are_left_alone():

@@ -85,7 +85,7 @@ def test_tables_can_be_given_as_json_in_the_environment():
 def test_default_trunk_is_the_marked_one_else_the_first(tmp_path):
     def name(text: str) -> str | None:
         trunk = read(tmp_path, text).default_trunk()
-        return trunk and trunk.name
+        return trunk.name if trunk is not None else None
 
     second = '[[trunk]]\nname = "b"\nservers = ["b"]\n'
     assert Settings().default_trunk() is None
