@@ -1,6 +1,7 @@
 """``/api/v1``: rooms, participants, sessions (wire-rooms)."""
 
 import functools
+import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -13,7 +14,7 @@ from softswitch.call.room_parts import Participant, RoomRefused
 from softswitch.dialects.instants import rfc3339
 from softswitch.dialects.rooms import rest
 from softswitch.dialects.rustpbx import parse
-from softswitch.errors import NotNowError
+from softswitch.errors import NotNowError, UnavailableError
 from softswitch.store.store import RoomRecord, SessionRecord
 from softswitch.switch.conversation import Conversation
 from softswitch.switch.rooms import settings_of, status_of
@@ -22,6 +23,8 @@ from softswitch.switch.switch import Origin
 from softswitch.web.auth import IDENTITY, Handler
 from softswitch.web.keys import ROOMS
 from softswitch.web.route import Route
+
+logger = logging.getLogger(__name__)
 
 PREFIX = "/api/v1"
 
@@ -48,6 +51,9 @@ def _told(handler: Handler) -> Handler:
         except CommandRejected as rejected:
             status = rejected.code if 400 < rejected.code < 500 else 422
             return _failure(status, "INVALID_REQUEST", rejected.error)
+        except UnavailableError as error:
+            logger.warning("the store of rooms fails", extra={"error": str(error)})
+            return _failure(503, "NOT_NOW", "what is kept cannot be read now", {"Retry-After": "5"})
         except NotNowError as error:
             wait = {"Retry-After": str(max(1, round(error.retry_after_s)))}
             return _failure(503, "NOT_NOW", str(error), wait)
