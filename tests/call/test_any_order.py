@@ -86,7 +86,8 @@ def test_call_ends_once_and_lets_everybody_go(incoming: bool, steps: list[Report
     assert [type(event) for event in desk.events].count(events.HungUp) == 1
     assert isinstance(desk.events[-1], events.HungUp)
     assert isinstance(desk.effects[-1], effects.CloseCall)
-    opened = {leg.leg for leg in desk.did(effects.OpenLeg)} | {leg.leg for leg in desk.did(effects.PrepareLeg)}
+    opened = {leg.leg for leg in desk.did(effects.OpenLeg)}
+    opened |= {leg.leg for leg in desk.did(effects.PrepareLeg)}
     gone = {step.leg for step in steps if isinstance(step, reports.LegRejected | reports.LegFailed)}
     closed = {leg.leg for leg in desk.did(effects.CloseLeg)}
     assert opened <= closed | gone
