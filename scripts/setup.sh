@@ -13,7 +13,7 @@ purpose=${1:-run}
 venv=.venv
 case $purpose in
     run) extras=all wanted_tools="" ;;
-    test) extras=all,test wanted_tools="turnserver:coturn haproxy:haproxy chromium:chromium docker-compose:docker-compose systemd-analyze:systemd sipp:sip-tester baresip:baresip-core kamailio:kamailio npm:npm" ;;
+    test) extras=all,test wanted_tools="turnserver:coturn haproxy:haproxy chromium:chromium docker-compose:docker-compose systemd-analyze:systemd sipp:sip-tester baresip:baresip-core kamailio:kamailio npm:npm pg_createcluster:postgresql" ;;
     *) echo "usage: scripts/setup.sh run|test" >&2; exit 2 ;;
 esac
 
