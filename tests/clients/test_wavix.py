@@ -124,3 +124,21 @@ async def test_marks_bot_of_the_examples_stops_when_somebody_speaks(tmp_path: Pa
             await asyncio.sleep(0.5)
             assert sound.loud_ms(client.heard(), 16000, 1000) <= loud + 40
             await client.hang_up()
+
+
+async def test_streams_are_stopped_in_order_when_the_switch_goes_down(tmp_path: Path) -> None:
+    async with Bot() as bot:
+        with Telephony(tmp_path / "data", "[limits]\ndrain_s = 0.5\n") as switch:
+            control = Control(switch)
+            await control.__aenter__()
+            call = await control.call()
+            await control.stream(call, bot.url())
+            stream = await bot.stream()
+            await stream.wait("media", 5)
+            switch.terminate()
+            await stream.ended()
+            await control._session.close()
+            assert await asyncio.to_thread(switch.process.wait, 20) == 0
+        assert stream.messages[-1]["event"] == "stop"
+        assert stream.close_code == 1000
+        assert switch.tracebacks() == []
