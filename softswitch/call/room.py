@@ -10,6 +10,7 @@ from softswitch.call.room_parts import (
     RoomWish,
     Stats,
     Step,
+    session_of,
 )
 
 
@@ -108,7 +109,10 @@ class Room(RoomCore):
         self._now = now
         one = self._here(participant)
         if self.mixing:
-            renew = one.seated and one.state is Presence.CONNECTED and not one.offered
+            described, one.described = one.described, session_of(sdp)
+            # Who comes back may come with another connection, while the old one still seems to live.
+            same = one.described == described
+            renew = same and one.seated and one.state is Presence.CONNECTED and not one.offered
             one.offered = True
             one.seated = True
             kind = ev.OfferSeat if renew else ev.OpenSeat

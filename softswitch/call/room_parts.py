@@ -169,6 +169,8 @@ class Participant:
     """An offer of it waits for an answer."""
     seated: bool = False
     """The switch carries its audio."""
+    described: str = ""
+    """Session id in the description of its last offer: a connection keeps it for life (RFC 9429 5.2.1)."""
     flowing: bool = False
     """Its audio has arrived."""
     speaking: bool = False
@@ -192,3 +194,9 @@ class Participant:
         """The name to show."""
         name = self.metadata.get("display_name")
         return name if isinstance(name, str) and name else self.agent
+
+
+def session_of(sdp: str) -> str:
+    """Return the session id of a description (RFC 8866 section 5.2); empty where it has none."""
+    origin = next((line for line in sdp.splitlines() if line.startswith("o=")), "")
+    return "".join(origin.split()[1:2])

@@ -132,9 +132,10 @@ class PeerSeat:
     def _take(self, report: m.Report) -> None:
         who = self.participant
         match report:
-            case m.MediaResumed():
+            # A tick may still tell of a port whose connection is gone, when another has the seat already.
+            case m.MediaResumed() if self._endpoint is not None:
                 self._act(lambda room, now: room.flowing(who, now))
-            case m.SpeechStarted() | m.SpeechStopped():
+            case m.SpeechStarted() | m.SpeechStopped() if self._endpoint is not None:
                 speaking = isinstance(report, m.SpeechStarted)
                 self._act(lambda room, now: room.spoke(who, speaking, now))
             case m.PortFailed() if self._endpoint is not None:

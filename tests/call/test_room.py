@@ -147,6 +147,21 @@ def test_a_new_connection_replaces_one_that_waits_and_renegotiates_one_that_stan
     assert done(one) == ["OfferSeat"]
 
 
+def test_another_connection_of_who_came_back_gets_a_seat_of_its_own() -> None:
+    one = room("mix")
+    one.join(person("a"), 0, bound=True)
+    one.offer("p-a", "v=0\r\no=- 11 1 IN IP4 0.0.0.0\r\n", 0)
+    one.answered("p-a", SDP, 0)
+    one.flowing("p-a", 0)
+    one.drop("p-a", 1)
+    one.join(Participant("p-x", "s-x", "a", "", 0.0), 2, bound=True)
+    one.take_effects()
+    one.offer("p-a", "v=0\r\no=- 11 2 IN IP4 0.0.0.0\r\n", 2)
+    one.answered("p-a", SDP, 2)
+    one.offer("p-a", "v=0\r\no=- 22 1 IN IP4 0.0.0.0\r\n", 3)
+    assert [name for name in done(one) if name.endswith("Seat")] == ["OfferSeat", "OpenSeat"]
+
+
 def test_recording_begins_with_the_first_and_ends_with_the_room() -> None:
     one = room("mix", record=True)
     one.join(person("a"), 0, bound=True)
