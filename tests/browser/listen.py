@@ -65,3 +65,21 @@ async def call_from(page: Page, way: str = "WebRTC") -> None:
     await page.get_by_text(way, exact=True).click()
     await page.click("#call")
     await until(page, "softswitch.session.state === 'connected'")
+
+
+async def until_page_hears(page: Page, hz: float, seconds: float = 10.0) -> None:
+    """Wait until the page's own meter of the far side has its peak at a pitch, for a second."""
+    peak = """() => {
+        const meter = softswitch.session.sound.far;
+        const levels = new Float32Array(meter.frequencyBinCount);
+        meter.getFloatFrequencyData(levels);
+        const best = levels.indexOf(Math.max(...levels));
+        return [best * meter.context.sampleRate / meter.fftSize, levels[best]];
+    }"""
+    found: list[tuple[float, float]] = []
+    for _ in range(round(seconds * 10)):
+        found.append(tuple(await page.evaluate(peak)))
+        if len(found) >= 10 and all(abs(at - hz) < 30 and level > -50 for at, level in found[-10:]):
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"the page hears {found[-5:]}, not {hz} Hz")

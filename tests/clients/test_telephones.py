@@ -4,10 +4,10 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import async_playwright
 
 from tests.browser.conftest import launch, open_page, write_wav
-from tests.browser.listen import call_from, until
+from tests.browser.listen import call_from, until, until_page_hears
 from tests.clients.telephony import Telephony, Webhook, hears, voice
 from tests.support.baresip import RATES, Baresip
 from tests.support.kamailio import Kamailio
@@ -101,24 +101,6 @@ async def _walk_through(tmp_path: Path, provider: Kamailio, webhook: Webhook, sw
         left, right, recorded = await switch.recording(call_id)
         hears(left, recorded, own, but_not=(other,))
         hears(right, recorded, other, but_not=(own,))
-
-
-async def until_page_hears(page: Page, hz: float, seconds: float = 10.0) -> None:
-    """Wait until the page's own meter of the far side has its peak at a pitch, for a second."""
-    peak = """() => {
-        const meter = softswitch.session.sound.far;
-        const levels = new Float32Array(meter.frequencyBinCount);
-        meter.getFloatFrequencyData(levels);
-        const best = levels.indexOf(Math.max(...levels));
-        return [best * meter.context.sampleRate / meter.fftSize, levels[best]];
-    }"""
-    found: list[tuple[float, float]] = []
-    for _ in range(round(seconds * 10)):
-        found.append(tuple(await page.evaluate(peak)))
-        if len(found) >= 10 and all(abs(at - hz) < 30 and level > -50 for at, level in found[-10:]):
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError(f"the page hears {found[-5:]}, not {hz} Hz")
 
 
 async def test_caller_is_joined_with_the_page_and_both_hear_each_other(tmp_path: Path) -> None:

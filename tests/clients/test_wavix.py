@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.async_api import async_playwright
 
 from softswitch.web.docs.interfaces import sockets
+from tests.browser.conftest import launch, open_page, write_wav
+from tests.browser.listen import call_from, until, until_page_hears
 from tests.clients.telephony import Telephony, hears, voice
 from tests.conftest import ROOT
 from tests.support import sound
@@ -94,6 +97,31 @@ def example(name: str) -> Iterator[int]:
         process.terminate()
         process.wait(10)
         process.stdout.close() if process.stdout else None
+
+
+async def test_call_of_the_page_is_streamed_to_the_bot_and_hears_it(tmp_path: Path) -> None:
+    microphone = write_wav(tmp_path / "mic.wav", voice(1000, 48000, 30))
+    async with Bot() as bot, async_playwright() as playwright, launch(playwright, microphone) as browser:
+        with Telephony(tmp_path / "data", "") as switch:
+            async with Control(switch, "/v1/calls") as control, open_page(browser, switch.url("/")) as page:
+                await page.click("#setup details:last-of-type summary")
+                for option in ("asr", "bargeIn", "record"):
+                    await page.set_checked(f"[name={option}]", False)
+                await page.fill("[name=greeting]", "")
+                await call_from(page, "WebRTC")
+                call = await page.evaluate("softswitch.session.id")
+                await control.stream(call, bot.url())
+                stream = await bot.stream()
+                await stream.until(lambda: sound.loud_ms(stream.heard(), RATE, 1000) > 1500)
+                await stream.speak(sound.tone(440, 8.0, RATE))
+                await until_page_hears(page, 440)
+                assert (await control.delete(f"/{call}")).body == {"success": True}
+                await until(page, "softswitch.session.state === 'disconnected'")
+                await stream.ended()
+            await switch.no_calls()
+            assert switch.tracebacks() == []
+    hears(stream.heard(), RATE, 1000, but_not=(440,))
+    valid(stream)
 
 
 async def test_echo_bot_of_the_examples_says_back_what_a_caller_says(tmp_path: Path) -> None:
