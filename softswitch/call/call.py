@@ -2,7 +2,7 @@
 
 from softswitch.call import commands, effects, events, reports
 from softswitch.call.announce import announcement, told
-from softswitch.call.commands import CallOption, Command, CommandRejected
+from softswitch.call.commands import CallOption, Command, CommandRejected, StreamOption
 from softswitch.call.core import Core
 from softswitch.call.outcome import Moved, Over, reason_of
 from softswitch.call.playbacks import Finished
@@ -296,11 +296,24 @@ class Call(Core):
         if bed := self.option.ambiance:
             self._playbacks.ambiance(bed.path, bed.duck_level, bed.normal_level)
         if self.kind != "sip":
-            self._parties.dial_callee(self.option)
+            self._reach(self.option)
         warnings, self._warnings = self._warnings, []
         for warning in warnings:
             self._warn(warning)
         self._catch_up()
+
+    def _reach(self, option: commands.CallOption) -> None:
+        """Bring in whom the invite named, where that is somebody of ours or a service."""
+        kind, _, url = option.callee.partition(":")
+        if kind != "stream":
+            self._parties.dial_callee(option)
+        elif url.startswith(("ws://", "wss://")):
+            stream = StreamOption(url, two_way=True, hangup_on_close=True)
+            self.streams.command(
+                commands.StartStream(stream=f"{self.id}-callee", option=stream), self._parties.party
+            )
+        else:
+            self._error("command", f"callee: {option.callee!r} names no ws:// or wss:// service", 400)
 
     def _catch_up(self) -> None:
         """Carry out what was asked for before the answer."""

@@ -32,7 +32,7 @@ MOH = "moh"
 
 def dialled(callee: str) -> bool:
     """Whether a callee names somebody the switch dials by itself; everything else is a label."""
-    return callee in ("echo", "tone") or callee.startswith(("room:", "stream:"))
+    return callee in ("echo", "tone") or callee.startswith("room:")
 
 
 @dataclass(slots=True)

@@ -1,7 +1,6 @@
 """Every row and rule of the wire page for `/call`, by section; each needs a test that names it.
 
-The short names are ours, except those of commands (section 4) and events (section 8), which are the page's. A
-rule that belongs to a later piece of the switch stands in `LATER` with that piece; it needs no test yet.
+The short names are ours, except those of commands (section 4) and events (section 8), which are the page's.
 """
 
 _RULES = {
@@ -31,7 +30,7 @@ _RULES = {
         option-denoise option-handshake option-ipv6 option-sip option-extra option-eou option-media-pass
         option-subscribe option-inactivity option-ambiance option-samplerate option-barge-in
         spellings unknown-keys recorder-below-folder recorder-format vad-kinds vad-default no-asr-default
-        tts-default callee-echo callee-tone callee-label callee-sip callee-room
+        tts-default callee-echo callee-tone callee-label callee-sip callee-room callee-stream
         reject ringing refer message
     """,
     5: """
@@ -54,9 +53,4 @@ _RULES = {
 }
 
 ROWS = frozenset(f"{section}:{name}" for section, names in _RULES.items() for name in names.split())
-"""What needs a test now, as "section:name"."""
-
-LATER = {
-    "4:callee-stream": "streams",
-}
-"""What comes with a later piece."""
+"""What needs a test, as "section:name"."""

@@ -9,7 +9,8 @@ import pytest
 
 from tests.conformance.conftest import Switch
 from tests.support import sound
-from tests.support.client import calling
+from tests.support.bots import Bot
+from tests.support.client import Client, calling
 
 
 @pytest.mark.row("5:raw-binary", "5:pcm-16k", "5:answer-audio", "4:callee-tone", "8:binary")
@@ -88,6 +89,28 @@ def ulaw(sample: int) -> int:
     exponent = max(0, magnitude.bit_length() - 6)
     code = exponent << 4 | (magnitude >> (exponent + 1)) & 15
     return ~(code | (0x80 if sample < 0 else 0)) & 0xFF
+
+
+@pytest.mark.row("4:callee-stream")
+async def test_callee_may_be_a_service_that_hears_and_speaks(switch: Switch) -> None:
+    async with Bot() as bot, Client(switch.socket_url("/call")) as client:
+        await client.invite(callee=f"stream:{bot.url()}", vad=False)
+        stream = await bot.stream()
+        await client.speak(sound.tone(440, 1.0))
+        await stream.until(lambda: sound.loud_ms(stream.heard(), 24000, 1000) > 500)
+        await stream.speak(sound.tone(1000, 1.0, 24000))
+        await client.until(lambda: sound.loud_ms(client.heard(), 16000, 1000) > 500)
+        assert sound.share(client.heard(), 1000) > 0.6
+        # The service is whom the call was made to: it goes, and the call is over.
+        await stream.socket.close()
+        assert (await client.wait("hangup"))["initiator"] == "callee"
+
+
+@pytest.mark.row("4:callee-stream")
+async def test_callee_that_is_no_service_is_told_and_the_call_lives(switch: Switch) -> None:
+    async with calling(switch.socket_url("/call"), callee="stream:ftp://example.org/", vad=False) as client:
+        assert "stream:ftp" in (await client.wait("error"))["error"]
+        await client.hang_up()
 
 
 @pytest.mark.row("5:pcmu", "4:callee-echo")
