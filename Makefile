@@ -2,7 +2,7 @@
 # make test   sets everything up and runs every check
 # make help   lists the rest
 .DEFAULT_GOAL := help
-.PHONY: help run test setup doctor unit format lint types floors coverage bench sample wheel clean distclean
+.PHONY: help run test setup doctor unit format lint types imports coverage bench sample lock wheel clean distclean
 
 VENV := .venv/bin
 ARGS ?=
@@ -39,7 +39,7 @@ lint: setup ## look for mistakes
 types: setup ## check the types
 	@$(VENV)/mypy
 
-floors: setup ## check who imports whom
+imports: setup ## check the import contracts
 	@$(VENV)/lint-imports --no-cache --no-logo
 
 coverage: setup ## the quick tests with branch coverage
@@ -51,6 +51,10 @@ bench: setup ## measure, and write docs/performance.md
 
 sample: setup ## write softswitch.toml from the settings
 	@$(VENV)/python scripts/sample_settings.py --write
+
+lock: ## write requirements.lock from pyproject.toml (needs uv: pip install uv)
+	@{ sed -n '/^#/p;/^#$$/q' requirements.lock; uv pip compile pyproject.toml --extra all --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-emit-index-url --quiet; } >requirements.lock.new && mv requirements.lock.new requirements.lock
 
 wheel: setup ## build the wheel into dist/
 	@$(VENV)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -3,6 +3,7 @@
     python -m bench            all of them
     python -m bench engine     those with this word in their name
     python -m bench --print    without writing
+    python -m bench --before PATH    compare with the work tree of another commit (bench/_before.py)
 
 Each file beside this one is a benchmark: it runs without arguments and prints its table.
 """
@@ -15,18 +16,14 @@ import sys
 import time
 from pathlib import Path
 
+from bench import _before
+
 HERE = Path(__file__).resolve().parent
 REPORT = HERE.parent / "docs" / "performance.md"
 MARK = "<!-- measured by make bench; what stands below is overwritten -->"
+COMPARISON = "## Before and after the move"
+"""Title of the last section, which a run does not write: it compares two commits."""
 TIMEOUT_S = 900
-
-HEAD = f"""# Performance
-
-What the switch costs and how good it sounds, measured by `make bench` on the machine named below. CPU figures
-of a shared machine are noisy: the best of several rounds counts, and ten percent mean nothing.
-
-{MARK}
-"""
 
 
 def title_of(path: Path) -> str:
@@ -79,7 +76,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("words", nargs="*", help="parts of the names of those to run")
     parser.add_argument("--print", action="store_true", help="write nothing")
+    parser.add_argument(
+        "--before", type=Path, metavar="PATH", help="work tree of another commit to compare with"
+    )
+    parser.add_argument("--rounds", type=int, default=_before.ROUNDS, help="pairs of runs of a comparison")
     arguments = parser.parse_args()
+    if arguments.before:
+        print(machine())
+        table, fine = _before.compare(arguments.before.resolve(), arguments.words, arguments.rounds)
+        print(table)
+        return 0 if fine else 1
     chosen = [
         path
         for path in sorted(HERE.glob("*.py"))
@@ -90,7 +96,11 @@ def main() -> int:
     # A part of them says nothing of the others: the report is written by a whole run only.
     if not (arguments.print or arguments.words):
         sections = "\n".join(section for section, _ in results)
-        REPORT.write_text(f"{HEAD}\n{where}\n\n{sections}", "utf-8")
+        # What is written by hand stands above the mark, and below the measured part behind COMPARISON.
+        written = REPORT.read_text("utf-8")
+        head = written.partition(MARK)[0]
+        compared = written[written.index(COMPARISON) :] if COMPARISON in written else ""
+        REPORT.write_text(f"{head}{MARK}\n\n{where}\n\n{sections}\n{compared}".rstrip() + "\n", "utf-8")
         print(f"written: {REPORT.relative_to(HERE.parent)}")
     return 0 if all(fine for _, fine in results) else 1
 

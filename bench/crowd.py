@@ -1,4 +1,4 @@
-"""Let a crowd call at once: 20 WebRTC calls and 100 `/call` calls, and see whether anybody hears a gap.
+"""Let a crowd call at once: 20 WebRTC calls and 100 `/call` calls, and measure gaps in what they hear.
 
 The switch, the WebRTC callers and the WebSocket callers are a process each. Late ticks are the switch's own
 count (`softswitch_media_late_ticks_total`: begun more than 5 ms late); a gap is the time between two frames

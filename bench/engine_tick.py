@@ -24,7 +24,7 @@ import numpy as np
 from softswitch.audio.g711 import ULAW_ENCODE, encode
 from softswitch.audio.vad import EnergyBank
 from softswitch.media import messages as m
-from softswitch.media.engine import Engine
+from softswitch.media.engine.engine import Engine
 
 TICK_S = 0.02
 WARM_UP, MEASURED, ROUNDS = 100, 25, 20

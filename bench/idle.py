@@ -1,4 +1,4 @@
-"""Measure an idle switch: the CPU of its whole process, and its memory, while nobody calls.
+"""Measure an idle switch: its CPU, and the memory of all its processes, without speech and with.
 
 python bench/idle.py [seconds]
 """
@@ -13,11 +13,15 @@ import time
 from pathlib import Path
 
 GOAL_PERCENT = 1.0
-START_S = 60.0
+GOALS_MB = {"false": 90, "true": 800}
+"""Most memory of all processes, by `[speech] preload`."""
+LOADED_S = 180.0
+"""Longest wait for the models of speech."""
+START_S = 180.0
 
 
 def free_port() -> int:
-    """Return a TCP port that nobody listens on."""
+    """Return a TCP port that no program listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -29,9 +33,18 @@ def spent_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def resident_mb(pid: int) -> float:
-    """Return the memory of a process, megabytes."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+def tree(pid: int) -> list[int]:
+    """Return a process and all that it has started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(one for child in children for one in tree(int(child)))]
+
+
+def memory_mb(pid: int, kind: str = "Pss") -> float:
+    """Return the memory of a process, megabytes; of `Pss`, pages that processes share are shared out."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith(f"{kind}:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    raise SystemExit(f"/proc/{pid}/smaps_rollup has no {kind}")
 
 
 def wait_until_healthy(port: int, process: "subprocess.Popen[bytes]") -> None:
@@ -54,9 +67,8 @@ def wait_until_healthy(port: int, process: "subprocess.Popen[bytes]") -> None:
     raise SystemExit("the switch did not come up")
 
 
-def main() -> None:
+def measure(seconds: float, preload: str) -> None:
     """Start a switch, leave it alone, and print what it took."""
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
     port = free_port()
     with tempfile.TemporaryDirectory() as data:
         environment = {
@@ -64,19 +76,45 @@ def main() -> None:
             "SOFTSWITCH_HTTP_PORT": str(port),
             "SOFTSWITCH_PATHS_DATA": data,
             "SOFTSWITCH_LOG_LEVEL": "warning",
+            "SOFTSWITCH_SPEECH_PRELOAD": preload,
         }
         process = subprocess.Popen([sys.executable, "-m", "softswitch"], env=environment)
         try:
             wait_until_healthy(port, process)
+            if preload == "true":
+                wait_until_loaded(process.pid)
             time.sleep(3)
             before, began = spent_s(process.pid), time.monotonic()
             time.sleep(seconds)
             percent = 100 * (spent_s(process.pid) - before) / (time.monotonic() - began)
-            memory = resident_mb(process.pid)
-            print(f"idle: {percent:.2f} % of a core (goal {GOAL_PERCENT:.0f} %), {memory:.0f} MB")
+            pids = tree(process.pid)
+            memory, own = sum(map(memory_mb, pids)), memory_mb(process.pid, "Rss")
+            print(
+                f"speech preload = {preload}: {percent:.2f} % of a core (goal {GOAL_PERCENT:.0f} %);"
+                f" {len(pids)} processes, {memory:.0f} MB (Pss; the switch's own Rss {own:.0f} MB;"
+                f" goal {GOALS_MB[preload]} MB)"
+            )
         finally:
             process.terminate()
             process.wait(timeout=30)
+
+
+def wait_until_loaded(pid: int) -> None:
+    """Wait until the processes of speech are there and have stopped growing, three minutes at most."""
+    deadline, last = time.monotonic() + LOADED_S, 0.0
+    while time.monotonic() < deadline:
+        time.sleep(3)
+        memory = sum(map(memory_mb, tree(pid)))
+        if len(tree(pid)) > 1 and abs(memory - last) < 1.0:
+            return
+        last = memory
+
+
+def main() -> None:
+    """Measure it without speech, and with."""
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
+    for preload in GOALS_MB:
+        measure(seconds, preload)
 
 
 if __name__ == "__main__":

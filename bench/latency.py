@@ -20,7 +20,7 @@ from bench._server import Server, server
 
 SILENT = 50.0
 """RMS below which a frame counts as silence, PCM16 units."""
-STORY = "This is a long story about a machine that talks and talks, until somebody speaks. " * 3
+TEXT = "This is a long text about a machine that talks and talks, until the caller speaks. " * 3
 
 
 def loud(pcm: bytes) -> bool:
@@ -72,7 +72,7 @@ async def one_call(session: aiohttp.ClientSession, url: str, number: int) -> dic
         answered = time.monotonic() - begun
         begun = time.monotonic()
         # The number keeps the phrase cache out of it.
-        await ws.send_json({"command": "tts", "text": f"Number {number}. {STORY}", "playId": "a"})
+        await ws.send_json({"command": "tts", "text": f"Number {number}. {TEXT}", "playId": "a"})
         first = await next_loud(ws) - begun
         await asyncio.sleep(0.3 + number % 20 / 1000)
         begun = time.monotonic()

@@ -26,12 +26,12 @@ from pesq import pesq
 from softswitch.audio.pcm import BUS_RATE, FRAME, Bytes, Indices, Pcm, from_bytes
 from softswitch.audio.resample import StreamResampler
 from softswitch.media.messages import PayloadFormat, RtpParameters
-from softswitch.media.rtp_plane import RtpPlane
-from softswitch.speech.builtin_tts import BuiltinTts
+from softswitch.media.rtp.plane import RtpPlane
+from softswitch.speech.builtin.tts import BuiltinTts
 from softswitch.speech.interface import TtsAudio, TtsOptions
 from softswitch.speech.phrases import PhraseCache
 
-TRACES = Path(__file__).resolve().parents[2] / "shared" / "cases" / "net" / "traces.json"
+TRACES = Path(__file__).resolve().parents[1] / "tests" / "data" / "net" / "traces.json"
 SENTENCES = (
     "Good morning, thank you for calling. How can I help you today?",
     "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background.",
@@ -39,7 +39,7 @@ SENTENCES = (
     "Your appointment is on Thursday the fourteenth of March at half past nine.",
 )
 VOICES = ("slt", "rms", "awb")
-"""Of flite; where there is none the default voice speaks all."""
+"""Voices of flite; without them the default voice speaks everything."""
 
 LOSSES = (1, 5, 10)
 FALLS = {"opus": (0.15, 0.75, 1.05), "PCMU": (0.2, 0.95, 1.35)}
@@ -113,7 +113,7 @@ def carry(
         name: of the codec.
         lost: packets that the network drops, from the first of the sentence on; the trace also rules the
             warm-up before, in which only reports matter.
-        warmup_s: seconds of the same call before, so that the far end has reported its losses.
+        warmup_s: seconds of the same call before, so that the remote party has reported its losses.
     """
     form = FORMATS[name]
     near, far = RtpPlane(1), RtpPlane(1)

@@ -3,11 +3,12 @@
 The engine ticks in a process of its own; the telephones are in this one. Each sends a packet every 20 ms and
 notes, by the kernel's clock, when packets come. CPU is that of the engine's whole process.
 
-    python bench/sip_legs.py [legs [seconds [way ...]]]
+    python bench/sip_legs.py [legs [seconds [setup ...]]]
 """
 
 import gc
 import json
+import os
 import select
 import socket
 import struct
@@ -17,14 +18,20 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+if "--engine" not in sys.argv:
+    # The engine may be that of another work tree, which PYTHONPATH names.
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import softswitch  # noqa: F401, I001  (before numpy: it sets the number of BLAS threads)
 import numpy as np
 
 from softswitch.audio.vad import EnergyBank
 from softswitch.media import messages as m
-from softswitch.media.engine import Engine
+
+try:
+    from softswitch.media.engine.engine import Engine
+except ImportError:  # a work tree of 87c1b90, which bench/peer_relay.py compares with
+    from softswitch.media.engine import Engine
 
 TICK_S = 0.02
 PARTS = 20
@@ -32,8 +39,8 @@ PARTS = 20
 WARM_UP_S, ROUND_S = 3.0, 1.0
 STAMP = struct.Struct("qq")
 SO_TIMESTAMPNS = 35
-WAYS = {
-    "relayed": "two to a call, nobody listens",
+SETUPS = {
+    "relayed": "two to a call, no listener",
     "relayed+vad": "two to a call, speech and tones are listened for",
     "mixed": "two to a call, all through the bus: decoded, mixed, encoded",
     "rooms of 4": "four to a mix, each hears the other three",
@@ -41,10 +48,10 @@ WAYS = {
 }
 
 
-def engine_process(way: str, legs: int) -> None:
+def engine_process(setup: str, legs: int) -> None:
     """Run the engine with its sockets; figures are asked for by lines on the standard input."""
-    in_mix = {"rooms of 4": 4, "one room": legs}.get(way, 2)
-    engine = Engine(vads={"energy": EnergyBank}, relays=way != "mixed")
+    in_mix = {"rooms of 4": 4, "one room": legs}.get(setup, 2)
+    engine = Engine(vads={"energy": EnergyBank}, relays=setup != "mixed")
     engine.start(lambda output: None)
     before = _resident()
     pcmu = m.PayloadFormat("PCMU", 0, 8000)
@@ -57,7 +64,7 @@ def engine_process(way: str, legs: int) -> None:
         rtp = m.RtpParameters((pcmu,), pcmu, ssrc=leg, cname=f"leg{leg}")
         engine.post(m.AddRtpPort(leg, (leg - 1) // in_mix + 1, rtp))
         engine.post(m.ConnectPlain(leg, near.detach(), "127.0.0.1", far_port))
-        if way == "relayed+vad":
+        if setup == "relayed+vad":
             engine.post(m.SetVad(leg, "energy"))
             engine.post(m.SetInbandDtmf(leg, True))
     print(json.dumps(ports), flush=True)
@@ -80,7 +87,7 @@ def _resident() -> int:
 
 
 class Telephones:
-    """The far ends of all legs."""
+    """The remote parties of all legs."""
 
     def __init__(self, legs: int) -> None:
         """Bind their sockets."""
@@ -163,16 +170,19 @@ def rounds(process: subprocess.Popen[str], legs: int, seconds: float) -> Iterato
     yield f" {late:9.0f} {before['memory'] / 1e6:8.2f} {before['relaying']:9.0f}"
 
 
-def measure(way: str, legs: int, seconds: float) -> str:
+def measure(setup: str, legs: int, seconds: float) -> str:
     """Return one row of the table."""
-    command = [sys.executable, __file__, "--engine", way, str(legs)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, __file__, "--engine", setup, str(legs)]
+    tree = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=tree
+    ) as process:
         try:
             row = "".join(rounds(process, legs, seconds))
         finally:
             if process.stdin:
                 process.stdin.close()
-    return f"{way:12} {legs:5}" + row
+    return f"{setup:12} {legs:5}" + row
 
 
 def main() -> None:
@@ -184,11 +194,13 @@ def main() -> None:
     seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 10.0
     print("CPU in us per leg and 20 ms: the best second and the median one. Gaps between packets in ms.")
     columns = ("best", 8), ("median", 8), ("gap p50", 9), ("p99", 9), ("max", 9), ("late", 9), ("MB/leg", 8)
-    print(f"{'way':12} {'legs':>5} " + " ".join(f"{name:>{width}}" for name, width in columns) + "  relaying")
-    for way in sys.argv[3:] or WAYS:
-        print(measure(way, legs // 2 if way == "one room" else legs, seconds), flush=True)
-    for way, what in WAYS.items():
-        print(f"{way:12} {what}")
+    print(
+        f"{'setup':12} {'legs':>5} " + " ".join(f"{name:>{width}}" for name, width in columns) + "  relaying"
+    )
+    for setup in sys.argv[3:] or SETUPS:
+        print(measure(setup, legs // 2 if setup == "one room" else legs, seconds), flush=True)
+    for setup, what in SETUPS.items():
+        print(f"{setup:12} {what}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Measure what a call with a stream costs: telephones in G.711, each streamed both ways to one bot.
 
-The switch runs as its own process and calls telephones of ours over SIP (or its own `echo`, for comparison).
-Every telephone sends a packet every 20 ms; the bot answers each frame with a frame of its own. CPU is that of
-the switch's process over the measured time. One more call is a probe: how long after its last sound reached
-the telephone a mark is acknowledged, and how long sound goes on after a `clear` was sent. At the end 84 calls
-have six streams each: is any mark or stop lost?
+The switch runs as its own process and calls telephones of this bench over SIP (or its own `echo`, for
+comparison). Every telephone sends a packet every 20 ms; the bot answers each frame with a frame of its own.
+CPU is that of the switch's process over the measured time. One more call is a probe: how long after its last
+sound reached the telephone a mark is acknowledged, and how long sound goes on after a `clear` was sent. At
+the end 84 calls have six streams each: is any mark or stop lost?
 
     python bench/wavix_streams.py [calls [seconds [sip|echo|crowd [loop]]]]
 """
@@ -62,7 +62,9 @@ FRAME = spoken(TONE)
 class Bot(asyncio.Protocol):
     """One stream at the bot: answers each frame with one of its own."""
 
-    everybody: list["Bot"] = []  # noqa: RUF012
+    made: list["Bot"] = []  # noqa: RUF012
+    least = 1000
+    """Bytes from which a message is one of audio."""
 
     def __init__(self) -> None:
         """Wait for the handshake."""
@@ -73,6 +75,7 @@ class Bot(asyncio.Protocol):
         self.frames = 0
         self.answers = True
         """Whether each frame is answered by one."""
+        self.frame = FRAME
         self.controls: list[tuple[float, bytes]] = []
         """Everything but audio, with the time it came."""
 
@@ -80,6 +83,10 @@ class Bot(asyncio.Protocol):
         """Keep the connection."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+
+    def begun(self, head: bytes) -> None:
+        """Note what the path of the handshake asks for."""
+        self.answers = head.startswith(b"GET /answers")
 
     def data_received(self, data: bytes) -> None:
         """Count messages by their length alone: only media are long."""
@@ -99,8 +106,8 @@ class Bot(asyncio.Protocol):
                 b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
             )
             self.pending, self.up = rest, True
-            self.answers = head.startswith(b"GET /answers")
-            self.everybody.append(self)
+            self.begun(head)
+            self.made.append(self)
         pending, at, now = self.pending, 0, time.monotonic()
         while len(pending) - at >= 8:
             length, head = pending[at + 1] & 127, 6
@@ -108,14 +115,18 @@ class Bot(asyncio.Protocol):
                 length, head = pending[at + 2] << 8 | pending[at + 3], 8
             if len(pending) - at < head + length:
                 break
-            start, at = at + head, at + head + length
-            if length > 1000:
+            opcode, start, at = pending[at] & 0x0F, at + head, at + head + length
+            if opcode == 8:  # Close (RFC 6455 section 5.5.1).
+                self.transport.write(b"\x88\x00")
+                self.transport.close()
+                break
+            if length > self.least:
                 if self.last:
                     self.gaps.append(now - self.last)
                 self.last = now
                 self.frames += 1
                 if self.answers:
-                    self.transport.write(FRAME)
+                    self.transport.write(self.frame)
             else:
                 key = pending[start - 4 : start]
                 text = bytes(byte ^ key[place % 4] for place, byte in enumerate(pending[start:at]))
@@ -178,7 +189,7 @@ def ask(switch: Server, method: str, path: str, body: dict[str, object] | None =
 async def load(switch: Server, calls: int, seconds: float, kind: str) -> tuple[float, float, np.ndarray]:
     """Run the calls; return CPU per call and 20 ms without and with streams, and the bot's gaps in ms."""
     loop = asyncio.get_running_loop()
-    Bot.everybody.clear()
+    Bot.made.clear()
     bots = await loop.create_server(Bot, "127.0.0.1", 0, backlog=1000)
     url = f"ws://127.0.0.1:{bots.sockets[0].getsockname()[1]}/answers"
     transport, phone = await loop.create_datagram_endpoint(Phone, local_addr=("127.0.0.1", 0))
@@ -194,11 +205,11 @@ async def load(switch: Server, calls: int, seconds: float, kind: str) -> tuple[f
     for one in ids:
         await asyncio.to_thread(ask, switch, "POST", f"/{one}/streams", wish)
     await asyncio.sleep(WARM_UP_S)
-    for bot in Bot.everybody:
+    for bot in Bot.made:
         bot.gaps.clear()
     streamed = await measured(switch, calls, seconds)
-    gaps = np.concatenate([bot.gaps for bot in Bot.everybody]) * 1000
-    assert len(Bot.everybody) == calls, len(Bot.everybody)
+    gaps = np.concatenate([bot.gaps for bot in Bot.made]) * 1000
+    assert len(Bot.made) == calls, len(Bot.made)
     talking.cancel()
     for one in ids:
         await asyncio.to_thread(ask, switch, "DELETE", f"/{one}")
@@ -212,7 +223,7 @@ async def load(switch: Server, calls: int, seconds: float, kind: str) -> tuple[f
 async def probe(switch: Server, rounds: int = 25) -> tuple[np.ndarray, np.ndarray]:
     """Return by how many ms marks come after the last sound at a telephone, and sound after a clear."""
     loop = asyncio.get_running_loop()
-    Bot.everybody.clear()
+    Bot.made.clear()
     bots = await loop.create_server(Bot, "127.0.0.1", 0)
     url = f"ws://127.0.0.1:{bots.sockets[0].getsockname()[1]}/probe"
     transport, phone = await loop.create_datagram_endpoint(Phone, local_addr=("127.0.0.1", 0))
@@ -235,9 +246,9 @@ async def probe(switch: Server, rounds: int = 25) -> tuple[np.ndarray, np.ndarra
                 loud[0] = time.monotonic()
 
     loop.add_reader(media, hear)
-    while not Bot.everybody or not Bot.everybody[0].frames:
+    while not Bot.made or not Bot.made[0].frames:
         await asyncio.sleep(0.05)
-    bot = Bot.everybody[0]
+    bot = Bot.made[0]
     marks, clears = [], []
     for number in range(rounds):
         seen = len(bot.controls)
@@ -262,7 +273,7 @@ async def probe(switch: Server, rounds: int = 25) -> tuple[np.ndarray, np.ndarra
 
 
 def received(media: socket.socket) -> bytes:
-    """Return the next packet; nothing where there is none."""
+    """Return the next packet; empty if there is no packet."""
     try:
         return media.recv(2048)
     except BlockingIOError:
@@ -272,7 +283,7 @@ def received(media: socket.socket) -> bytes:
 async def crowd(switch: Server, calls: int = 84, rounds: int = 10) -> str:
     """Open six streams on each of many calls and count what comes of marks and stops."""
     loop = asyncio.get_running_loop()
-    Bot.everybody.clear()
+    Bot.made.clear()
     bots = await loop.create_server(Bot, "127.0.0.1", 0, backlog=1000)
     url = f"ws://127.0.0.1:{bots.sockets[0].getsockname()[1]}"
     ids = []
@@ -283,9 +294,9 @@ async def crowd(switch: Server, calls: int = 84, rounds: int = 10) -> str:
             kind, path = ("twoway", "answers") if number == 0 else ("oneway", "listens")
             wish = {"stream_url": f"{url}/{path}", "stream_type": kind, "stream_channel": "inbound"}
             await asyncio.to_thread(ask, switch, "POST", f"/{ids[-1]}/streams", wish)
-    while len(Bot.everybody) < 6 * calls:
+    while len(Bot.made) < 6 * calls:
         await asyncio.sleep(0.1)
-    speaking = [bot for bot in Bot.everybody if bot.answers]
+    speaking = [bot for bot in Bot.made if bot.answers]
     for number in range(rounds):
         for bot in speaking:
             bot.transport.write(message("mark", mark={"name": str(number)}))
@@ -294,15 +305,15 @@ async def crowd(switch: Server, calls: int = 84, rounds: int = 10) -> str:
     for one in ids:
         await asyncio.to_thread(ask, switch, "DELETE", f"/{one}")
     await asyncio.sleep(3.0)
-    texts = [text for bot in Bot.everybody for _, text in bot.controls]
+    texts = [text for bot in Bot.made for _, text in bot.controls]
     marks = sum(b'"event":"mark"' in text for text in texts)
     stops = sum(b'"event":"stop"' in text for text in texts)
     dropped = await asyncio.to_thread(metric, switch.port, "stream_media_dropped_total")
-    frames = sum(bot.frames for bot in Bot.everybody)
+    frames = sum(bot.frames for bot in Bot.made)
     bots.close()
     return (
-        f"{len(Bot.everybody)} streams at once: {marks} of {rounds * len(speaking)} marks and {stops} of"
-        f" {len(Bot.everybody)} stops came; {frames} frames, {dropped:.0f} dropped"
+        f"{len(Bot.made)} streams at once: {marks} of {rounds * len(speaking)} marks and {stops} of"
+        f" {len(Bot.made)} stops came; {frames} frames, {dropped:.0f} dropped"
     )
 
 

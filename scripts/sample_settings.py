@@ -10,7 +10,7 @@ import itertools
 import json
 import textwrap
 from pathlib import Path
-from typing import get_type_hints
+from typing import get_origin, get_type_hints
 
 from softswitch.settings import Section
 from softswitch.settings.load import SECTIONS, TABLES, row_type
@@ -52,7 +52,10 @@ def rows(struct: type[Section], mark: str = "#") -> list[str]:
         if row_type(hints[key]):
             continue
         lines += textwrap.wrap(words[key], 105, initial_indent="# ", subsequent_indent="# ")
-        lines.append(f"{mark}{key} = {json.dumps(defaults.get(key, '' if hints[key] is str else []))}")
+        value = defaults.get(key, [] if get_origin(hints[key]) is tuple else "")
+        if get_origin(hints[key]) is dict:
+            value = {}
+        lines.append(f"{mark}{key} = {json.dumps(value)}")
     return lines
 
 

@@ -13,7 +13,7 @@ purpose=${1:-run}
 venv=.venv
 case $purpose in
     run) extras=all wanted_tools="" ;;
-    test) extras=all,test wanted_tools="turnserver:coturn haproxy:haproxy chromium:chromium docker-compose:docker-compose systemd-analyze:systemd sipp:sip-tester baresip:baresip-core kamailio:kamailio npm:npm pg_createcluster:postgresql" ;;
+    test) extras=all,pyvoip,test wanted_tools="turnserver:coturn haproxy:haproxy chromium:chromium firefox-esr:firefox-esr docker-compose:docker-compose systemd-analyze:systemd sipp:sip-tester baresip:baresip-core kamailio:kamailio npm:npm nft:nftables pg_createcluster:postgresql promtool:prometheus redis-server:redis-server" ;;
     *) echo "usage: scripts/setup.sh run|test" >&2; exit 2 ;;
 esac
 
@@ -59,18 +59,18 @@ has_tool() {
 
 # ------------------------------------------------------------------ Python
 fits() {
-    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1
+    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' >/dev/null 2>&1
 }
 
 find_python() {
-    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.14 python3.11}; do
         if fits "$candidate"; then command -v "$candidate"; return 0; fi
     done
     return 1
 }
 
 fingerprint() {
-    { pwd; cat pyproject.toml scripts/setup.sh; "$venv/bin/python" -V; } 2>/dev/null | sha256sum | cut -d' ' -f1
+    { pwd; cat pyproject.toml requirements.lock scripts/setup.sh scripts/build_batch.py softswitch/media/rtp/batch.c softswitch/media/rtp/ordinary.c; command -v cc gcc; "$venv/bin/python" -V; } 2>/dev/null | sha256sum | cut -d' ' -f1
 }
 
 # What the tests need holds what a run needs: either stamp will do for a run.
@@ -90,10 +90,10 @@ if [ -e $venv/path ] && [ "$(cat $venv/path)" != "$(pwd)" ]; then
 fi
 if ! fits $venv/bin/python; then
     if ! python=$(find_python); then
-        may_install || stop "Python 3.11, 3.12 or 3.13 is needed; install one (Debian, Ubuntu: python3), or name it: make PYTHON=..."
+        may_install || stop "Python 3.11 to 3.14 is needed; install one (Debian, Ubuntu: python3), or name it: make PYTHON=..."
         say "python: asking apt"
         apt_install python3 || { cat "$log" >&2; stop "apt could not install python3"; }
-        python=$(find_python) || stop "this system has no Python 3.11, 3.12 or 3.13; name one: make PYTHON=..."
+        python=$(find_python) || stop "this system has no Python 3.11 to 3.14; name one: make PYTHON=..."
     fi
     version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     say "python: $version ($python)"
@@ -137,14 +137,40 @@ fi
 
 # ------------------------------------------------------------------ Python packages
 say "packages: installing softswitch[$extras] into $venv"
+# Versions that were tried together, checked by their hashes. An index that lacks one of them must not stop us.
+if ! $venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
+    --require-hashes -r requirements.lock >"$log" 2>&1; then
+    say "packages: requirements.lock cannot be installed here ($(tail -n 1 "$log" | cut -c 1-200))"
+    say "packages: going on with the newest versions that pyproject.toml allows"
+fi
 if ! $venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input -e ".[$extras]" >"$log" 2>&1; then
     cat "$log" >&2
     stop "pip failed, see above"
 fi
+if [ -e softswitch/media/rtp/_batch.so ]; then
+    say "media sockets: compiled code"
+else
+    say "media sockets: Python alone, since there is no C compiler (gcc makes them cheaper)"
+fi
 if [ "$purpose" = test ] && has_tool npm; then
-    say "JsSIP: installing into $venv/js"
-    npm install --prefix $venv/js --no-save --silent --no-audit --no-fund jssip@3.13.8 esbuild@0.25 >"$log" 2>&1 ||
-        say "npm could not install JsSIP: going on without it"
+    say "JsSIP, SIP.js, wrtc and node-datachannel: installing into $venv/js"
+    npm install --prefix $venv/js --no-save --silent --no-audit --no-fund jssip@3.13.8 esbuild@0.25 \
+        sip.js@0.21.2 @roamhq/wrtc@0.10.0 node-datachannel@0.33.4 ws@8 >"$log" 2>&1 ||
+        say "npm could not install them: going on without these peers of the tests"
+fi
+if [ "$purpose" = test ]; then
+    # pipecat with what its serializers import, beside our own packages: all it asks for is several times as large.
+    say "pipecat: installing into $venv/pipecat"
+    site=""
+    rm -rf $venv/pipecat
+    if $venv/bin/python -m venv --without-pip $venv/pipecat >"$log" 2>&1; then
+        site=$($venv/pipecat/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+        $venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$site/softswitch.pth"
+        $venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --target "$site" \
+            pipecat-ai==1.14.0 soxr==1.0.0 loguru==0.7.3 wait_for2==0.4.1 loudness==0.2.0 docstring_parser==0.18.0 \
+            sentencex==1.0.32 pillow==13.0.0 aiofiles==25.1.0 websockets==17.4 >"$log" 2>&1 || site=""
+    fi
+    [ -n "$site" ] || { rm -rf $venv/pipecat; say "pip could not install pipecat: going on without its tests"; }
 fi
 rm -f "$log"
 fingerprint > "$stamp"

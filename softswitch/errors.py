@@ -1,28 +1,30 @@
-"""The exceptions of softswitch, one tree.
+"""Exceptions of softswitch.
 
 ::
 
     SoftswitchError
-    ├── SettingsError        the operator's: a setting is unknown, mistyped or refused
-    ├── PeerError            the peer's fault: what it sent cannot be honoured
-    │   ├── MalformedError   ... cannot be read at all
-    │   ├── RejectedError    ... is understood, and refused here and now
-    │   └── ForbiddenError   ... needs a right that the peer does not have
-    ├── OurError             our fault, or that of something we stand on
-    │   └── UnavailableError ... a tool, library or model that this host lacks
-    └── NotNowError          nobody's fault: a limit is reached, or we are going down
+    ├── SettingsError        a setting is unknown or invalid: the operator must change it
+    │   └── ListenError      ... because an address cannot be listened on
+    ├── PeerError            a message of a peer cannot be carried out
+    │   ├── MalformedError   ... because it is malformed
+    │   ├── RejectedError    ... because the present state does not permit it
+    │   └── ForbiddenError   ... because the peer lacks the permission
+    ├── OurError             a fault of the switch or of its environment
+    │   └── UnavailableError ... a tool, library, model or database is missing
+    └── NotNowError          a limit is reached, or the switch is shutting down
 
-A peer is told the text of a `PeerError` and a `NotNowError`, and only "internal error" of an `OurError`.
-Floors define their own errors below the branch that says whose fault it is.
+A peer gets the text of a `PeerError` or `NotNowError`. For an `OurError` it gets "internal error" only, and
+for an `UnavailableError` that a part of the switch is not available.
+Packages derive their own errors from these classes.
 """
 
 
 class SoftswitchError(Exception):
-    """Be the root: whoever catches this catches all that softswitch raises on purpose."""
+    """Base class of all softswitch errors."""
 
 
 class SettingsError(SoftswitchError):
-    """Refuse the settings: the operator must change the file, the environment or the flags."""
+    """A setting is unknown or invalid; `section` and `key` name it."""
 
     def __init__(self, message: str, *, section: str = "", key: str = "") -> None:
         super().__init__(message)
@@ -30,11 +32,30 @@ class SettingsError(SoftswitchError):
         self.key = key
 
 
+class ListenError(SettingsError):
+    """An address cannot be listened on; the text names the listener and the setting."""
+
+    def __init__(self, error: OSError, place: str, advice: str, *, section: str, key: str) -> None:
+        """Word the error of the system.
+
+        Args:
+            error: the error of bind(2) or listen(2).
+            place: transport, address and port.
+            advice: what to change.
+            section: section of the settings that has the address.
+            key: its key.
+        """
+        reason = (error.strerror or str(error)).rpartition(": ")[2]  # asyncio puts more before it
+        super().__init__(
+            f"[{section}] cannot listen on {place}: {reason.lower()}; {advice}", section=section, key=key
+        )
+
+
 class PeerError(SoftswitchError):
-    """Blame the peer: `field` names the part of its message that is wrong, where one is known."""
+    """A message of a peer cannot be carried out; `field` names the field at fault, if known."""
 
     code = 400
-    """The HTTP status that says the same."""
+    """Corresponding HTTP status."""
 
     def __init__(self, message: str, *, field: str = "") -> None:
         super().__init__(message)
@@ -42,35 +63,35 @@ class PeerError(SoftswitchError):
 
 
 class MalformedError(PeerError):
-    """Say that a message cannot be read."""
+    """A message is malformed."""
 
 
 class RejectedError(PeerError):
-    """Say that a message is understood but not possible in this state."""
+    """A message is well-formed, but the present state does not permit it."""
 
     code = 409
 
 
 class ForbiddenError(PeerError):
-    """Say that the peer's credentials do not allow what it asks."""
+    """The credentials of the peer do not permit its request."""
 
     code = 403
 
 
 class OurError(SoftswitchError):
-    """Blame ourselves: logged in full, told to the peer as an internal error."""
+    """A fault of the switch: logged in full, reported to the peer as an internal error."""
 
     code = 500
 
 
 class UnavailableError(OurError):
-    """Say what this host lacks: a library, a tool, a model, a voice."""
+    """A library, tool, model, voice or database is missing."""
 
     code = 503
 
 
 class NotNowError(SoftswitchError):
-    """Refuse for the moment: the peer may try again after `retry_after_s` seconds."""
+    """A request is refused for now; the peer may try again after `retry_after_s` seconds."""
 
     code = 503
 

@@ -1,7 +1,7 @@
-"""Count and measure, in the words of Prometheus: prefix `softswitch_`, seconds and bytes.
+"""Prometheus metrics of a switch: prefix `softswitch_`, units seconds and bytes.
 
-A `Metrics` belongs to one running switch. Floors below the shells do not know it: they keep plain numbers
-and are read through `Metrics.register`.
+A `Metrics` belongs to one running switch. Lower packages do not know it: they keep plain numbers, which
+sources read at each scrape (`Metrics.register`).
 """
 
 import logging
@@ -18,38 +18,40 @@ logger = logging.getLogger(__name__)
 
 PREFIX = "softswitch"
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-"""The media type of what `Metrics.render` returns."""
+"""Media type of `Metrics.render`."""
 
 LATENCY_BUCKETS = (0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.12, 0.2, 0.3, 0.5, 0.8, 1.2, 2.0, 5.0, 10.0)
+MOS_BUCKETS = (1.5, 2.0, 2.5, 3.0, 3.3, 3.6, 3.8, 4.0, 4.2, 4.3, 4.4)
+LOSS_BUCKETS = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 DURATION_BUCKETS = (1.0, 5.0, 15.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3600.0, 14400.0)
 
 REASONS = frozenset(
     {"caller", "callee", "user_requested", "autohangup", "killed", "rejected", "busy", "no_answer"}
-    | {"media_timeout", "inactivity", "max_duration", "server_shutdown", "error"}
+    | {"media_timeout", "inactivity", "max_duration", "server_shutdown", "error", "token_expired"}
 )
-"""The reasons of a hangup that get a line of their own; a client may invent any number of others."""
+"""Hangup reasons with a label value of their own; clients may send any other text."""
 
 
 def reason_label(reason: str) -> str:
-    """Return a reason of a hangup as a label with few values."""
+    """Return the label value of a hangup reason, "other" for unknown ones."""
     return reason if reason in REASONS else "other"
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """One plain number of a floor at the moment of the scrape."""
+    """A number read at the time of a scrape."""
 
     name: str
-    """Without prefix, with its unit: `rtp_packets_received`; a counter gets its `_total` by itself."""
+    """Name without prefix, with its unit: `rtp_packets_received`; `_total` is appended to counters."""
     value: float
-    """The number; the sum of all observations for a histogram."""
+    """Value; for a histogram the sum of all observations."""
     kind: Literal["counter", "gauge", "histogram"] = "counter"
-    """A counter only grows."""
+    """A counter never decreases."""
     labels: tuple[tuple[str, str], ...] = ()
-    """Names and values; every reading of one name has the same names."""
+    """Names and values of labels; all readings of one name have the same label names."""
     buckets: tuple[tuple[float, int], ...] = ()
-    """Of a histogram: upper bound and count of observations at or below it; the last bound is infinite."""
+    """Buckets of a histogram: upper bound and number of observations up to it; the last bound is infinite."""
     help: str = ""
-    """What it counts."""
+    """Help text."""
 
 
 Source = Callable[[], Iterable[Reading]]
@@ -58,26 +60,29 @@ Source = Callable[[], Iterable[Reading]]
 def readings(
     prefix: str, numbers: Mapping[str, float], kind: Literal["counter", "gauge"] = "counter"
 ) -> Iterator[Reading]:
-    """Yield a reading for each of a floor's plain numbers.
+    """Yield a reading for each number of a package.
 
     Args:
-        prefix: the floor's word in the name, as `rtp`.
-        numbers: values by name.
-        kind: of all of them.
+        prefix: prefix of the names, such as `rtp`.
+        numbers: values by name; those whose name ends in `_ms` are exported in seconds, the base unit.
+        kind: kind of all readings.
     """
     for name, value in numbers.items():
-        yield Reading(f"{prefix}_{name}", float(value), kind)
+        if name.endswith("_ms"):
+            yield Reading(f"{prefix}_{name.removesuffix('_ms')}_seconds", value / 1000, kind)
+        else:
+            yield Reading(f"{prefix}_{name}", float(value), kind)
 
 
 class _Sources(Collector):
-    """Ask the registered floors for their numbers, at each scrape."""
+    """Collector that reads the registered sources at each scrape."""
 
     def __init__(self) -> None:
         self.sources: list[Source] = []
         self.errors = 0
 
     def collect(self) -> Iterator[Metric]:
-        """Yield one family for each name, whichever sources have it."""
+        """Yield one metric family for each name, with the readings of all sources."""
         families: dict[str, Metric] = {}
         for source in self.sources:
             for reading in self._read(source):
@@ -86,15 +91,15 @@ class _Sources(Collector):
                     family = families[reading.name] = _family(reading)
                 _add(family, reading)
         yield from families.values()
-        yield CounterMetricFamily(f"{PREFIX}_source_errors", "Floors that gave no numbers", self.errors)
+        yield CounterMetricFamily(f"{PREFIX}_source_errors", "Sources of metrics that failed", self.errors)
 
     def _read(self, source: Source) -> list[Reading]:
         try:
             return list(source())
         except Exception:
-            # One floor without figures must not blind the operator to all others.
+            # A failing source must not hide the metrics of all others.
             self.errors += 1
-            logger.exception("a floor gave no numbers")
+            logger.exception("a source of metrics failed")
             return []
 
 
@@ -125,7 +130,7 @@ def _bound(bound: float) -> str:
 
 
 class Metrics:
-    """The counters of one switch, in a registry of their own."""
+    """Metrics of one switch, in a registry of their own."""
 
     def __init__(self, version: str = "") -> None:
         self.registry = CollectorRegistry()
@@ -135,70 +140,114 @@ class Metrics:
         info = self._gauge("info", "The running version; always 1", "version")
         info.labels(version).set(1)
         self._make_calls()
+        self._make_trunks()
         self._make_web()
         self._make_speech()
 
     def _make_calls(self) -> None:
-        self.calls_started = self._counter("calls_started", "Calls begun", "type")
+        self.calls_started = self._counter("calls_started", "Calls started", "type")
         self.calls_ended = self._counter("calls_ended", "Calls ended (see reason_label)", "type", "reason")
-        self.calls_active = self._gauge("calls_active", "Calls now", "type")
-        self.calls_refused = self._counter("calls_refused", "Calls not even begun", "reason")
+        self.calls_active = self._gauge("calls_active", "Active calls", "type")
+        self.calls_refused = self._counter("calls_refused", "Calls refused", "reason")
         self.call_seconds = self._histogram("call_seconds", "Duration of calls", DURATION_BUCKETS, "type")
         self.answer_seconds = self._histogram("answer_seconds", "Invite to answer", LATENCY_BUCKETS, "type")
         self.commands = self._counter("commands", "Commands received", "command")
-        self.commands_refused = self._counter("commands_refused", "Commands answered by an error", "code")
-        self.events = self._counter("events", "Events told to clients", "event")
-        self.audio_dropped_seconds = self._counter(
-            "audio_dropped_seconds", "Audio thrown away, in seconds", "place", "reason"
+        self.commands_refused = self._counter("commands_refused", "Commands answered with an error", "code")
+        self.rooms_refused = self._counter("rooms_refused", "Rooms refused because of a limit", "bound")
+        self.commands_denied = self._counter(
+            "commands_denied", "Commands of clients without permission", "act"
         )
-        self.recordings_refused = self._counter("recordings_refused", "Recordings not made", "reason")
+        self.events = self._counter("events", "Events sent to clients", "event")
+        self._event_counters: dict[str, Counter] = {}
+        """Counters of events by name: looking one up by its label takes longer than counting."""
+        self.audio_dropped_seconds = self._counter(
+            "audio_dropped_seconds", "Audio dropped, in seconds", "place", "reason"
+        )
+        self.certificate_orders = self._counter("certificate_orders", "Orders of certificates", "result")
+        self.certificate_seconds_left = self._gauge(
+            "certificate_seconds_left", "Time of the certificate left"
+        )
+        self.uploads = self._counter("uploads", "Uploads of recordings", "result")
+        self.uploads_waiting = self._gauge("uploads_waiting", "Recordings that wait for their upload")
+        self.uploaded_bytes = self._counter("uploaded_bytes", "Bytes of recordings uploaded")
+        self.recordings_refused = self._counter("recordings_refused", "Recordings refused", "reason")
+        self.transcripts = self._counter("transcripts", "Transcripts of recorded calls", "result")
+
+    def _make_trunks(self) -> None:
+        self.trunk_mos = self._histogram(
+            "trunk_mos", "Estimated MOS of calls (E-model), by five seconds", MOS_BUCKETS, "trunk"
+        )
+        self.trunk_loss = self._histogram(
+            "trunk_loss_ratio", "Share of packets lost, by five seconds", LOSS_BUCKETS, "trunk", "direction"
+        )
+        self.trunk_jitter_seconds = self._histogram(
+            "trunk_jitter_seconds", "Jitter of calls, by five seconds", LATENCY_BUCKETS, "trunk"
+        )
+        self.trunk_round_trip_seconds = self._histogram(
+            "trunk_round_trip_seconds", "Round trip of calls, by five seconds", LATENCY_BUCKETS, "trunk"
+        )
 
     def _make_web(self) -> None:
         self.auth_failures = self._counter("auth_failures", "Requests refused", "reason")
-        self.sockets_active = self._gauge("sockets_active", "WebSockets open now")
+        self.sockets_active = self._gauge("sockets_active", "Open WebSockets")
         self.sockets_closed_slow = self._counter(
-            "sockets_closed_slow", "WebSockets of too slow readers closed"
+            "sockets_closed_slow", "WebSockets closed because the client read too slowly"
         )
         self.loop_lag_seconds = self._histogram(
-            "loop_lag_seconds", "How late the event loop wakes", LATENCY_BUCKETS
+            "loop_lag_seconds", "Delay of the event loop", LATENCY_BUCKETS
         )
 
     def _make_speech(self) -> None:
-        self.errors = self._counter("errors", "Failures that calls survived", "sender")
+        self.errors = self._counter("errors", "Errors that did not end a call", "sender")
         self._speech_seconds = self._histogram(
-            "speech_seconds", "Speaking and understanding, by stage", LATENCY_BUCKETS, "stage", "provider"
+            "speech_seconds",
+            "Duration of speech synthesis and recognition, by stage",
+            LATENCY_BUCKETS,
+            "stage",
+            "provider",
         )
 
-    def measure(self, key: str, seconds: float) -> None:
-        """Take a measurement of speech, as calls tell it.
+    def count_event(self, name: str) -> None:
+        """Count an event that was sent to clients.
 
         Args:
-            key: `ttfb.tts.builtin`: the stage is `ttfb.tts`, the rest names the provider.
-            seconds: how long it took.
+            name: name of its type, one of a few.
+        """
+        counter = self._event_counters.get(name)
+        if counter is None:
+            counter = self._event_counters[name] = self.events.labels(name)
+        counter.inc()
+
+    def measure(self, key: str, seconds: float) -> None:
+        """Record a measurement of speech.
+
+        Args:
+            key: stage and provider: `ttfb.tts.builtin` is the stage `ttfb.tts` of the provider `builtin`.
+            seconds: duration in seconds.
         """
         first, _, rest = key.partition(".")
         kind, _, provider = rest.partition(".")
         self._speech_seconds.labels(f"{first}.{kind}", provider).observe(seconds)
 
     def register(self, source: Source) -> Callable[[], None]:
-        """Read these numbers at each scrape; return the function that ends it.
+        """Register a source, and return a function that removes it.
 
         Args:
-            source: called without arguments in the thread of the scrape; must be quick.
+            source: returns readings; called at each scrape, in its thread, so it must be fast.
         """
         self._sources.sources.append(source)
         return lambda: self._sources.sources.remove(source)
 
     def render(self) -> bytes:
-        """Return everything in the text format of Prometheus (`CONTENT_TYPE`)."""
+        """Return all metrics in the text format of Prometheus (`CONTENT_TYPE`)."""
         return generate_latest(self.registry)
 
     def value(self, name: str, **labels: str) -> float:
-        """Return one number as a scrape would see it; 0 if nothing was counted yet.
+        """Return the value of a metric, 0 if nothing was counted yet.
 
         Args:
-            name: in full, with `softswitch_` and `_total`.
-            labels: those of the sample.
+            name: full name, with `softswitch_` and `_total`.
+            labels: label values of the sample.
         """
         return self.registry.get_sample_value(name, labels) or 0.0
 

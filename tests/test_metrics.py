@@ -1,8 +1,12 @@
+import subprocess
 import threading
+from urllib.request import urlopen
 
 import pytest
 
 from softswitch.metrics import CONTENT_TYPE, Metrics, Reading, readings, reason_label
+from tests.conftest import require_tool
+from tests.support.switch import SwitchThread
 
 
 def test_metrics_render_prefix_version_and_units():
@@ -95,3 +99,20 @@ def test_counting_from_several_threads_loses_nothing():
 )
 def test_reasons_of_clients_do_not_become_labels(reason, label):
     assert reason_label(reason) == label
+
+
+def test_prometheus_finds_nothing_to_mend(tmp_path):
+    promtool = require_tool("promtool")
+    with SwitchThread(tmp_path) as switch, urlopen(switch.url("/metrics")) as response:
+        text = response.read()
+    assert text.count(b"# TYPE softswitch_") > 50
+    done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, b"")
+
+
+def test_events_are_counted_by_their_name() -> None:
+    metrics = Metrics()
+    for name in ("Answer", "HungUp", "Answer"):
+        metrics.count_event(name)
+    assert metrics.value("softswitch_events_total", event="Answer") == 2.0
+    assert metrics.value("softswitch_events_total", event="HungUp") == 1.0

@@ -1,4 +1,4 @@
-"""A bank codes and decodes every leg that uses one codec; the engine keeps one bank per codec."""
+"""Codec banks: a bank encodes and decodes all legs that use one codec; the engine has one bank per codec."""
 
 from typing import Protocol
 
@@ -7,17 +7,15 @@ import numpy as np
 from softswitch.audio import g711, libopus
 from softswitch.audio.codec import Codec
 from softswitch.audio.conceal import Concealer
-from softswitch.audio.g722 import G722Bank
-from softswitch.audio.opus import OpusBank
-from softswitch.audio.opus_av import AvOpusBank
+from softswitch.audio.opus import COMPLEXITY, OpusBank
 from softswitch.audio.pcm import TICK_MS, Bytes, Indices, Pcm, to_octets
 
 _LONGEST_MS = 120
-"""Longer payloads are cut: no telephone sends them, and one would make every other row as wide."""
+"""Longest payload decoded; the rest of a longer one is cut, because it would widen the rows of all legs."""
 
 
 class Bank(Protocol):
-    """What the engine asks of a codec. Rows of all arrays belong to `slots`, each of which comes once."""
+    """Interface of a codec for many slots. Rows of all arrays belong to `slots`, which are distinct."""
 
     codec: Codec
     sample_rate: int
@@ -25,35 +23,49 @@ class Bank(Protocol):
     silence: bytes
     """A payload of 20 ms of silence."""
     faults: int
-    """Payloads that could not be decoded, or not wholly; concealment was played for them."""
+    """Payloads that could not be decoded completely and were concealed."""
 
     def open(self, slot: int) -> None:
-        """Begin with fresh state in `slot`."""
+        """Clear the state of `slot`."""
 
     def close(self, slot: int) -> None:
-        """Free what `slot` holds; closing twice is no error."""
+        """Free the state of `slot`; a closed slot may be closed again."""
 
     def grow(self, slots: int) -> None:
-        """Make room for slots 0 to `slots` - 1; those that are open stay as they are."""
+        """Make room for slots 0 to `slots` - 1; open slots keep their state."""
 
     def decode(self, payloads: Bytes, lengths: Indices, slots: Indices) -> tuple[Pcm, Indices]:
-        """Return what payloads ``(n, octets)`` of `lengths` hold: ``(n, samples)`` and each row's samples.
+        """Decode payloads ``(n, octets)`` of `lengths`: audio ``(n, samples)`` and the samples of each row.
 
-        Rows shorter than the longest are padded with zeros. It never raises for what a stranger may send: a
+        Rows shorter than the longest are padded with zeros. It never raises for received data: a
         payload that cannot be decoded becomes 20 ms of concealment and one more in `faults`.
         """
 
     def conceal(self, slots: Indices, samples: int) -> Pcm:
-        """Return ``(n, samples)`` of what might have been in a packet that is lost."""
+        """Return concealment ``(n, samples)`` for lost packets."""
 
     def recover(self, payloads: Bytes, lengths: Indices, slots: Indices, samples: int) -> Pcm:
-        """Return ``(n, samples)`` of a lost packet from the payloads *after* it, or conceal."""
+        """Return audio ``(n, samples)`` of lost packets from the payloads *after* them, or concealment."""
 
     def encode(self, pcm: Pcm, slots: Indices) -> tuple[Bytes, Indices]:
-        """Return payloads ``(n, octets)`` of rows ``(n, samples)``, and the octets of each that count."""
+        """Encode rows ``(n, samples)``: payloads ``(n, octets)`` and the octets of each that count."""
 
-    def tune(self, slot: int, *, bitrate: int | None = None, loss_percent: int | None = None) -> None:
-        """Set bits per second and expected loss of an encoder, where the codec has such."""
+    def tune(
+        self,
+        slot: int,
+        *,
+        bitrate: int | None = None,
+        loss_percent: int | None = None,
+        band_hz: int | None = None,
+    ) -> None:
+        """Set bits per second, expected loss and sample rate of the source of an encoder, where it has these.
+
+        Args:
+            slot: row.
+            bitrate: bits per second.
+            loss_percent: expected packet loss.
+            band_hz: sample rate of the source, Hz: the encoder sends at most the band that it has.
+        """
 
 
 class LinearBank:
@@ -66,7 +78,8 @@ class LinearBank:
         self.faults = 0
         self._law = codec.name if codec.name in g711.DECODING else None
         self._octets_per_sample = 1 if self._law else 2
-        self._concealer = Concealer(codec.sample_rate, slots)
+        self.concealer = Concealer(codec.sample_rate, slots)
+        """Recent sound of the slots."""
         self._tick = codec.samples(TICK_MS)
         self._longest = codec.samples(_LONGEST_MS)
         self.silence = bytes([g711.SILENCE[self._law] if self._law else 0]) * (
@@ -75,32 +88,39 @@ class LinearBank:
 
     def grow(self, slots: int) -> None:
         """Make room for slots 0 to `slots` - 1."""
-        self._concealer.grow(slots)
+        self.concealer.grow(slots)
 
     def open(self, slot: int) -> None:
         """Begin with fresh state in `slot`."""
-        self._concealer.reset(slot)
+        self.concealer.reset(slot)
 
     def close(self, slot: int) -> None:
-        """Forget the sound of `slot`."""
-        self._concealer.reset(slot)
+        """Clear the sound of `slot`."""
+        self.concealer.reset(slot)
 
-    def tune(self, slot: int, *, bitrate: int | None = None, loss_percent: int | None = None) -> None:
-        """Do nothing: neither bit rate nor redundancy can be set here."""
+    def tune(
+        self,
+        slot: int,
+        *,
+        bitrate: int | None = None,
+        loss_percent: int | None = None,
+        band_hz: int | None = None,
+    ) -> None:
+        """Do nothing: the codec has no such settings."""
 
     def decode(self, payloads: Bytes, lengths: Indices, slots: Indices) -> tuple[Pcm, Indices]:
-        """Return what the payloads hold, as :meth:`Bank.decode` says."""
+        """Decode payloads, as :meth:`Bank.decode`."""
         if len(lengths) == 0:
             return np.zeros((0, 0), np.float32), lengths
         width, odd = divmod(int(lengths[0]), self._octets_per_sample)
-        if 0 < width <= self._longest and not odd and (lengths == lengths[0]).all():
-            pcm = self._concealer.good(self._linear(payloads, width), slots)
+        if 0 < width <= self._longest and not odd and not np.count_nonzero(lengths != lengths[0]):
+            pcm = self.concealer.good(self._linear(payloads, width), slots)
             return pcm, np.full(len(lengths), width, np.intp)
         return self._decode_ragged(payloads, lengths, slots)
 
     def conceal(self, slots: Indices, samples: int) -> Pcm:
         """Return the last pitch period repeated over `samples` lost samples, ``(n, samples)``."""
-        return self._concealer.lost(slots, samples)
+        return self.concealer.lost(slots, samples)
 
     def recover(  # the shape is the Bank's
         self,
@@ -109,7 +129,7 @@ class LinearBank:
         slots: Indices,
         samples: int,
     ) -> Pcm:
-        """Conceal: these payloads hold nothing of the one before."""
+        """Return concealment: these payloads repeat nothing of the packet before."""
         return self.conceal(slots, samples)
 
     def encode(self, pcm: Pcm, slots: Indices) -> tuple[Bytes, Indices]:
@@ -117,7 +137,7 @@ class LinearBank:
         if self._law:
             payloads = g711.encode(g711.ENCODING[self._law], pcm)
         else:
-            # RFC 3551 section 4.5.11: most significant octet first, whatever this machine's order is.
+            # RFC 3551 section 4.5.11: most significant octet first, whatever the byte order of the machine.
             payloads = to_octets(pcm).view(np.int16).byteswap().view(np.uint8)
         return payloads, np.full(len(pcm), payloads.shape[1], np.intp)
 
@@ -127,7 +147,7 @@ class LinearBank:
         return np.ascontiguousarray(payloads[:, : 2 * width]).view(">i2").astype(np.float32)
 
     def _decode_ragged(self, payloads: Bytes, lengths: Indices, slots: Indices) -> tuple[Pcm, Indices]:
-        """Decode rows of different durations, some of them perhaps empty, odd or much too long."""
+        """Decode rows of different durations; rows may be empty, odd or too long."""
         counts = np.minimum(lengths // self._octets_per_sample, self._longest)
         self.faults += int(np.count_nonzero((counts == 0) | (counts * self._octets_per_sample != lengths)))
         width = max(int(counts.max(initial=0)), self._tick)
@@ -136,14 +156,14 @@ class LinearBank:
         pcm[:, :coded] = self._linear(payloads, coded)
         pcm[np.arange(width) >= counts[:, None]] = 0.0
         empty = np.flatnonzero(counts == 0)
-        pcm = self._concealer.settle(pcm, counts, slots)
-        pcm[empty, : self._tick] = self._concealer.lost(slots[empty], self._tick)
+        pcm = self.concealer.settle(pcm, counts, slots)
+        pcm[empty, : self._tick] = self.concealer.lost(slots[empty], self._tick)
         counts = np.where(counts == 0, self._tick, counts)
         return pcm[:, : int(counts.max())], counts
 
 
-def bank_for(codec: Codec, slots: int = 0) -> Bank:
-    """Return a new bank of `codec`.
+def bank_for(codec: Codec, slots: int = 0, *, complexity: int = COMPLEXITY) -> Bank:
+    """Return a new bank of `codec`; `complexity` is the effort of Opus encoders, 0-10.
 
     Raises:
         ValueError: the codec carries no audio we know, such as telephone-event.
@@ -152,8 +172,14 @@ def bank_for(codec: Codec, slots: int = 0) -> Bank:
         case "PCMU" | "PCMA" | "L16":
             return LinearBank(codec, slots)
         case "G722":
+            from softswitch.audio.g722 import G722Bank  # noqa: PLC0415  (PyAV takes 16 MB)
+
             return G722Bank(codec, slots)
         case "opus":
-            return OpusBank(codec, slots) if libopus.library() is not None else AvOpusBank(codec, slots)
+            if libopus.library() is None:
+                from softswitch.audio.opus_av import AvOpusBank  # noqa: PLC0415  (PyAV again)
+
+                return AvOpusBank(codec, slots)
+            return OpusBank(codec, slots, complexity=complexity)
         case name:
-            raise ValueError(f"codec: there is no bank for {name!r}")
+            raise ValueError(f"codec: {name!r} is not supported")

@@ -1,26 +1,26 @@
-"""A codec as a value: what the SDP calls it, and at which rates it runs."""
+"""Codecs as values: names and parameters in SDP, and sample rates."""
 
 from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """One way of coding audio (or telephone events) in RTP."""
+    """Encoding of audio, or of telephone events, in RTP."""
 
     name: str
     """Encoding name as in the SDP: ``PCMU``, ``PCMA``, ``G722``, ``opus``, ``L16``, ``telephone-event``."""
 
     payload_type: int
-    """RTP payload type, 0-127; dynamic ones are those we offer."""
+    """RTP payload type, 0-127; dynamic types are those that the switch offers."""
 
     clock_rate: int
-    """Rate of the RTP timestamp, Hz; what ``a=rtpmap`` states."""
+    """Clock rate of the RTP timestamp, Hz, as in ``a=rtpmap``."""
 
     sample_rate: int
     """Rate at which the bank decodes and encodes, Hz."""
 
     channels: int = 1
-    """Channels in ``a=rtpmap``. Opus always says 2 (RFC 7587 section 7); the bank is mono all the same."""
+    """Channels in ``a=rtpmap``. Opus always states 2 (RFC 7587 section 7), although the bank is mono."""
 
     fmtp: str = ""
     """Parameters for ``a=fmtp``, empty for none."""
@@ -53,10 +53,10 @@ PCMU = Codec("PCMU", 0, 8000, 8000)
 PCMA = Codec("PCMA", 8, 8000, 8000)
 
 G722 = Codec("G722", 9, 8000, 16000)
-"""RFC 3551 section 4.5.2: the clock rate is 8000 by an old mistake that may no longer be mended."""
+"""RFC 3551 section 4.5.2: the RTP clock is 8000 Hz by a historical error, kept for compatibility."""
 
 OPUS = Codec("opus", 111, 48000, 24000, 2, "minptime=10;useinbandfec=1")
-"""RFC 7587: the clock is 48 kHz whatever is coded; we decode straight to the bus's 24 kHz."""
+"""RFC 7587: the RTP clock is 48 kHz whatever is coded; the bank decodes to the bus rate of 24 kHz."""
 
 L16_8000 = Codec("L16", 112, 8000, 8000)
 L16_16000 = Codec("L16", 113, 16000, 16000)

@@ -1,8 +1,8 @@
-"""Concealment of lost packets by repeating the last pitch period, for codecs that have none of their own.
+"""Concealment of lost packets by repetition of the last pitch period, for codecs that have no other.
 
-The idea is that of ITU-T G.711 Appendix I: a voice goes on as it was for some tens of milliseconds. What
-differs is that nothing is delayed for it: where the appendix holds back 3.75 ms to blend into the repetition,
-the step at the seam is measured here and let fade away.
+As in ITU-T G.711 Appendix I, a voice is assumed to continue unchanged for some tens of milliseconds. Unlike
+there, no delay is added: the appendix holds back 3.75 ms of audio for a cross-fade into the repetition; here
+the step between the last sample and the repetition is measured, and faded out.
 """
 
 import numpy as np
@@ -11,23 +11,25 @@ from softswitch.audio.pcm import FULL_SCALE, Indices, Pcm, fade
 from softswitch.audio.pitch import best_lags
 
 _SHORTEST_MS, _LONGEST_MS = 2.5, 15.0
-"""Pitch periods looked for: 400 Hz down to 67 Hz."""
+"""Range of pitch periods, milliseconds: 400 Hz down to 67 Hz."""
 
 _WINDOW_MS = 10.0
-"""Stretch of sound compared with the past to find the period; 20 ms would look too far back."""
+"""Length of the sound compared with the past to find the period, milliseconds; longer sound is less
+periodic."""
 
 _STEADY_MS, _GONE_MS = 10.0, 70.0
-"""A repetition keeps its level this long, and is silence after that: longer it would be a buzz."""
+"""Time for which a repetition keeps its level, and time from which on it is silent, milliseconds; a longer
+repetition sounds like a buzz."""
 
 _SEAM_MS = 1.5
-"""How long the step between the last sample and the repetition takes to fade."""
+"""Time in which the step between the last sample and the repetition fades, milliseconds."""
 
 _RETURN_MS = 5.0
-"""Blend from the repetition into the sound that comes back."""
+"""Cross-fade from the repetition into the sound after the loss, milliseconds."""
 
 
 class Concealer:
-    """Remembers the recent sound of every slot and makes up for what is lost of it."""
+    """Recent sound of every slot, and concealment made of it."""
 
     def __init__(self, sample_rate: int, slots: int = 0) -> None:
         """Make a concealer for audio of `sample_rate` Hz with `slots` rows to begin with."""
@@ -60,12 +62,16 @@ class Concealer:
             self._run = np.pad(self._run, (0, more))
 
     def reset(self, slots: Indices | int) -> None:
-        """Forget what `slots` sounded like."""
+        """Clear the sound of `slots`."""
         self._history[slots] = 0.0
         self._run[slots] = 0
 
+    def tables(self) -> tuple[Pcm, Indices]:
+        """Return the recent sound and the samples lost last of all slots; growing replaces the arrays."""
+        return self._history, self._run
+
     def good(self, pcm: Pcm, slots: Indices) -> Pcm:
-        """Take sound that arrived and return it, blended with the repetition where it ends a loss.
+        """Store received sound and return it, cross-faded with the repetition where it ends a loss.
 
         Args:
             pcm: ``(n, samples)``; returned as it is when no row comes out of a loss.
@@ -73,13 +79,13 @@ class Concealer:
         """
         if pcm.shape[1] == 0:
             return pcm
-        if self._run[slots].any():
+        if np.count_nonzero(self._run[slots]):
             pcm = self._welcome(pcm, slots)
         self._remember(pcm, slots)
         return pcm
 
     def lost(self, slots: Indices, samples: int) -> Pcm:
-        """Return what `slots` might have said in `samples` lost samples, ``(n, samples)``."""
+        """Return concealment for `samples` lost samples of each slot, ``(n, samples)``."""
         fresh = slots[self._run[slots] == 0]
         if fresh.size:
             self._begin(fresh)
@@ -90,7 +96,7 @@ class Concealer:
 
     def settle(self, pcm: Pcm, counts: Indices, slots: Indices) -> Pcm:
         """Do :meth:`good` for rows of different durations, padded with zeros behind their `counts`."""
-        if len(counts) == 0 or (counts == pcm.shape[1]).all():
+        if not np.count_nonzero(counts != pcm.shape[1]):
             return self.good(pcm, slots)
         for count in np.unique(counts[counts > 0]).tolist():
             rows = np.flatnonzero(counts == count)
@@ -98,14 +104,15 @@ class Concealer:
         return pcm
 
     def _begin(self, slots: Indices) -> None:
-        """Find the period of rows whose loss begins, and make the cycle that will be repeated."""
+        """Find the period of rows whose loss begins, and make the cycle to be repeated."""
         history = self._history[slots]
         periods, _ = best_lags(history, self._shortest, self._longest, self._window, self.sample_rate)
         self._period[slots] = periods
         end = history.shape[1]
         rows = np.arange(len(slots))
         self._step[slots] = history[:, -1] - history[rows, end - 1 - periods]
-        # The end of the cycle is blended into what came before its beginning, or every turn would click.
+        # The end of the cycle is cross-faded into the sound before its beginning, or every repetition would
+        # click.
         blend = periods // 4
         offset = np.arange(end)
         weight = np.clip((offset - (end - blend)[:, None] + 0.5) / np.maximum(blend, 1)[:, None], 0.0, 1.0)
@@ -113,7 +120,7 @@ class Concealer:
         self._source[slots] = history + (earlier - history) * weight
 
     def _repetition(self, slots: Indices, samples: int) -> Pcm:
-        """Return the next `samples` samples of the repeated cycle, fading as the loss grows long."""
+        """Return the next `samples` samples of the repeated cycle, fading out in a long loss."""
         run, period = self._run[slots][:, None], self._period[slots][:, None]
         position = run + np.arange(samples)
         source = self._source[slots]
@@ -125,7 +132,7 @@ class Concealer:
         return np.clip(pcm, -FULL_SCALE, FULL_SCALE - 1.0, out=pcm)
 
     def _welcome(self, pcm: Pcm, slots: Indices) -> Pcm:
-        """Blend rows that come out of a loss with the repetition they end."""
+        """Cross-fade rows that end a loss with their repetition."""
         rows = np.flatnonzero(self._run[slots])
         returning = slots[rows]
         overlap = min(self._return, pcm.shape[1])
@@ -142,8 +149,8 @@ class Concealer:
             self._history[slots] = pcm[:, -self._kept :]
             return
         recent = np.empty((len(slots), self._kept), np.float32)
-        # Rows are taken whole and shifted in one copy: cheaper than a ring, whose rows would each
-        # begin somewhere else.
+        # The history is shifted by a copy of whole rows: cheaper than a ring, in which each row would begin
+        # at another place.
         recent[:, :-samples] = self._history[slots, samples:]
         recent[:, -samples:] = pcm
         self._history[slots] = recent

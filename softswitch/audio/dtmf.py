@@ -1,4 +1,4 @@
-"""Keys as pairs of tones: making them, and finding them in the sound of many legs (ITU-T Q.23, Q.24)."""
+"""DTMF: generating the pairs of tones, and detecting them in the audio of many legs (ITU-T Q.23, Q.24)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,34 +8,35 @@ from softswitch.audio.pcm import BUS_RATE, FULL_SCALE, Indices, Pcm, fade
 ROWS = (697.0, 770.0, 852.0, 941.0)
 COLUMNS = (1209.0, 1336.0, 1477.0, 1633.0)
 KEYS = "123A456B789C*0#D"
-"""Keys in the order of rows, then columns."""
+"""Keys by row, then column, of the keypad."""
 
 _HOP_MS = 10
-"""Sound is looked at in windows of two hops, one hop apart: a key of 40 ms fills at least two of them."""
+"""Audio is analysed in windows of two hops, one hop apart: a key of 40 ms fills at least two windows."""
 
 _HITS, _MISSES = 2, 3
-"""Windows in a row that make a press, and that end it (Q.24: 40 ms are a key or a pause, 10 ms neither)."""
+"""Consecutive windows that begin a press, and that end it (Q.24: 40 ms are a key or a pause, 10 ms are
+not)."""
 
 _LOWEST_POWER = FULL_SCALE**2 * 10 ** (-39.0 / 10)
-"""Quieter than -39 dBov in both tones together is no key (Q.24 asks for -29 dBm0 and above)."""
+"""Least level of both tones together, -39 dBov (Q.24 demands -29 dBm0 and above)."""
 
 _PURITY = 0.75
-"""Part of a window's power that must lie in the two tones: voices and music spread theirs."""
+"""Share of a window's power that must lie in the two tones; voices and music spread their power."""
 
 _WORTH_A_LOOK = 0.3
-"""The same before the tones' true frequencies are known, which takes a closer look."""
+"""The same share in the first check, before the exact frequencies of the tones are known."""
 
 _ASTRAY = 0.025
-"""Part of its frequency by which a tone may be off (Q.24: 1.5 % has to be taken, 3.5 % must not)."""
+"""Largest relative deviation of a tone's frequency (Q.24: 1.5 % must be accepted, 3.5 % rejected)."""
 
 _ASTRAY_HZ = 30.0
-"""The same in Hz: further off, the window shows too little of the tone."""
+"""Largest deviation in Hz: beyond it the window contains too little of the tone's power."""
 
 _APART = 10 ** (7.0 / 10)
-"""A tone must be so much stronger than every other of its group."""
+"""Factor by which a tone must be stronger than the other tones of its group."""
 
 _TWIST_HIGH, _TWIST_LOW = 10 ** (5.0 / 10), 10 ** (9.0 / 10)
-"""How much stronger the upper tone may be, and the lower one (Q.24: 4 dB and 8 dB)."""
+"""Factors by which the upper tone, and the lower tone, may be stronger (Q.24: 4 dB and 8 dB)."""
 
 _RAMP_MS = 2.0
 
@@ -46,15 +47,17 @@ def generate(
     off_ms: int = 80,
     level_dbov: float = -13.0,
     sample_rate: int = BUS_RATE,
+    pause_ms: int = 500,
 ) -> Pcm:
-    """Return the sound of `keys`, each followed by a pause, ``(samples,)``.
+    """Return the tones of `keys`, each followed by a pause, ``(samples,)``.
 
     Args:
-        keys: of ``0``-``9``, ``A``-``D`` (in any case), ``*`` and ``#``.
+        keys: of ``0``-``9``, ``A``-``D`` (in any case), ``*``, ``#`` and the comma, a pause.
         on_ms: duration of a key.
         off_ms: pause behind each.
         level_dbov: level of each of the two tones.
         sample_rate: Hz.
+        pause_ms: duration of a comma.
 
     Raises:
         ValueError: there is no such key.
@@ -66,18 +69,23 @@ def generate(
         envelope[:ramp], envelope[-ramp:] = fade(ramp), fade(ramp, rising=False)
     peak = FULL_SCALE * np.sqrt(2.0) * 10 ** (level_dbov / 20)
     time = np.arange(on) / sample_rate
-    pcm = np.zeros((len(keys), on + off), np.float32)
-    for row, key in enumerate(keys.upper()):
+    pieces = [np.zeros(0, np.float32)]
+    for key in keys.upper():
+        if key == ",":
+            pieces.append(np.zeros(sample_rate * pause_ms // 1000, np.float32))
+            continue
         place = KEYS.find(key)
         if place < 0:
-            raise ValueError(f"keys: {key!r} is no key of a telephone")
+            raise ValueError(f"keys: {key!r} is not a DTMF key")
         low, high = ROWS[place // 4], COLUMNS[place % 4]
-        pcm[row, :on] = peak * (np.sin(2 * np.pi * low * time) + np.sin(2 * np.pi * high * time)) * envelope
-    return pcm.reshape(-1)
+        tone = np.zeros(on + off, np.float32)
+        tone[:on] = peak * (np.sin(2 * np.pi * low * time) + np.sin(2 * np.pi * high * time)) * envelope
+        pieces.append(tone)
+    return np.concatenate(pieces)
 
 
 class DtmfDetector:
-    """Finds keys pressed in the sound of many slots; one report per press."""
+    """DTMF detector for many slots; reports each press once."""
 
     def __init__(self, sample_rate: int = BUS_RATE, slots: int = 0) -> None:
         """Make a detector for audio of `sample_rate` Hz with `slots` rows to begin with."""
@@ -86,7 +94,8 @@ class DtmfDetector:
         turns = np.outer(np.arange(self._hop), ROWS + COLUMNS) / sample_rate
         waves = np.exp(-2j * np.pi * turns)
         self._waves = np.concatenate((waves.real, waves.imag), axis=1).astype(np.float32)
-        # A hop later every wave has turned on by this much; it aligns two hops into one window.
+        # Phase by which each reference wave advances in a hop; it aligns the spectra of two hops in one
+        # window.
         self._turn = np.exp(-2j * np.pi * np.array(ROWS + COLUMNS) * _HOP_MS / 1000).astype(np.complex64)
         self._before = np.zeros((0, len(self._turn)), np.complex64)
         self._energy = np.zeros(0, np.float32)
@@ -106,7 +115,7 @@ class DtmfDetector:
             self._misses = np.pad(self._misses, (0, more))
 
     def reset(self, slots: Indices | int) -> None:
-        """Forget what `slots` heard."""
+        """Clear the state of `slots`."""
         self._before[slots] = 0.0
         self._energy[slots] = 0.0
         self._candidate[slots] = -1
@@ -114,7 +123,7 @@ class DtmfDetector:
         self._misses[slots] = 0
 
     def process(self, pcm: Pcm, slots: Indices) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-        """Look at the next frames.
+        """Analyse the next frames.
 
         Args:
             pcm: ``(n, samples)``, a multiple of 10 ms and at most 40 ms, so that no two presses share a call.
@@ -147,7 +156,7 @@ class DtmfDetector:
     def _keys(
         self, before: NDArray[np.complex64], now: NDArray[np.complex64], energy: Pcm
     ) -> NDArray[np.int8]:
-        """Return the key that sounds in each window as an index into `KEYS`, -1 for none.
+        """Return the key in each window as an index into `KEYS`, -1 if there is no key.
 
         Args:
             before: what each tone correlates to in the window's first hop, ``(n, 8)``.
@@ -167,7 +176,7 @@ class DtmfDetector:
         return keys
 
     def _judged(self, powers: Pcm, advance: NDArray[np.complex64], total: Pcm) -> NDArray[np.int8]:
-        """Look closely at windows in which two tones stand out.
+        """Check windows in which two tones stand out.
 
         Args:
             powers: of each tone, ``(n, 8)``.
@@ -177,7 +186,8 @@ class DtmfDetector:
         every = np.arange(len(total))
         row, column = powers[:, :4].argmax(axis=1), powers[:, 4:].argmax(axis=1) + 4
         astray = np.angle(advance) / (2 * np.pi * _HOP_MS / 1000)
-        # A tone that is off shows less of itself in the window; what is missing is known, so it is put back.
+        # A tone that deviates from the nominal frequency loses power in the window by a known factor:
+        # compensate.
         seen = np.sinc(np.clip(astray, -_ASTRAY_HZ, _ASTRAY_HZ) * (2 * _HOP_MS / 1000)) ** 2
         low, high = powers[every, row] / seen[every, row], powers[every, column] / seen[every, column]
         limit = np.minimum(np.array(ROWS + COLUMNS) * _ASTRAY, _ASTRAY_HZ)
@@ -193,7 +203,7 @@ class DtmfDetector:
     def _count(
         self, keys: NDArray[np.int8], slots: Indices, pressed: NDArray[np.uint8], ended: NDArray[np.int32]
     ) -> None:
-        """Follow each slot's press by one window, and note what begins and what ends."""
+        """Update the press of each slot by one window, and note presses that begin and end."""
         candidate, hits, misses = self._candidate[slots], self._hits[slots], self._misses[slots]
         if not (keys >= 0).any() and not (candidate >= 0).any():
             return
@@ -202,7 +212,7 @@ class DtmfDetector:
         misses = np.where(same, 0, misses + 1)
         begun = same & (hits == _HITS)
         pressed[begun] = np.frombuffer(KEYS.encode(), np.uint8)[candidate[begun]]
-        # A lone hit is forgotten at once; a press that was reported bridges a short break.
+        # A single hit is dropped at once; a reported press continues over a short break.
         over = (candidate >= 0) & ~same & ((misses >= _MISSES) | (hits < _HITS))
         finished = over & (hits >= _HITS)
         ended[finished] = hits[finished] * _HOP_MS + _HOP_MS

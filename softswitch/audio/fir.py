@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 PASSBAND = 0.875
-"""Part of the lower rate's half that passes flat; its mirror, 1.125, is where the stopband begins."""
+"""End of the passband as a share of the lower Nyquist frequency; the stopband begins at its mirror, 1.125."""
 
 STOPBAND_DB = 65.0
-"""By how much images and aliases are kept down."""
+"""Attenuation of images and aliases, dB."""
 
 
 def _length(up: int, down: int) -> int:

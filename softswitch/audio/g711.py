@@ -1,4 +1,4 @@
-"""G.711, both laws, by tables computed from the recommendation (ITU-T G.711, 1988).
+"""G.711 (µ-law and A-law) by tables computed from the recommendation (ITU-T G.711, 1988).
 
 PCM16 carries µ-law's 14-bit and A-law's 13-bit magnitudes in its upper bits. Negative numbers are folded by
 one's complement, as the ITU's reference software (G.191) does, which settles what the recommendation leaves

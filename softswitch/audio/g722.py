@@ -17,14 +17,18 @@ from softswitch.audio.pcm import TICK_MS, Bytes, Indices, Pcm, to_int16
 _LONGEST_MS = 120
 _CODES_PER_MS = 8
 _SAMPLES_PER_CODE = 2
+_MOST_FRAMES = 16
+"""Most lengths of frames that are kept."""
 
 
-def _context(mode: Literal["r", "w"]) -> AudioCodecContext:
+def _context(mode: Literal["r", "w"], frame: int = 0) -> AudioCodecContext:
+    """Return an open context; an encoder's packets are made of `frame` samples."""
     context = av.CodecContext.create("g722", mode)
     context.sample_rate = G722.sample_rate
     context.layout = "mono"
     if mode == "w":
         context.format = "s16"
+        context.options = {"frame_size": str(frame)}
     context.open()
     return context
 
@@ -37,10 +41,11 @@ class G722Bank:
         self.codec = codec
         self.sample_rate = codec.sample_rate
         self.faults = 0
-        """Payloads that were empty or too long to be believed."""
+        """Payloads that were empty or longer than any packet."""
         self._concealer = Concealer(self.sample_rate)
         self._encoders: list[AudioCodecContext | None] = []
         self._decoders: list[AudioCodecContext | None] = []
+        self._frames: dict[int, av.AudioFrame] = {}
         self._tick = codec.samples(TICK_MS)
         self.grow(max(slots, 1))
         packets, _ = self.encode(np.zeros((1, self._tick), np.float32), np.zeros(1, np.intp))
@@ -48,27 +53,34 @@ class G722Bank:
         self.close(0)
 
     def grow(self, slots: int) -> None:
-        """Make room for slots 0 to `slots` - 1; those that are open stay as they are."""
+        """Make room for slots 0 to `slots` - 1; open slots keep their state."""
         missing = slots - len(self._encoders)
         self._encoders += [None] * missing
         self._decoders += [None] * missing
         self._concealer.grow(slots)
 
     def open(self, slot: int) -> None:
-        """Begin with fresh state in `slot`."""
+        """Clear the state of `slot`."""
         self.close(slot)
 
     def close(self, slot: int) -> None:
-        """Free what `slot` holds; closing twice is no error."""
+        """Free the state of `slot`; a closed slot may be closed again."""
         self._encoders[slot] = None
         self._decoders[slot] = None
         self._concealer.reset(slot)
 
-    def tune(self, slot: int, *, bitrate: int | None = None, loss_percent: int | None = None) -> None:
-        """Do nothing: G.722 has neither bit rate nor redundancy to set."""
+    def tune(
+        self,
+        slot: int,
+        *,
+        bitrate: int | None = None,
+        loss_percent: int | None = None,
+        band_hz: int | None = None,
+    ) -> None:
+        """Do nothing: G.722 has no such settings."""
 
     def decode(self, payloads: Bytes, lengths: Indices, slots: Indices) -> tuple[Pcm, Indices]:
-        """Return what the packets hold; an empty one is concealed and counted in `faults`.
+        """Decode packets; an empty packet is concealed and counted in `faults`.
 
         Args:
             payloads: ``(n, octets)`` uint8.
@@ -105,29 +117,35 @@ class G722Bank:
         slots: Indices,
         samples: int,
     ) -> Pcm:
-        """Conceal: a G.722 packet holds nothing of the one before it."""
+        """Return concealment: a G.722 packet repeats nothing of the packet before it."""
         return self.conceal(slots, samples)
 
     def encode(self, pcm: Pcm, slots: Indices) -> tuple[Bytes, Indices]:
         """Return one payload per row.
 
         Args:
-            pcm: ``(n, samples)`` float32 in PCM16 units, whole frames of 20 ms (320 samples).
+            pcm: ``(n, samples)`` float32 in PCM16 units, whole pieces of 10 ms (160 samples).
             slots: rows of the bank, ``(n,)``.
 
         Raises:
-            ValueError: `pcm` is not made of whole frames.
+            ValueError: `pcm` is not made of whole pieces.
         """
-        if pcm.shape[1] % self._tick or not pcm.shape[1]:
-            raise ValueError(f"pcm: {pcm.shape[1]} samples are no whole frames of {self._tick}")
-        frames = np.ascontiguousarray(to_int16(pcm))
-        payloads = np.empty((len(slots), pcm.shape[1] // _SAMPLES_PER_CODE), np.uint8)
+        if pcm.shape[1] % (self._tick // 2) or not pcm.shape[1]:
+            raise ValueError(f"pcm: {pcm.shape[1]} samples are not whole pieces of {self._tick // 2}")
+        data = np.ascontiguousarray(to_int16(pcm)).tobytes()
+        samples = pcm.shape[1]
+        frame = self._frames.get(samples) or self._new_frame(samples)
+        piece = self._tick // 2 if samples % self._tick else self._tick
+        octets = 2 * samples
+        coded: list[bytes] = []
         for row, slot in enumerate(slots.tolist()):
-            encoder = self._encoders[slot] or self._open_encoder(slot)
-            frame = av.AudioFrame.from_ndarray(frames[row : row + 1], format="s16", layout="mono")
-            frame.sample_rate = self.sample_rate
-            coded = b"".join(map(bytes, encoder.encode(frame)))
-            payloads[row] = np.frombuffer(coded, np.uint8)
+            encoder = self._encoders[slot]
+            if encoder is None or piece % encoder.frame_size:
+                encoder = self._encoders[slot] = _context("w", piece)
+            frame.planes[0].update(data[row * octets : (row + 1) * octets])
+            frame.pts = None
+            coded += map(bytes, encoder.encode(frame))
+        payloads = np.frombuffer(b"".join(coded), np.uint8).reshape(len(slots), samples // _SAMPLES_PER_CODE)
         return payloads, np.full(len(slots), payloads.shape[1], np.intp)
 
     def _decoded(self, slot: int, payload: bytes) -> Pcm:
@@ -137,6 +155,10 @@ class G722Bank:
         [frame] = decoder.decode(av.Packet(payload))
         return np.frombuffer(memoryview(frame.planes[0]), np.int16, count=frame.samples).astype(np.float32)
 
-    def _open_encoder(self, slot: int) -> AudioCodecContext:
-        encoder = self._encoders[slot] = _context("w")
-        return encoder
+    def _new_frame(self, samples: int) -> av.AudioFrame:
+        """Return a frame that is filled anew for each packet, which is cheaper than a new one."""
+        frame = av.AudioFrame("s16", "mono", samples)
+        frame.sample_rate = self.sample_rate
+        if len(self._frames) < _MOST_FRAMES:
+            self._frames[samples] = frame
+        return frame

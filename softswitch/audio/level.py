@@ -1,4 +1,4 @@
-"""How loud rows are: power, dBov, and the level of the RTP header extension (RFC 6464)."""
+"""Levels of rows: power, dBov, and the audio level of the RTP header extension (RFC 6464)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,14 +6,14 @@ from numpy.typing import NDArray
 from softswitch.audio.pcm import FULL_SCALE, Pcm
 
 SILENT_DBOV = -127.0
-"""The lowest level RFC 6464 can express; digital silence counts as this."""
+"""Lowest level that RFC 6464 can express, dBov; also the level of digital silence."""
 
 _FLOOR = FULL_SCALE**2 * 10 ** (SILENT_DBOV / 10)
 _FULL_DB = np.float32(20 * np.log10(FULL_SCALE))
 
 
 def power(pcm: Pcm) -> Pcm:
-    """Return the mean square of each row, ``(n,)``; an empty row has none."""
+    """Return the mean square of each row, ``(n,)``; 0 for empty rows."""
     mean: Pcm = np.einsum("ns,ns->n", pcm, pcm) / np.float32(max(pcm.shape[1], 1))
     return mean
 

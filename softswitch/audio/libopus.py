@@ -1,4 +1,4 @@
-"""libopus by ctypes: where it is found, and the handful of its functions that are used.
+"""libopus by ctypes: finds the library and declares the functions that are used.
 
 PyAV's wheels carry a libopus of their own next to the package; it is newer than most distributions' and the
 same on every machine, so it is asked first, the system's second. Functions are called *without* releasing the
@@ -16,6 +16,10 @@ VOIP = 2048
 
 SET_BITRATE, SET_VBR, SET_COMPLEXITY = 4002, 4006, 4010
 SET_INBAND_FEC, SET_PACKET_LOSS_PERCENT, SET_DTX, SET_SIGNAL = 4012, 4014, 4016, 4024
+SET_MAX_BANDWIDTH, BANDWIDTH_NARROW = 4004, 1101
+BANDS = {8000: BANDWIDTH_NARROW, 16000: 1103, 24000: 1104, 48000: 1105}
+"""OPUS_BANDWIDTH_* (narrow, wide, super-wide, full) by the sample rate that holds the band, Hz."""
+SET_PREDICTION_DISABLED = 4042
 RESET_STATE = 4028
 SIGNAL_VOICE = 3001
 
@@ -66,7 +70,7 @@ def _declare(library: ctypes.PyDLL) -> None:
 
 @cache
 def library() -> ctypes.PyDLL | None:
-    """Return libopus with its functions declared, or None where there is none."""
+    """Return libopus with its functions declared, None if it was not found."""
     for name in _candidates():
         loaded = _load(name)
         if loaded is not None:
@@ -75,6 +79,6 @@ def library() -> ctypes.PyDLL | None:
 
 
 def version() -> str | None:
-    """Return what libopus calls itself, such as ``libopus 1.6.1``, or None where there is none."""
+    """Return the version string of libopus, such as ``libopus 1.6.1``; None if it was not found."""
     loaded = library()
     return None if loaded is None else str(loaded.opus_get_version_string().decode("ascii"))

@@ -1,11 +1,11 @@
-"""Who hears whom: sums per mix, each row without itself, and a limit that does not tear."""
+"""Sums of rows per mix, the sum of the others for each row, and a soft limiter."""
 
 import numpy as np
 
 from softswitch.audio.pcm import FULL_SCALE, Indices, Pcm
 
 _KNEE = 0.8 * FULL_SCALE
-"""Below this (-1.9 dB of full scale) the limiter leaves every sample as it is."""
+"""Magnitude (-1.9 dB of full scale) below which the limiter leaves samples unchanged."""
 
 _HIGHEST = FULL_SCALE - 1.0
 
@@ -47,7 +47,7 @@ def minus(pcm: Pcm, mixes: Indices, count: int) -> Pcm:
         return np.zeros_like(pcm)
     order = np.argsort(mixes, kind="stable")
     size = np.bincount(mixes, minlength=count)[mixes]
-    # A call of two is by far the most frequent, and there the other's row is all there is to hear.
+    # In a call of two, by far the most frequent, the sum of the others is the other row.
     beside = order.copy()
     begins = np.flatnonzero((size[order] == 2) & np.r_[True, mixes[order][1:] != mixes[order][:-1]])
     beside[order[begins]], beside[order[begins + 1]] = order[begins + 1], order[begins]
@@ -59,7 +59,7 @@ def minus(pcm: Pcm, mixes: Indices, count: int) -> Pcm:
 
 
 def weigh(gains: Pcm, pcm: Pcm, out: Pcm | None = None) -> Pcm:
-    """Return what each listener hears of each speaker at his own gain.
+    """Return the sum of speakers for each listener, each speaker with its own gain.
 
     Args:
         gains: ``(listeners, speakers)``, 1 for as it is, 0 for not at all.
@@ -70,7 +70,7 @@ def weigh(gains: Pcm, pcm: Pcm, out: Pcm | None = None) -> Pcm:
 
 
 def limit(pcm: Pcm) -> Pcm:
-    """Bend what exceeds full scale back into it, in place, and return `pcm`.
+    """Compress samples near and beyond full scale into it, in place, and return `pcm`.
 
     Samples below the knee stay as they are; above it the curve flattens smoothly towards full scale, so that
     several people who shout at once sound pressed but not torn.

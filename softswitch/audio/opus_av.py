@@ -1,4 +1,4 @@
-"""Opus through PyAV, for a machine whose PyAV has no libopus beside it that ctypes could open.
+"""Opus by PyAV, for machines where ctypes finds no libopus.
 
 Concealment works (a packet of one empty frame makes the decoder conceal), in-band FEC cannot be decoded, and
 the encoder cannot be tuned while it runs. libavcodec decodes at 48 kHz whatever is asked for.
@@ -27,7 +27,7 @@ class AvOpusBank:
         self.codec = codec
         self.sample_rate = codec.sample_rate
         self.faults = 0
-        """Payloads that no decoder would take and concealment was played for."""
+        """Payloads that could not be decoded and were concealed."""
         self._encoders: list[AudioCodecContext | None] = []
         self._decoders: list[AudioCodecContext | None] = []
         self._last_toc: list[int] = []
@@ -41,7 +41,7 @@ class AvOpusBank:
         self.close(0)
 
     def grow(self, slots: int) -> None:
-        """Make room for slots 0 to `slots` - 1; those that are open stay as they are."""
+        """Make room for slots 0 to `slots` - 1; open slots keep their state."""
         missing = slots - len(self._encoders)
         self._encoders += [None] * missing
         self._decoders += [None] * missing
@@ -49,22 +49,29 @@ class AvOpusBank:
         self._resampler.grow(slots)
 
     def open(self, slot: int) -> None:
-        """Begin with fresh state in `slot`."""
+        """Clear the state of `slot`."""
         self.close(slot)
 
     def close(self, slot: int) -> None:
-        """Free what `slot` holds; closing twice is no error."""
+        """Free the state of `slot`; a closed slot may be closed again."""
         self._encoders[slot] = None
         self._decoders[slot] = None
         # Configuration 3 of RFC 6716 table 2, mono: 60 ms of SILK; 1 is its 20 ms.
         self._last_toc[slot] = 1 << 3
         self._resampler.reset(slot)
 
-    def tune(self, slot: int, *, bitrate: int | None = None, loss_percent: int | None = None) -> None:
-        """Do nothing: libavcodec takes neither while it encodes."""
+    def tune(
+        self,
+        slot: int,
+        *,
+        bitrate: int | None = None,
+        loss_percent: int | None = None,
+        band_hz: int | None = None,
+    ) -> None:
+        """Do nothing: libavcodec cannot change either setting of an open encoder."""
 
     def decode(self, payloads: Bytes, lengths: Indices, slots: Indices) -> tuple[Pcm, Indices]:
-        """Return what the packets hold, as :meth:`softswitch.audio.bank.Bank.decode` says."""
+        """Decode packets, as :meth:`softswitch.audio.bank.Bank.decode`."""
         expected = sample_counts(payloads, lengths, self.sample_rate)
         rows: list[Pcm] = []
         for row, (slot, length, count) in enumerate(
@@ -85,7 +92,7 @@ class AvOpusBank:
         return pcm, counts
 
     def conceal(self, slots: Indices, samples: int) -> Pcm:
-        """Return the decoders' own guess of `samples` lost samples, ``(n, samples)``."""
+        """Return the concealment of the decoders for `samples` lost samples, ``(n, samples)``."""
         pcm = np.zeros((len(slots), samples), np.float32)
         for row, slot in enumerate(slots.tolist()):
             pcm[row] = self._concealed(slot, samples)
@@ -98,7 +105,7 @@ class AvOpusBank:
         slots: Indices,
         samples: int,
     ) -> Pcm:
-        """Conceal: libavcodec does not decode the redundancy."""
+        """Return concealment: libavcodec does not decode the redundancy."""
         return self.conceal(slots, samples)
 
     def encode(self, pcm: Pcm, slots: Indices) -> tuple[Bytes, Indices]:
@@ -112,7 +119,7 @@ class AvOpusBank:
             ValueError: `pcm` is not 20 ms long.
         """
         if pcm.shape[1] != self._tick:
-            raise ValueError(f"pcm: {pcm.shape[1]} samples are no frame of {self._tick}")
+            raise ValueError(f"pcm: {pcm.shape[1]} samples are not a frame of {self._tick}")
         frames = np.ascontiguousarray(to_int16(pcm))
         packets = [self._encoded(slot, frames[row : row + 1]) for row, slot in enumerate(slots.tolist())]
         lengths = np.array([len(packet) for packet in packets], np.intp)

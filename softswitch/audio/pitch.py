@@ -1,4 +1,4 @@
-"""The period of a voice, found by normalised correlation; what concealment and time stretching lean on."""
+"""Pitch period of a voice by normalised correlation; used by concealment and time stretching."""
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -6,14 +6,14 @@ from numpy.lib.stride_tricks import sliding_window_view
 from softswitch.audio.pcm import Indices, Pcm
 
 _COARSE_RATE = 8000
-"""Periods are first looked for at this rate: a voice's period needs no more bandwidth."""
+"""Sample rate of the first, coarse search, Hz: the pitch of a voice needs no higher bandwidth."""
 
 _SILENCE = 1.0
-"""Energy per sample added below the fraction, so that silence correlates with nothing."""
+"""Energy per sample added to the denominator, so that silence has no correlation with anything."""
 
 
 def best_lags(pcm: Pcm, shortest: int, longest: int, window: int, sample_rate: int) -> tuple[Indices, Pcm]:
-    """Return by how many samples the end of each row repeats what came before it.
+    """Return the distance in samples at which the end of each row repeats earlier sound.
 
     Args:
         pcm: ``(n, samples)``, at least ``longest + window`` samples; its end is compared with itself earlier.
@@ -31,24 +31,25 @@ def best_lags(pcm: Pcm, shortest: int, longest: int, window: int, sample_rate: i
     usable = pcm.shape[1] // factor * factor
     coarse = pcm[:, pcm.shape[1] - usable :].reshape(len(pcm), -1, factor).mean(axis=2)
     lags, _ = _search(coarse, max(shortest // factor, 1), longest // factor, window // factor)
-    return _refine(pcm, lags * factor, factor, shortest, longest, window)
+    return _refine(pcm, lags * factor, factor, shortest=shortest, longest=longest, window=window)
 
 
 def _search(pcm: Pcm, shortest: int, longest: int, window: int) -> tuple[Indices, Pcm]:
     samples = pcm.shape[1]
     template = pcm[:, samples - window :]
-    # Candidate k begins `longest - k` samples before the template's own place.
+    # Candidate k begins `longest - k` samples before the template.
     past = sliding_window_view(pcm[:, samples - window - longest : samples - shortest], window, axis=1)
     strength = _normalised(past, template)
-    # argmax takes the first of equals; turned round, that is the shortest lag rather than its multiple.
+    # argmax returns the first of equal values. In reversed order that is the shortest lag, not a multiple of
+    # it.
     best = strength.shape[1] - 1 - np.argmax(strength[:, ::-1], axis=1)
     return longest - best, strength[np.arange(len(pcm)), best]
 
 
 def _refine(
-    pcm: Pcm, lags: Indices, radius: int, shortest: int, longest: int, window: int
+    pcm: Pcm, lags: Indices, radius: int, *, shortest: int, longest: int, window: int
 ) -> tuple[Indices, Pcm]:
-    """Look again around coarse `lags`, now sample by sample."""
+    """Refine coarse `lags` at the full sample rate, sample by sample."""
     samples = pcm.shape[1]
     template = pcm[:, samples - window :]
     tried = np.clip(lags[:, None] + np.arange(-radius, radius + 1), shortest, longest)

@@ -20,9 +20,9 @@ Array: TypeAlias = NDArray[np.float32]
 
 RATE = 16000
 WINDOW = 512
-"""Samples that are judged at once."""
+"""Samples of a window, which the network judges at once."""
 CONTEXT = 64
-"""Samples before them that are seen too."""
+"""Samples before the window that the network sees as well."""
 _FRAME, _HOP = 256, 128
 """Of the short-time spectrum."""
 _BINS = _FRAME // 2 + 1
@@ -181,9 +181,9 @@ def _sigmoid(values: Array) -> Array:
 
 
 _QUIET = np.float32(FULL_SCALE**2 * 10 ** (-66.0 / 10))
-"""Power of a window (-66 dBov) below which nobody speaks."""
+"""Power of a window (-66 dBov) below which the model is not run: no speech is so quiet."""
 _PATIENCE = 8
-"""Quiet windows (256 ms) the network is still shown, so that it sees speech end."""
+"""Quiet windows (256 ms) for which the network still runs, so that it sees speech end."""
 
 
 class SileroBank:
@@ -197,7 +197,7 @@ class SileroBank:
     rate = RATE
 
     def __init__(self, network: SileroNetwork) -> None:
-        """Begin with no slot."""
+        """Begin without slots."""
         self._network = network
         self._line = np.zeros((0, CONTEXT + WINDOW + RATE // 50), np.float32)
         self._fill = np.zeros(0, np.intp)
@@ -216,7 +216,7 @@ class SileroBank:
         self._probability = np.pad(self._probability, more)
 
     def reset(self, slots: Indices) -> None:
-        """Forget what `slots` sounded like."""
+        """Clear the state of `slots`."""
         self._line[slots] = 0.0
         self._fill[slots] = self._quiet[slots] = 0
         self._hidden[slots] = self._memory[slots] = 0.0

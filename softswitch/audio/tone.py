@@ -52,7 +52,7 @@ class Tone:
 
 
 RINGBACK = Tone((425.0,), (1000, 4000))
-"""The far end rings, as most of Europe hears it (ITU-T E.180 supplement 2)."""
+"""Ringback tone of most European countries (ITU-T E.180 supplement 2)."""
 
 RINGBACK_US = Tone((440.0, 480.0), (2000, 4000), -19.0)
 BUSY = Tone((425.0,), (500, 500))

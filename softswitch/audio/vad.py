@@ -1,4 +1,4 @@
-"""Telling speech from silence by loudness alone: for hosts that lack anything better."""
+"""Voice activity detection by level alone, for hosts without a better detector."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,26 +7,27 @@ from softswitch.audio.level import dbov
 from softswitch.audio.pcm import BUS_RATE, Indices, Pcm
 
 _START_DB = -50.0
-"""The noise that a slot is believed to have before it has been listened to."""
+"""Noise level assumed at first, dBov."""
 _QUIETEST_DB = -65.0
-"""The noise is never believed to be lower: digital silence would make a whisper of a mouse click speech."""
+"""Least noise level assumed, dBov: after digital silence, the click of a mouse would count as speech."""
 _FALL = np.float32(0.25)
-"""Share of the way that the noise goes down to a quieter frame."""
+"""Share of the difference by which the noise level falls in each quieter frame."""
 _RISE_DB = np.float32(0.06)
-"""What it goes up with each louder frame, 3 dB a second: slower than speech, faster than a fan."""
+"""Rise of the noise level in each louder frame, 3 dB a second: slower than speech, faster than a fan
+starts."""
 _MIDDLE_DB, _PER_DB = np.float32(9.0), np.float32(1 / 1.5)
-"""Decibels above the noise at which speech is as likely as not, and how quickly that changes."""
+"""Decibels above the noise at which the probability of speech is 0.5, and the slope of the probability."""
 _SMOOTH = np.float32(0.5)
-"""Share of its last probability that a row keeps."""
+"""Weight of the last probability in the smoothed one."""
 
 
 class EnergyBank:
-    """How far each slot is above its own noise, as a probability."""
+    """Detector that turns the level of each slot above its noise level into a probability."""
 
     rate = BUS_RATE
 
     def __init__(self) -> None:
-        """Begin with no slot."""
+        """Begin without slots."""
         self._noise_db = np.zeros(0, np.float32)
         self._probability = np.zeros(0, np.float32)
 
@@ -38,7 +39,7 @@ class EnergyBank:
             self._probability = np.pad(self._probability, (0, more))
 
     def reset(self, slots: Indices) -> None:
-        """Forget what `slots` sounded like."""
+        """Clear the noise level of `slots`."""
         self._noise_db[slots] = _START_DB
         self._probability[slots] = 0.0
 

@@ -1,7 +1,7 @@
-"""WAV files: the header of one that is being written, and the reading of small ones.
+"""WAV files: headers of files being written, and reading of small files.
 
-A writer keeps no file: it gives the header, and the few octets to be patched whenever audio was flushed, so
-that a file is readable up to its last flush even when nobody came to finish it.
+The writing functions do no I/O: they return the header, and the octets of the size fields to be patched after
+each flush. A file is thus readable up to its last flush even if it was never completed.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Wav:
 
 
 class WavError(MalformedError):
-    """The bytes are no WAV file that can be read here; the message says why."""
+    """The data is not a WAV file of a supported format; the message gives the reason."""
 
 
 def header(sample_rate: int, channels: int, data_octets: int = 0) -> bytes:
@@ -74,7 +74,7 @@ def read(data: bytes) -> Wav:
     A data chunk that is cut short, or whose size was never patched, is read as far as it goes.
 
     Raises:
-        WavError: it is none of these.
+        WavError: the format is not one of these.
     """
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         raise WavError("wav: the data does not begin with RIFF and WAVE")
@@ -107,7 +107,7 @@ def _layout(chunk: bytes) -> tuple[int, int, int, int]:
         # WAVEFORMATEXTENSIBLE: the coding stands in the first two octets of the sub-format.
         coding = int.from_bytes(chunk[24:26], "little")
     if not 1 <= channels <= 64 or sample_rate == 0:
-        raise WavError(f"wav: {channels} channels at {sample_rate} Hz cannot be")
+        raise WavError(f"wav: {channels} channels at {sample_rate} Hz are not supported")
     return coding, channels, sample_rate, bits
 
 
@@ -123,6 +123,6 @@ def _samples(data: bytes, coding: int, channels: int, sample_rate: int, bits: in
         case (7, _):
             samples = decode(ULAW_DECODE, octets)
         case _:
-            raise WavError(f"wav: coding {coding} with {bits} bits is not read here")
+            raise WavError(f"wav: coding {coding} with {bits} bits is not supported")
     whole = len(samples) // channels * channels
     return Wav(sample_rate, np.ascontiguousarray(samples[:whole].reshape(-1, channels).T))

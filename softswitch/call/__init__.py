@@ -1,6 +1,6 @@
-"""The common call model: commands in, events and effects out, reports from below; sans-I/O.
+"""The common call model, without I/O: commands and reports go in, events and effects come out.
 
-All dialects meet here: they translate their wire text to :mod:`softswitch.call.commands` and from
-:mod:`softswitch.call.events`. The switch carries out :mod:`softswitch.call.effects` and brings
-:mod:`softswitch.call.reports`.
+Dialects translate their wire text to :mod:`softswitch.call.vocabulary.commands` and from
+:mod:`softswitch.call.vocabulary.events`. The switch executes :mod:`softswitch.call.vocabulary.effects` and
+delivers :mod:`softswitch.call.vocabulary.reports`.
 """

@@ -1,112 +1,186 @@
-"""What only has to be told: from what happened, or was asked for, to the event that says so."""
+"""Events that follow directly from a report or a command, without state."""
 
-from softswitch.call import commands, events, reports
-from softswitch.call.events import Event
+from typing import assert_never
+
 from softswitch.call.outbox import Outbox
+from softswitch.call.vocabulary import commands, events, reports
+from softswitch.call.vocabulary.events import Event
+from softswitch.call.vocabulary.rejection import Rejection
+from softswitch.call.vocabulary.values import Subject
 
 
-def announcement(report: reports.Report, track_id: str, outbox: Outbox) -> Event | None:
-    """Return the event that tells a report, or None where there is more to it.
+def announcement(
+    report: reports.OfLeg | reports.TransferRequested,
+    subject: Subject,
+    outbox: Outbox,
+    *,
+    refer: bool | None = None,
+) -> Event | None:
+    """Return the event that announces a report, or None where a part of the call decides on events.
 
     Args:
-        report: What happened.
-        track_id: The wire's name of the party it happened to.
-        outbox: Knows the time.
+        report: Report about a leg.
+        subject: The party of the leg.
+        outbox: Clock of the call.
+        refer: True where the party is the second one of a transfer.
     """
-    timestamp = outbox.epoch_ms()
+    timestamp = outbox.clock()
+    match report:
+        case reports.LegWarned():
+            return error(report.sender, report.error, report.code, subject, outbox)
+        case reports.LegRinging():
+            return events.Ringing(
+                timestamp=timestamp, subject=subject, early_media=report.early_media, refer=refer
+            )
+        case reports.LegUpdated():
+            return events.Answer(timestamp=timestamp, subject=subject, sdp=report.sdp)
+        case reports.LegTrickled():
+            return events.CandidatesFound(timestamp=timestamp, subject=subject, candidates=report.candidates)
+        case reports.LegHeld():
+            return events.Hold(timestamp=timestamp, subject=subject, on_hold=report.held)
+        case reports.MediaSilent():
+            return events.Media(timestamp=timestamp, subject=subject, state="none", seconds=report.seconds)
+        case reports.MediaResumed() if not report.seconds:
+            return events.MediaReady(timestamp=timestamp, subject=subject)
+        case reports.MediaResumed():
+            return events.Media(timestamp=timestamp, subject=subject, state="resumed", seconds=report.seconds)
+        case reports.LegRejected():
+            return events.Rejected(
+                timestamp=timestamp,
+                subject=subject,
+                code=report.code,
+                reason=report.reason,
+                refer=refer,
+                redirect_to=report.redirect_to or None,
+            )
+        case reports.DigitReceived():
+            return events.Dtmf(
+                timestamp=timestamp,
+                subject=subject,
+                digit=report.digit,
+                duration_ms=report.duration_ms,
+                method=report.method,
+            )
+        case reports.TextReceived():
+            return events.MessageReceived(
+                timestamp=timestamp, subject=subject, body=report.body, content_type=report.content_type
+            )
+        case reports.TransferRequested():
+            return events.TransferRequest(
+                timestamp=timestamp,
+                subject=subject,
+                refer_to=report.refer_to,
+                referred_by=report.referred_by,
+            )
+        case reports.Transcribed():
+            return _understood(report, subject, outbox)
+        case reports.AnsweredBy():
+            return events.AnsweredBy(
+                timestamp=timestamp,
+                subject=subject,
+                result=report.result,
+                reason=report.reason,
+                at=outbox.clock(report.at),
+                speech_start=None if report.speech_began is None else outbox.clock(report.speech_began),
+                duration=round(report.spoken_s * 1000),
+                text=report.text or None,
+            )
+        case reports.ToneHeard():
+            return events.ToneHeard(
+                timestamp=timestamp,
+                subject=subject,
+                tone=report.tone,
+                frequencies=report.frequencies,
+                at=outbox.clock(report.at),
+            )
+        case (
+            reports.LegAnswered() | reports.LegEnded() | reports.LegFailed() | reports.SpeechStarted()
+            | reports.SpeechStopped() | reports.TurnJudged()
+        ):  # fmt: skip
+            return None  # The parts of the call decide which events follow.
+        case _:
+            assert_never(report)
+
+
+def call_announcement(
+    report: reports.Measured | reports.Refused | reports.RecordingClosed, subject: Subject, outbox: Outbox
+) -> Event | None:
+    """Return the event that tells a report about the whole call, or None where it is no news."""
+    timestamp = outbox.clock()
     match report:
         case reports.Measured():
             return events.Metrics(
                 timestamp=timestamp, key=report.key, duration=report.duration_ms, data=report.data
             )
         case reports.Refused():
-            return error(report.sender, report.error, report.code, track_id, outbox, report.request_id)
-        case reports.LegWarned():
-            return error(report.sender, report.error, report.code, track_id, outbox)
+            return error(
+                report.sender,
+                report.rejection or report.error,
+                report.code,
+                subject,
+                outbox,
+                report.request_id,
+            )
         case reports.RecordingClosed() if report.error:
-            return error("recorder", report.error, 507, track_id, outbox)
-        case reports.LegRinging():
-            return events.Ringing(timestamp=timestamp, track_id=track_id, early_media=report.early_media)
-        case reports.LegUpdated():
-            return events.Answer(timestamp=timestamp, track_id=track_id, sdp=report.sdp)
-        case reports.LegHeld():
-            return events.Hold(timestamp=timestamp, track_id=track_id, on_hold=report.held)
-        case reports.MediaSilent():
-            return events.Media(timestamp=timestamp, track_id=track_id, state="none", seconds=report.seconds)
-        case reports.MediaResumed() if report.seconds:
-            return events.Media(
-                timestamp=timestamp, track_id=track_id, state="resumed", seconds=report.seconds
-            )
-        case reports.LegRejected():
-            return events.Rejected(
-                timestamp=timestamp, track_id=track_id, code=report.code, reason=report.reason
-            )
-        case reports.DigitReceived():
-            return events.Dtmf(
-                timestamp=timestamp,
-                track_id=track_id,
-                digit=report.digit,
-                duration_ms=report.duration_ms,
-                method=report.method,
-            )
-        case _:
-            return _from_afar(report, track_id, outbox)
-
-
-def _from_afar(report: reports.Report, track_id: str, outbox: Outbox) -> Event | None:
-    timestamp = outbox.epoch_ms()
-    match report:
-        case reports.TextReceived():
-            return events.MessageReceived(
-                timestamp=timestamp, track_id=track_id, body=report.body, content_type=report.content_type
-            )
-        case reports.TransferRequested():
-            return events.TransferRequest(
-                timestamp=timestamp,
-                track_id=track_id,
-                refer_to=report.refer_to,
-                referred_by=report.referred_by,
-            )
-        case reports.Transcribed():
-            return _understood(report, track_id, outbox)
-        case _:
+            return error("recorder", report.error, 507, subject, outbox)
+        case reports.RecordingClosed():
             return None
+        case _:
+            assert_never(report)
 
 
-def _understood(report: reports.Transcribed, track_id: str, outbox: Outbox) -> Event:
-    kind = events.AsrFinal if report.final else events.AsrDelta
-    return kind(
-        timestamp=outbox.epoch_ms(),
-        track_id=track_id,
+def _understood(report: reports.Transcribed, subject: Subject, outbox: Outbox) -> Event:
+    if report.final:
+        return events.AsrFinal(
+            timestamp=outbox.clock(),
+            subject=subject,
+            index=report.index,
+            start_time=outbox.clock(report.began),
+            end_time=outbox.clock(report.ended),
+            text=report.text,
+            confidence=report.confidence,
+            rejected=True if report.rejected else None,
+            match=report.match or None,
+        )
+    return events.AsrDelta(
+        timestamp=outbox.clock(),
+        subject=subject,
         index=report.index,
-        start_time=outbox.epoch_ms(report.began),
-        end_time=outbox.epoch_ms(report.ended),
+        start_time=outbox.clock(report.began),
+        end_time=outbox.clock(report.ended),
         text=report.text,
         confidence=report.confidence,
     )
 
 
-def told(command: commands.AddHistory | commands.Custom, outbox: Outbox) -> Event:
-    """Return the event of something that a client only wants to be told to all."""
-    timestamp, session = outbox.epoch_ms(), outbox.session
+def passed_on(command: commands.AddHistory | commands.Custom, outbox: Outbox) -> Event:
+    """Return the event that passes a client's own words to all subscribers."""
+    timestamp = outbox.clock()
     if isinstance(command, commands.Custom):
         return events.CustomEvent(
-            timestamp=timestamp, track_id=session, sender=command.sender, data=command.data
+            timestamp=timestamp, subject=outbox.party, sender=command.sender, data=command.data
         )
     return events.HistoryAdded(
-        timestamp=timestamp, track_id=session, sender="system", speaker=command.speaker, text=command.text
+        timestamp=timestamp, subject=outbox.party, sender="system", speaker=command.speaker, text=command.text
     )
 
 
 def error(
-    sender: str, text: str, code: int, track_id: str, outbox: Outbox, request_id: str | None = None
+    sender: str,
+    error: str | Rejection,
+    code: int,
+    subject: Subject,
+    outbox: Outbox,
+    request_id: str | None = None,
 ) -> events.Error:
-    """Return the event of something that went wrong."""
+    """Return the event of a failure, which a part below words itself, or of a rejection."""
+    rejection = error if isinstance(error, Rejection) else None
     return events.Error(
-        timestamp=outbox.epoch_ms(),
-        track_id=track_id,
+        timestamp=outbox.clock(),
+        subject=subject,
         sender=sender,
-        error=text,
+        error=error if isinstance(error, str) else "",
         code=code,
         request_id=request_id,
+        rejection=rejection,
     )

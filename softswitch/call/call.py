@@ -1,50 +1,143 @@
-"""One conversation, sans-I/O: tell it what happened, then take what it decided."""
+"""State machine of one call, without I/O: commands and reports go in, events and effects come out."""
 
-from softswitch.call import commands, effects, events, reports
-from softswitch.call.announce import announcement, told
-from softswitch.call.commands import CallOption, Command, CommandRejected, StreamOption
-from softswitch.call.core import Core
-from softswitch.call.outcome import Moved, Over, reason_of
-from softswitch.call.playbacks import Finished
-from softswitch.call.setup import media_effects
-from softswitch.call.state import Input, State
+from typing import assert_never
+
+import msgspec
+
+from softswitch.call.announce import announcement, call_announcement, error, passed_on
+from softswitch.call.arrival import Arrival
+from softswitch.call.collect import DigitCollector
+from softswitch.call.hearing import Hearing
+from softswitch.call.kind import LegKind
+from softswitch.call.lifetime import CallLimits, Lifetime
+from softswitch.call.media_options import media_effects
+from softswitch.call.outbox import Outbox
+from softswitch.call.outcome import CalleeAnswered, Outcome, Over, PartyReplaced, code_of, reason_of
+from softswitch.call.parties import Parties, Second
+from softswitch.call.playbacks import Finished, Playbacks
+from softswitch.call.recording import Recording
+from softswitch.call.state import Input, State, after
+from softswitch.call.streams import Streams
+from softswitch.call.supervision import Supervision
+from softswitch.call.transfers import Transfers
+from softswitch.call.turns import Turns
+from softswitch.call.vocabulary import commands, effects, events, reports
+from softswitch.call.vocabulary.commands import CallOption, Command
+from softswitch.call.vocabulary.effects import Effect
+from softswitch.call.vocabulary.events import Event
+from softswitch.call.vocabulary.rejection import CommandRejected, Reason, Rejection
+from softswitch.call.waiting import WaitingSounds
+from softswitch.callees import known
 
 MAX_WAITING = 64
 """Commands that may wait for the answer."""
+LINGER_S = 0.25
+"""Time from the last audio of an autoHangup until the hang-up, seconds: RTP needs it to reach the peer."""
 
 
-class Call(Core):
-    """One conversation.
+class Call:
+    """One call.
 
     The owner calls :meth:`command`, :meth:`report` and, when :meth:`deadline` has passed, :meth:`elapse`;
     after each it drains :meth:`take_events` and :meth:`take_effects`, in this order.
     """
 
-    # --- from above and below -----------------------------------------------------
+    def __init__(
+        self,
+        call_id: str,
+        kind: LegKind,
+        now: float,
+        *,
+        epoch_offset: float,
+        limits: CallLimits | None = None,
+        resume_token: str | None = None,
+    ) -> None:
+        """Make a call that waits for its first command.
+
+        Args:
+            call_id: Id of the call.
+            kind: Kind of the leg that the call begins with.
+            now: Monotonic seconds.
+            epoch_offset: Epoch seconds minus monotonic seconds at the start.
+            limits: Times; the defaults where absent.
+            resume_token: Token for a client that may come back; sent with ``answer``.
+        """
+        self.id = call_id
+        self.kind = kind
+        self.state = State.NEW
+        self.option = CallOption()
+        self.times = Lifetime(limits or CallLimits(), now)
+        self.reason = ""
+        self.initiator = ""
+        self.code = 0
+        """SIP code of the refusal, where the call was never answered; 0: there was none."""
+        self.codec = ""
+        self.trunk = ""
+        """Name of the trunk over which a leg was dialled last."""
+        self.resume_token = resume_token
+        self._outbox = Outbox(call_id, epoch_offset)
+        self._outbox.now = now
+        self._playbacks = Playbacks(self._outbox, self.option.tts)
+        self._turns = Turns(self._outbox, self._playbacks)
+        self._digits = DigitCollector(self._outbox)
+        self._parties = Parties(self._outbox, self._playbacks, self.times.limits)
+        self._transfers = Transfers(self._outbox, self._parties)
+        self._arrival = Arrival(self._outbox, self._playbacks)
+        self._sounds = WaitingSounds(
+            self._outbox,
+            self._parties,
+            self._transfers,
+            self._playbacks,
+            music=self.times.limits.hold_music,
+        )
+        self.streams = Streams(self._outbox)
+        self._recording = Recording(self._outbox)
+        self._supervision = Supervision(self._outbox)
+        self._hearing = Hearing(
+            self._outbox,
+            self.times,
+            playbacks=self._playbacks,
+            turns=self._turns,
+            digits=self._digits,
+            parties=self._parties,
+            streams=self.streams,
+        )
+        self._waiting: list[Command] = []
+        self._warnings: list[reports.SpeechWarned] = []
+
+    # --- input ------------------------------------------------------------------
 
     def command(self, command: Command, now: float) -> None:
-        """Carry out a command; raises CommandRejected where it cannot be (the call lives on)."""
+        """Execute a command, or queue it until the answer.
+
+        Raises:
+            CommandRejected: The command is not possible; the call lives on.
+        """
         self._outbox.now = self.times.active = now
         if self.state in (State.SETUP, State.RINGING) and not isinstance(command, _BEFORE_ANSWER):
             if isinstance(command, commands.Invite | commands.Accept):
-                raise CommandRejected("the call is already being set up", 409)
+                raise CommandRejected(Reason.BEING_SET_UP, 409)
             if len(self._waiting) >= MAX_WAITING:
-                raise CommandRejected(f"more than {MAX_WAITING} commands wait for the answer", 429)
+                raise CommandRejected(Reason.TOO_MANY_WAIT, 429, limit=MAX_WAITING)
             self._waiting.append(command)
             return
         self._execute(command)
-        if command.request_id is not None and not isinstance(command, commands.Bridge):
-            # Whether a bridge comes about is known only when the other call was asked.
-            self._outbox.emit(events.Ack(timestamp=self._outbox.epoch_ms(), request_id=command.request_id))
+        self._review_sounds()
+        if command.request_id is not None and not isinstance(command, commands.Bridge | commands.Supervise):
+            # A bridge and a supervision are acknowledged once the other call is known to allow them.
+            self._outbox.emit(events.Ack(timestamp=self._outbox.clock(), request_id=command.request_id))
 
     def report(self, report: reports.Report, now: float) -> None:
-        """Take note of what happened below; never raises."""
+        """Apply a report of a leg, the engine, a source or a stream; never raises."""
         self._outbox.now = now
         if isinstance(report, reports.LegAnswered):
             self.trunk = report.trunk or self.trunk
             self._parties.met(report)
+        elif isinstance(report, reports.LegHeld):
+            self._sounds.held(report)
         if self.state is not State.OVER:
             self._take(report)
+            self._review_sounds()
 
     def incoming(
         self,
@@ -56,52 +149,179 @@ class Call(Core):
         *,
         accept_s: float | None = None,
     ) -> None:
-        """Make this the pending call of somebody who rang; ``accept_s``: how long he waits for an answer."""
+        """Make this a pending incoming call.
+
+        Args:
+            caller: Number or user that calls.
+            callee: Number or user that was dialled.
+            sdp: Offer of the caller.
+            headers: Headers of the INVITE.
+            now: Monotonic seconds.
+            accept_s: Longest time until an application accepts; None: no bound.
+        """
         self._outbox.now = now
         self._move(Input.INCOMING)
         self.option = CallOption(caller=caller, callee=callee, offer=sdp, headers=headers)
         self.times.accept_within(accept_s, now)
         self._arrival.announce(self.option)
 
+    # --- time and output ------------------------------------------------------------
+
+    def end(self, reason: str, initiator: str, now: float, *, code: int = 0) -> None:
+        """End the call from outside: killed, shut down, or its socket was lost.
+
+        Args:
+            reason: Reason of the end.
+            initiator: ``user``, ``caller``, ``callee`` or ``system``.
+            now: Monotonic seconds.
+            code: SIP code for a caller that was not answered; 0: the code of the reason.
+        """
+        self._outbox.now = now
+        self._end(Over(reason, initiator, code))
+
+    def client_stalled(self, stalled: bool, now: float) -> None:
+        """Let playbacks wait while audio does not arrive at a client whose socket seems to live."""
+        self._outbox.now = now
+        if self.kind.audio_in_socket and self.option.away == "pause":
+            self._hearing.let_wait("stalled", stalled)
+
+    def client_away(self, since: float, now: float) -> None:
+        """Note that the client has lost its socket and may come back; it has heard nothing from `since` on.
+
+        Only where the socket carries the audio: over WebRTC and by telephone the party still hears.
+        """
+        self._outbox.now = now
+        if not self.kind.audio_in_socket or self.state is State.OVER:
+            return
+        self._playbacks.away(since)
+        if self.option.away == "pause":
+            self._hearing.let_wait("away", True)
+
+    def client_back(self, now: float) -> int:
+        """Note that the client is back; return how much of the playbacks it did not hear, milliseconds."""
+        self._outbox.now = now
+        unheard = self._playbacks.back()
+        for reason in ("away", "stalled"):
+            self._hearing.let_wait(reason, False)
+        return unheard
+
+    def elapse(self, now: float) -> None:
+        """Do what has become due by ``now``."""
+        self._outbox.now = now
+        if self.state is State.OVER:
+            return
+        for due, reason in self.times.ends(self.state, self._playbacks.speaking):
+            if now >= due:
+                if reason == "inactivity":
+                    self._outbox.emit(
+                        events.Inactivity(timestamp=self._outbox.clock(), subject=self._outbox.party)
+                    )
+                self._end(Over(reason, "system"))
+                return
+        self._playbacks.elapse()
+        self._turns.elapse()
+        self._digits.elapse(self._playbacks.speaking)
+        self._conclude(self._parties.elapse())
+        self._conclude(self._transfers.elapse())
+        self._review_sounds()
+
+    def deadline(self) -> float | None:
+        """Return when :meth:`elapse` is due, monotonic seconds; None: nothing is."""
+        if self.state is State.OVER:
+            return None
+        due = [time for time, _ in self.times.ends(self.state, self._playbacks.speaking)]
+        for part in (self._playbacks, self._turns, self._digits, self._parties, self._transfers):
+            if (time := part.deadline()) is not None:
+                due.append(time)  # noqa: PERF401  (called for each event: a comprehension costs a call)
+        return min(due, default=None)
+
+    @property
+    def party(self) -> str:
+        """Name of the leg of the first party; a transfer changes it."""
+        return self._parties.party
+
+    @property
+    def second(self) -> Second | None:
+        """The second party, answered or not."""
+        return self._parties.second
+
+    @property
+    def supervises(self) -> bool:
+        """Whether the party supervises another call, or is about to."""
+        return self._supervision.active
+
+    def over_trunk(self, leg: str) -> bool:
+        """Whether a leg was dialled over a trunk."""
+        return self._parties.over_trunk(leg)
+
+    @property
+    def connected(self) -> bool:
+        """Whether a rule of the settings connected the call, so that no application follows it."""
+        return self._parties.connected
+
+    def take_events(self) -> list[Event]:
+        """Return the new events, in order."""
+        return self._outbox.take_events()
+
+    def take_effects(self) -> list[Effect]:
+        """Return the new effects, in order."""
+        found = self._outbox.take_effects()
+        for effect in found:
+            self._recording.noted(effect)
+        return found
+
+    def clock(self, monotonic: float) -> float:
+        """Return epoch seconds of a monotonic time, by the clock of the call."""
+        return self._outbox.clock(monotonic)
+
     # --- commands -----------------------------------------------------------------
 
     def _execute(self, command: Command) -> None:
         if self.state is State.OVER:
-            raise CommandRejected("the call is over", 410)
+            raise CommandRejected(Reason.CALL_OVER, 410)
         match command:
             case commands.Invite() | commands.Accept():
                 self._invite(command)
+            case commands.Hangup(refer=True):
+                self._parties.hang_up_second(command)
             case commands.Hangup():
                 self._end(Over(command.reason, command.initiator, headers=command.headers))
             case commands.AddCandidates():
                 self._outbox.do(effects.AddLegCandidates(self._parties.party, command.candidates))
             case commands.Offer():
                 self._outbox.do(effects.OfferLeg(self._parties.party, command.sdp))
-            case _ if self.state is State.PENDING:
+            case commands.Ring() | commands.Reject() | commands.Connect():
                 self._execute_pending(command)
-            case commands.Ring() | commands.Reject():
-                raise CommandRejected(f"{type(command).__name__.lower()}: no pending call", 486)
+            case commands.Say() | commands.Play() | commands.Interrupt() if self._arrival.hears:
+                self._execute_up(command)
             case _:
                 if self.state is not State.UP:
-                    raise CommandRejected("the call is not answered", 409)
+                    raise CommandRejected(Reason.NOT_ANSWERED, 409)
                 self._execute_up(command)
 
-    def _execute_pending(self, command: Command) -> None:
+    def _execute_pending(self, command: commands.Ring | commands.Reject | commands.Connect) -> None:
+        """Execute a command for a waiting caller."""
+        if self.state is not State.PENDING:
+            if isinstance(command, commands.Connect):
+                if self.state is not State.UP:
+                    raise CommandRejected(Reason.NOT_ANSWERED, 409)
+                raise CommandRejected(Reason.WRONG_STATE, value="Connect")
+            raise CommandRejected(Reason.NO_PENDING_CALL, 486, value=type(command).__name__.lower())
         match command:
             case commands.Ring():
                 self._arrival.ring(command)
             case commands.Reject():
-                reason = reason_of(command.code)
-                self._end(Over(reason, "user", command.code, command.reason))
+                self._end(Over(reason_of(command.code), "user", command.code, command.reason))
             case commands.Connect():
                 self.times.accept_within(None, self._outbox.now)
+                self.option = msgspec.structs.replace(
+                    self.option, recorder=command.recorder or self.option.recorder
+                )
                 self._parties.connect(command, self.option)
-            case commands.Say() | commands.Play() | commands.Interrupt() if self._arrival.early:
-                self._execute_up(command)
             case _:
-                raise CommandRejected("the call is not answered", 409)
+                assert_never(command)
 
-    def _execute_up(self, command: Command) -> None:
+    def _execute_up(self, command: commands.WhileUp) -> None:
         match command:
             case commands.Say():
                 self._turns.pressed()
@@ -123,23 +343,29 @@ class Call(Core):
                 self._digits.start(command)
             case commands.Mute():
                 self._mute(command)
+            case commands.Record():
+                self._recording.command(command, self._parties.party)
+            case commands.Supervise():
+                self._supervision.command(command, alone=self._parties.alone)
             case commands.Refer():
+                self._supervision.refuse("refer")
                 self._refer(command)
             case commands.Bridge():
+                self._supervision.refuse("bridge")
                 self._parties.bridge(command)
             case commands.Unbridge():
                 self._parties.unbridge()
-            case commands.StartStream() | commands.StopStream():
+            case commands.StartStream() | commands.StopStream() | commands.AnswerTool():
                 self.streams.command(command, self._parties.party)
             case commands.AddHistory() | commands.Custom():
-                self._outbox.emit(told(command, self._outbox))
+                self._outbox.emit(passed_on(command, self._outbox))
             case _:
-                raise CommandRejected(f"{type(command).__name__} is not for this kind of call")
+                assert_never(command)
 
     def _invite(self, command: commands.Invite | commands.Accept) -> None:
         if self.state not in (State.NEW, State.PENDING):
-            raise CommandRejected("the call is already up", 409)
-        if self.state is State.NEW and self.kind == "sip" and isinstance(command, commands.Accept):
+            raise CommandRejected(Reason.ALREADY_UP, 409)
+        if self.state is State.NEW and self.kind.by_number and isinstance(command, commands.Accept):
             self._refuse_accept()
             return
         option = command.option
@@ -149,9 +375,11 @@ class Call(Core):
         self._outbox.do(effects.OpenLeg(self._parties.party, option, ring_s=option.handshake_s))
 
     def _refuse_accept(self) -> None:
-        """Answer somebody who wants to accept a call that is not there (any more)."""
-        timestamp = self._outbox.epoch_ms()
-        refused = events.Rejected(timestamp=timestamp, track_id=self.id, code=486, reason="no pending call")
+        """Reject an ``accept`` for an incoming call that does not exist, or ended before."""
+        timestamp = self._outbox.clock()
+        refused = events.Rejected(
+            timestamp=timestamp, subject=self._outbox.party, code=486, reason="no pending call"
+        )
         self._outbox.emit(refused)
         self._end(Over("rejected", "system"))
 
@@ -166,49 +394,48 @@ class Call(Core):
         self._outbox.do(effects.SendLegMessage(party, command.body, command.content_type, command.request_id))
 
     def _mute(self, command: commands.Mute) -> None:
-        party = command.track_id in (None, self.id)
-        machine = command.track_id is None or command.track_id.startswith("server-side-track")
-        if not party and not machine:
-            raise CommandRejected(f"trackId: no track {command.track_id!r} in this call", 404)
-        if party:
-            self._outbox.do(effects.MuteLeg(self._parties.party, command.muted))
-        if machine:
-            self._playbacks.mute(command.muted, command.track_id)
-        track_id = command.track_id or self.id
+        subject, party = command.subject, self._outbox.party
+        if subject is not None and subject.kind != "machine" and subject != party:
+            raise CommandRejected(Reason.UNKNOWN_SUBJECT, 404, field="subject", value=subject.name)
+        if subject is None or subject == party:
+            self._outbox.do(effects.SetMuted(self._parties.party, command.muted))
+        if subject is None or subject.kind == "machine":
+            self._playbacks.mute(command.muted, subject)
         self._outbox.emit(
-            events.Muted(timestamp=self._outbox.epoch_ms(), track_id=track_id, muted=command.muted)
+            events.Muted(timestamp=self._outbox.clock(), subject=subject or party, muted=command.muted)
         )
 
     # --- reports ------------------------------------------------------------------
 
     def _take(self, report: reports.Report) -> None:
         match report:
-            case _ if hasattr(report, "track"):
-                self._playback_over(self._playbacks.report(report))
+            case (
+                reports.SourceFed() | reports.SourceDone() | reports.SourceFailed()
+                | reports.TrackStarted() | reports.TrackDrained() | reports.MarkReached()
+                | reports.TrackEnded() | reports.TrackDropped()
+            ):  # fmt: skip
+                if not self._sounds.owns(report.track):
+                    self._playback_over(self._playbacks.report(report))
             case reports.SpeechWarned():
                 self._warn(report)
+            case (
+                reports.Measured() | reports.Refused() | reports.RecordingClosed() | reports.Supervises()
+                | reports.SupervisionOver()
+            ):  # fmt: skip
+                self._take_whole(report)
             case reports.Bridged():
                 self._parties.bridged(report.other, report.alone)
                 self._transfers.bridged()
             case reports.Unbridged():
-                self._conclude(self._parties.unbridged())
+                self._conclude(self._parties.unbridged(goes_on=report.goes_on))
+            case reports.PeerHeld():
+                self._sounds.peer_held(report.held)
             case reports.DigitsPassed():
                 self._parties.passed(report.digits)
-            case reports.StreamOpened() | reports.StreamEnded():
-                self._conclude(self.streams.report(report))
-            case _ if isinstance(report, _TRANSFERS):
-                self._transfer(report)
-            case reports.LegEnded() if self._transfers.left(report.leg):
-                pass  # The others wait for the new party.
-            case _ if getattr(report, "leg", self._parties.party) == self._parties.party:
-                self._take_party(report)
-            case _ if self._transfers.concerns(report):
-                self._conclude(self._transfers.report(report))
-            case _:
-                self._conclude(self._parties.report(report))
-
-    def _transfer(self, report: reports.Report) -> None:
-        match report:
+            case (
+                reports.StreamOpened() | reports.StreamEnded() | reports.StreamWarned() | reports.StreamTold()
+            ):
+                self._take_stream(report)
             case reports.TransferRequested():
                 self._transfers.requested(report, self.option)
             case reports.DialogJoined():
@@ -216,20 +443,66 @@ class Call(Core):
             case reports.DialogForeign():
                 self._transfers.foreign(self.option)
             case reports.LegReplaced():
-                self._conclude(Moved() if self._parties.dropped(report.leg) else None)
+                self._conclude(PartyReplaced() if self._parties.dropped(report.leg) else None)
             case reports.LegReferred():
                 self._conclude(self._transfers.referred(report))
+            case reports.LegReport() | reports.PortReport():
+                self._take_leg(report)
             case _:
-                raise TypeError(f"{type(report).__name__} has nothing to do with a transfer")
+                assert_never(report)
 
-    def _take_party(self, report: reports.Report) -> None:
-        now = self._outbox.now
-        if event := announcement(report, self.id, self._outbox):
+    def _take_whole(
+        self,
+        report: reports.Measured
+        | reports.Refused
+        | reports.RecordingClosed
+        | reports.Supervises
+        | reports.SupervisionOver,
+    ) -> None:
+        """Apply a report about the whole call."""
+        if isinstance(report, reports.Supervises | reports.SupervisionOver):
+            self._conclude(self._supervision.report(report))
+            return
+        if not isinstance(report, reports.Measured):
+            self._recording.report(report)
+        self._emit(call_announcement(report, self._outbox.party, self._outbox))
+        if isinstance(report, reports.Refused):
+            self._conclude(self._supervision.refused(report))
+
+    def _take_stream(self, report: reports.StreamReport) -> None:
+        if isinstance(report, reports.StreamTold):
+            self.times.active = self._outbox.now
+        self._conclude(self.streams.report(report))
+        if isinstance(report, reports.StreamOpened) and report.follows_speech and self.option.vad.off:
+            # The service leaves it to the switch to detect speech, and the invite has asked for none.
+            self._outbox.do(effects.DetectSpeech(self._parties.party, commands.VadOption()))
+
+    def _take_leg(self, report: reports.OfLeg) -> None:
+        """Pass a report about a leg to the part of the call that the leg belongs to."""
+        if isinstance(report, reports.LegEnded) and self._transfers.left(report.leg):
+            return  # The others wait for the new party.
+        if report.leg == self._parties.party:
+            self._take_party(report)
+        elif self._transfers.concerns(report):
+            self._conclude(self._transfers.report(report))
+        else:
+            self._conclude(self._parties.report(report))
+
+    def _emit(self, event: Event | None) -> None:
+        if event is not None:
             self._outbox.emit(event)
+
+    def _take_party(self, report: reports.OfLeg) -> None:
+        event = announcement(report, self._outbox.party, self._outbox)
+        if isinstance(event, events.AsrFinal) and self._turns.is_filler(event.text):
+            event = msgspec.structs.replace(event, is_filler=True)
+        self._emit(event)
         match report:
             case reports.LegRinging():
                 self._move(Input.RINGING)
                 self._arrival.rings(report.early_media)
+                if report.early_media and self.option.tones and not self._arrival.waits:
+                    self._outbox.do(effects.DetectTones(report.leg, on=True))
             case reports.LegAnswered():
                 self._answered(report)
             case reports.LegRejected():
@@ -240,89 +513,85 @@ class Call(Core):
             case reports.LegEnded():
                 self._arrival.waits = False
                 self._end(Over(report.reason, report.initiator, headers=report.headers))
-            case reports.LegHeld():
-                self.times.media.hold(report.held)
-            case reports.MediaSilent():
-                self.times.media.silent(report.seconds, now)
-            case reports.MediaResumed():
-                self.times.media.resumed()
-            case reports.SpeechStarted():
-                self.times.active = now
-                self._turns.speech_started(report)
-            case reports.SpeechStopped():
-                self.times.active = now
-                self._turns.speech_stopped(report, self._parties.party)
-            case reports.Transcribed():
-                self.times.active = now
-                self._turns.transcribed(report)
-            case reports.DigitReceived():
-                self._pressed(report)
-            case reports.TextReceived():
-                self._parties.text(report)
+            case (
+                reports.LegHeld() | reports.MediaSilent() | reports.MediaResumed()
+                | reports.SpeechStarted() | reports.SpeechStopped() | reports.Transcribed()
+                | reports.TurnJudged() | reports.DigitReceived() | reports.TextReceived()
+            ):  # fmt: skip
+                self._hearing.report(report)
+                if isinstance(report, reports.DigitReceived):
+                    self._supervision.pressed(report.digit)
+            case (
+                reports.LegUpdated() | reports.LegTrickled() | reports.LegWarned() | reports.AnsweredBy()
+                | reports.ToneHeard()
+            ):  # fmt: skip
+                pass  # Only announced.
             case _:
-                pass  # Nothing but its announcement.
-
-    def _pressed(self, report: reports.DigitReceived) -> None:
-        self.times.active = self._outbox.now
-        self._turns.pressed()
-        if self._digits.press(report.digit):
-            self._playbacks.interrupt(commands.Interrupt())
-        self._parties.cross(report)
-        self.streams.pressed(report.digit)
+                assert_never(report)
 
     def _answered(self, report: reports.LegAnswered) -> None:
         if not self._move(Input.ANSWERED):
             return
+        if self.option.tones:
+            self._outbox.do(effects.DetectTones(report.leg, on=False))
         self.times.answered = self.times.active = self._outbox.now
         self.times.media.begin(self._outbox.now)
         self.codec = report.codec
         self._parties.up = True
         self.option = self._arrival.answered(self.option)
         audio = events.Audio(report.codec, report.sample_rate, report.ptime_ms)
-        timestamp = self._outbox.epoch_ms()
+        timestamp = self._outbox.clock()
         self._outbox.emit(
             events.Answer(
                 timestamp=timestamp,
-                track_id=self.id,
+                subject=self._outbox.party,
                 sdp=report.sdp,
-                audio=audio if self.kind == "websocket" else None,
+                audio=audio if self.kind.audio_in_socket else None,
                 resume=self.resume_token,
             )
         )
-        self._outbox.emit(events.TrackStart(timestamp=timestamp, track_id=self.id))
-        tones_only = self.kind == "websocket" or report.tones_only
+        self._outbox.emit(events.TrackStart(timestamp=timestamp, subject=self._outbox.party))
+        if self.kind.audio_in_socket:
+            self._outbox.emit(events.MediaReady(timestamp=timestamp, subject=self._outbox.party))
+        tones_only = self.kind.tones_only or report.tones_only
         for effect in media_effects(self.option, self._parties.party, tones_only=tones_only):
             self._outbox.do(effect)
+        if self.option.media_pass is not None and self.option.media_pass.protocol != "raw":
+            self.streams.pass_media(self.option.media_pass, self._parties.party)
         if bed := self.option.ambiance:
             self._playbacks.ambiance(bed.path, bed.duck_level, bed.normal_level)
-        if self.kind != "sip":
+        if not self.kind.by_number:
             self._reach(self.option)
+        if self.option.faults:
+            self._error("invite", "; ".join(self.option.faults), 400)
         warnings, self._warnings = self._warnings, []
         for warning in warnings:
             self._warn(warning)
         self._catch_up()
 
     def _reach(self, option: commands.CallOption) -> None:
-        """Bring in whom the invite named, where that is somebody of ours or a service."""
-        kind, _, url = option.callee.partition(":")
-        if kind != "stream":
+        """Dial the callee of an invite if the switch knows it; any other callee is only a label."""
+        callee = known(option.callee)
+        if callee is None or callee.reach not in ("stream", "call"):
             self._parties.dial_callee(option)
-        elif url.startswith(("ws://", "wss://")):
-            stream = StreamOption(url, two_way=True, hangup_on_close=True)
-            self.streams.command(
-                commands.StartStream(stream=f"{self.id}-callee", option=stream), self._parties.party
-            )
-        else:
-            self._error("command", f"callee: {option.callee!r} names no ws:// or wss:// service", 400)
+            return
+        try:
+            if callee.reach == "call":
+                other = option.callee.partition(":")[2]
+                self._supervision.command(commands.Supervise(other=other, auto_hangup=True), alone=True)
+            else:
+                self.streams.dial(option.callee, self._parties.party)
+        except CommandRejected as rejected:
+            self._error(rejected.sender, rejected.rejection, rejected.code)
 
     def _catch_up(self) -> None:
-        """Carry out what was asked for before the answer."""
+        """Execute the commands that waited for the answer."""
         waiting, self._waiting = self._waiting, []
         for command in waiting:
             try:
                 self.command(command, self._outbox.now)
             except CommandRejected as rejected:
-                self._error(rejected.sender, rejected.error, rejected.code, command.request_id)
+                self._error(rejected.sender, rejected.rejection, rejected.code, command.request_id)
 
     def _playback_over(self, finished: Finished | None) -> None:
         if finished is None:
@@ -333,12 +602,102 @@ class Call(Core):
         if finished.heard and finished.playback.auto_hangup:
             self._hang_up_soon()
 
+    def _review_sounds(self) -> None:
+        """Begin or end what a waiting party hears; rooms have no sound for those that wait."""
+        if self.state is State.UP and not self.kind.in_room:
+            self._sounds.review()
+
+    # --- conclusions ----------------------------------------------------------------
+
+    def _set_up(self, option: CallOption) -> None:
+        self._move(Input.INVITE)
+        self.option = option
+        self._sounds.waits = option.waits
+        self.times.set_up(option.handshake_s, option.inactivity_s, self._outbox.now)
+        self.times.last_at_most(option.max_duration_s)
+        self._playbacks.option = option.tts
+        self._turns.configure(option)
+
+    def _conclude(self, outcome: Outcome) -> None:
+        """Apply the conclusion of a part to the whole call."""
+        match outcome:
+            case Over():
+                self._end(outcome)
+            case CalleeAnswered():
+                codec = "" if outcome.codec == "pcm" else outcome.codec
+                option = msgspec.structs.replace(
+                    self.option, codec=codec, vad=commands.VadOption(off=True), inband_dtmf=False
+                )
+                self._set_up(option)
+                self._outbox.do(effects.OpenLeg(self._parties.party, option))
+            case PartyReplaced():
+                self.times.media.begin(self._outbox.now)
+                option = msgspec.structs.replace(self.option, recorder=None, media_pass=None, subscribe=False)
+                for effect in media_effects(option, self._parties.party, tones_only=False):
+                    self._outbox.do(effect)
+
+    def _warn(self, report: reports.SpeechWarned) -> None:
+        """Emit the error of a degraded provider, but not before the answer."""
+        if self.state is State.UP:
+            self._error(report.sender, report.error, report.code)
+        else:
+            self._warnings.append(report)
+
+    # --- ending -------------------------------------------------------------------
+
+    def _hang_up_soon(self) -> None:
+        """Hang up for autoHangup; audio that shares a socket with the close arrives before it."""
+        if self.kind.audio_in_socket:
+            self._end(Over("autohangup", "system"))
+        else:
+            self.times.hang_up_in(LINGER_S, self._outbox.now)
+
+    def _end(self, over: Over) -> None:
+        if not self._move(Input.END):
+            return
+        now, times = self._outbox.now, self.times
+        times.ended = now
+        self.reason, self.initiator = over.reason, over.initiator
+        self.code = over.code if times.answered is None else 0
+        self._digits.stop("interrupted")
+        self._playbacks.close()
+        self._transfers.close(over.reason)
+        self.streams.close()
+        self._parties.close(over.reason, over.headers)
+        timestamp = self._outbox.clock()
+        if times.answered is not None:
+            duration = round((now - times.answered) * 1000)
+            self._outbox.emit(
+                events.TrackEnd(timestamp=timestamp, subject=self._outbox.party, duration=duration)
+            )
+        self._outbox.emit(
+            events.HungUp(
+                timestamp=timestamp,
+                subject=self._outbox.party,
+                reason=over.reason,
+                initiator=over.initiator,
+                start_time=self._outbox.clock(times.created),
+                answer_time=self._outbox.clock(times.answered) if times.answered is not None else None,
+                hangup_time=timestamp,
+                caller=self.option.caller,
+                callee=self.option.callee,
+                headers=over.headers or None,
+            )
+        )
+        if self._arrival.waits:
+            self._outbox.do(effects.RejectLeg(self._parties.party, code_of(over), over.text))
+        self._outbox.do(effects.CloseLeg(self._parties.party, over.reason, over.headers))
+        self._outbox.do(effects.CloseCall(over.reason))
+
+    def _move(self, moved: Input) -> bool:
+        state = after(self.state, moved)
+        if state is None:
+            return False
+        self.state = state
+        return True
+
+    def _error(self, sender: str, text: str | Rejection, code: int, request_id: str | None = None) -> None:
+        self._outbox.emit(error(sender, text, code, self._outbox.party, self._outbox, request_id))
+
 
 _BEFORE_ANSWER = commands.Hangup | commands.AddCandidates | commands.Offer
-_TRANSFERS = (
-    reports.TransferRequested
-    | reports.DialogJoined
-    | reports.DialogForeign
-    | reports.LegReplaced
-    | reports.LegReferred
-)

@@ -1,10 +1,11 @@
-"""Gathering digits: minimum, maximum, terminators and a time-out (the command ``collect``)."""
+"""Collection of digits by number, terminator and timeout (the command ``collect``)."""
 
 from dataclasses import dataclass
 
-from softswitch.call import events
-from softswitch.call.commands import Collect, CommandRejected
 from softswitch.call.outbox import Outbox
+from softswitch.call.vocabulary import events
+from softswitch.call.vocabulary.commands import Collect
+from softswitch.call.vocabulary.rejection import CommandRejected, Reason
 
 KEYS = "0123456789*#ABCD"
 
@@ -17,26 +18,26 @@ class _Gathering:
 
 
 class DigitCollector:
-    """At most one gathering at a time; a new one interrupts the old."""
+    """Collector of the party's digits: one collection at a time, and a new one interrupts the old."""
 
     def __init__(self, outbox: Outbox) -> None:
-        """Start idle."""
+
         self._outbox = outbox
         self._gathering: _Gathering | None = None
 
     def start(self, command: Collect) -> None:
-        """Begin to gather; raises CommandRejected where the bounds make no sense."""
+        """Start a collection; raises CommandRejected where a bound is out of range."""
         if not 1 <= command.max_digits <= 64 or not 0 <= command.min_digits <= command.max_digits:
-            raise CommandRejected("minDigits and maxDigits must hold 0 <= minDigits <= maxDigits <= 64")
+            raise CommandRejected(Reason.OUT_OF_RANGE, field="Collect.digits")
         if not 100 <= command.timeout_ms <= 600_000:
-            raise CommandRejected("timeoutMs must be between 100 and 600000")
+            raise CommandRejected(Reason.OUT_OF_RANGE, field="Collect.timeout_ms")
         if unknown := set(command.terminators) - set(KEYS):
-            raise CommandRejected(f"terminators: {''.join(sorted(unknown))!r} are no keys of a telephone")
+            raise CommandRejected(Reason.UNKNOWN_KEYS, field="terminators", value="".join(sorted(unknown)))
         self.stop("interrupted")
         self._gathering = _Gathering(command, self._outbox.now)
 
     def press(self, digit: str) -> bool:
-        """Take a digit; return whether it shall interrupt what plays."""
+        """Add a digit; return whether it interrupts the prompt."""
         gathering = self._gathering
         if gathering is None:
             return False
@@ -51,18 +52,18 @@ class DigitCollector:
         return barge_in
 
     def prompt_ended(self) -> None:
-        """Start the time-out anew: the party has only now heard what is asked of it."""
+        """Restart the timeout: the party has heard the whole prompt only now."""
         if self._gathering is not None and not self._gathering.digits:
             self._gathering.since = self._outbox.now
 
     def deadline(self) -> float | None:
-        """When the gathering times out."""
+        """Return when the collection times out, monotonic seconds."""
         if self._gathering is None:
             return None
         return self._gathering.since + self._gathering.command.timeout_ms / 1000
 
     def elapse(self, prompting: bool) -> None:
-        """Time out, unless the prompt still plays and no key was pressed."""
+        """End a collection whose time is up, unless the prompt still plays and no key was pressed."""
         deadline = self.deadline()
         gathering = self._gathering
         if gathering is None or deadline is None or self._outbox.now < deadline:
@@ -74,12 +75,12 @@ class DigitCollector:
         self.stop("complete" if enough else "timeout")
 
     def stop(self, reason: str) -> None:
-        """End the gathering, if there is one, and tell its digits."""
+        """End the collection, if there is one, and emit its digits."""
         if self._gathering is None:
             return
         digits, self._gathering = self._gathering.digits, None
         self._outbox.emit(
             events.Collected(
-                timestamp=self._outbox.epoch_ms(), track_id=self._outbox.session, digits=digits, reason=reason
+                timestamp=self._outbox.clock(), subject=self._outbox.party, digits=digits, reason=reason
             )
         )

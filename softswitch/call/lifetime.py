@@ -1,4 +1,4 @@
-"""When a call ends by itself: no answer, no media, nobody does anything, it has lasted too long."""
+"""Deadlines after which a call ends by itself: no answer, no media, no activity, maximum duration."""
 
 import msgspec
 
@@ -6,37 +6,41 @@ from softswitch.call.state import State
 
 
 class CallLimits(msgspec.Struct, frozen=True):
-    """Times after which a call is not kept alive."""
+    """Timeouts of a call in seconds, and what the settings say of a hold."""
 
     setup_s: float = 30.0
+    """Until the answer, where the invite names no time."""
     max_duration_s: float = 14400.0
+    """From the answer."""
     media_start_s: float = 30.0
-    """Without any media from the start."""
+    """Without media, within this time after the answer."""
     media_s: float = 15.0
-    """Without media later on."""
+    """Without media, later on."""
+    hold_music: bool = True
+    """Whether a party that waits hears music."""
 
 
 class MediaWatch:
-    """When a leg that says nothing is given up."""
+    """Deadline of a leg that sends no media."""
 
     def __init__(self, limits: CallLimits) -> None:
-        """Watch a leg that was not answered yet."""
+
         self.due: float | None = None
         self._limits = limits
         self._began: float | None = None
         self._held = False
 
     def begin(self, now: float) -> None:
-        """Watch a leg that was answered just now."""
+        """Start the watch: the leg was answered at ``now``."""
         self._began, self._held, self.due = now, False, None
 
     def hold(self, held: bool) -> None:
-        """Note that the far end holds the call, when nothing has to come from it, or takes it back."""
+        """Suspend the watch while the peer holds the call: it need not send media then."""
         self._held = held
         self.due = None
 
     def silent(self, seconds: float, now: float) -> None:
-        """Note that no media has come for so long."""
+        """Set the deadline: no media has arrived for ``seconds``."""
         if self._held:
             return
         early = self._began is None or now - self._began < self._limits.media_start_s
@@ -44,22 +48,22 @@ class MediaWatch:
         self.due = now + max(0.0, patience - seconds)
 
     def resumed(self) -> None:
-        """Note that media comes."""
+        """Clear the deadline: media arrives."""
         self.due = None
 
 
 class Lifetime:
-    """The times of one call; all of them monotonic seconds."""
+    """Times and deadlines of one call, monotonic seconds."""
 
     def __init__(self, limits: CallLimits, now: float) -> None:
-        """Start with the creation of the call."""
+
         self.limits = limits
         self.created = now
         self._max_duration_s = limits.max_duration_s
         self.answered: float | None = None
         self.ended: float | None = None
         self.active = now
-        """When somebody did something last."""
+        """Time of the last activity of a client or the party."""
         self._setup_due = now + limits.setup_s
         self._accept_due: float | None = None
         self.inactivity_s: float | None = None
@@ -67,29 +71,35 @@ class Lifetime:
         self.media = MediaWatch(limits)
 
     def accept_within(self, seconds: float | None, now: float) -> None:
-        """Let a caller wait so long for somebody to accept; None: for as long as he likes."""
+        """Bound the time that a caller waits for an application; None: no bound."""
         self._accept_due = None if seconds is None else now + seconds
 
     def set_up(self, seconds: float | None, inactivity_s: float | None, now: float) -> None:
-        """Begin to set the call up: what the invite allows for being answered, and for doing nothing."""
+        """Start the setup.
+
+        Args:
+            seconds: Longest time until the answer; None: that of the limits.
+            inactivity_s: Longest time without activity; None: no bound.
+            now: Monotonic seconds.
+        """
         self._setup_due = now + (seconds or self.limits.setup_s)
         self.inactivity_s = inactivity_s
 
     def last_at_most(self, seconds: float | None) -> None:
-        """End the call so long after its answer, if it may last that long at all."""
+        """Bound the duration of the call; the limit of the settings still applies. None: only that limit."""
         if seconds is not None:
             self._max_duration_s = min(seconds, self.limits.max_duration_s)
 
     def hang_up_in(self, seconds: float, now: float) -> None:
-        """End the call soon, once what was sent has reached the far end's ear."""
+        """End the call ``seconds`` from ``now``, when the audio sent so far has been heard."""
         self._hangup_at = now + seconds
 
     def ends(self, state: State, busy: bool) -> list[tuple[float, str]]:
-        """Return when the call would end, and for which reason.
+        """Return each deadline with the reason of the end.
 
         Args:
-            state: Where the call stands.
-            busy: Whether the machine is speaking: then nobody is inactive.
+            state: State of the call.
+            busy: Whether a playback sounds, which counts as activity.
         """
         ends: list[tuple[float, str]] = []
         if self._hangup_at is not None:

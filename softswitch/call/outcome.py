@@ -1,34 +1,36 @@
-"""What the parts of a call conclude for the whole of it."""
+"""Conclusions that a part of a call returns for the call as a whole."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """The call is to end."""
+    """End of the call."""
 
     reason: str
     initiator: str
     code: int = 0
-    """What a caller who was not answered is told; 0: what the reason says."""
+    """SIP code for a caller that was not answered; 0: the code of the reason."""
     text: str = ""
+    """Reason phrase for that caller."""
     headers: dict[str, str] = field(default_factory=dict)
+    """Headers of the BYE."""
 
 
 @dataclass(frozen=True, slots=True)
-class Through:
-    """The callee has answered: so shall the caller be."""
+class CalleeAnswered:
+    """Answer of the callee that a waiting caller was connected to: the caller is answered now."""
 
     codec: str
-    """What the callee speaks; if the caller speaks it too, nothing has to be converted."""
+    """Codec of the callee; preferred for the caller, because the same codec needs no conversion."""
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """Somebody else has taken the first party's place."""
+class PartyReplaced:
+    """Change of the leg that is the call's first party, after a transfer."""
 
 
-Outcome = Over | Through | Moved | None
+Outcome = Over | CalleeAnswered | PartyReplaced | None
 
 _CODES = {"no_answer": 480, "busy": 486, "server_shutdown": 503, "error": 500}
 
@@ -39,7 +41,7 @@ def code_of(over: Over) -> int:
 
 
 def reason_of(code: int) -> str:
-    """Return why a call ends that was refused with a SIP code."""
+    """Return the reason of an end for the SIP code of a refusal."""
     if code in (486, 600):
         return "busy"
     return "no_answer" if code in (408, 480, 487) else "rejected"

@@ -1,10 +1,10 @@
-"""The life of a call as a table: which input is allowed in which state, and where it leads."""
+"""State table of a call."""
 
 from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a call stands."""
+    """State of a call."""
 
     NEW = "new"
     PENDING = "pending"
@@ -15,7 +15,7 @@ class State(StrEnum):
 
 
 class Input(StrEnum):
-    """What moves a call."""
+    """Input of the state table."""
 
     INCOMING = "incoming"
     INVITE = "invite"
@@ -42,5 +42,5 @@ TRANSITIONS: dict[tuple[State, Input], State] = {
 
 
 def after(state: State, moved: Input) -> State | None:
-    """Return the state that follows, or None where the input is not allowed."""
+    """Return the state that follows ``state`` on an input, or None where the input is not allowed."""
     return TRANSITIONS.get((state, moved))

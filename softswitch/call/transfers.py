@@ -1,63 +1,68 @@
-"""Transfers: those that a far end asks for (RFC 3515, 3891, 5589), and those that we ask it for."""
+"""Transfers: requested by a peer (RFC 3515, 3891, 5589), and requested of a peer by an application."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import msgspec
 
-from softswitch.call import effects, events, reports
 from softswitch.call.announce import announcement
-from softswitch.call.commands import CallOption, CommandRejected, Refer
 from softswitch.call.outbox import Outbox
-from softswitch.call.outcome import Moved, Outcome, Over, reason_of
-from softswitch.call.parties import SECOND, Parties, check_timeout, referred_option
+from softswitch.call.outcome import Outcome, Over, PartyReplaced, reason_of
+from softswitch.call.parties import Parties, check_timeout, referred_option, stage_of
+from softswitch.call.vocabulary import effects, events, reports
+from softswitch.call.vocabulary.commands import CallOption, Refer
+from softswitch.call.vocabulary.rejection import CommandRejected, Reason
+from softswitch.call.vocabulary.values import SECOND_PARTY, Stage
 
 DECIDE_S = 10.0
-"""How long an application may think about a transfer that a far end asks for."""
+"""Longest time for an application to decide on a peer's transfer, seconds."""
 RING_S = 60.0
-"""How long the new party may ring when the switch carries a transfer out by itself."""
+"""Longest ringing of the new party where the switch transfers without an application, seconds."""
 OUR_REFER_S = 120.0
-"""After that a far end that tells nothing of our REFER is taken not to have done it."""
+"""Longest time without a NOTIFY for the switch's REFER; then it counts as failed, seconds."""
 
 
 @dataclass(slots=True)
 class _Transfer:
-    """One that a far end asked for."""
+    """A transfer that a peer requested."""
 
     asker: str
-    """The leg whose far end asked."""
+    """Leg of the peer that requested it."""
     target: str
     referred_by: str
     replaces: tuple[str, str, str] | None
     due: float
     leg: str = ""
-    """The new party's leg, once it is dialled."""
+    """Leg of the new party, once it is dialled."""
+    stage: Stage = "dialling"
+    """Stage of the new party."""
     gone: bool = False
-    """The asker hung up as soon as it had asked; the others wait for the new party."""
+    """Whether the requesting peer has hung up already; the others wait for the new party."""
 
 
 class Transfers:
     """At most one transfer in each direction."""
 
     def __init__(self, outbox: Outbox, parties: Parties) -> None:
-        """Start without any."""
+
         self._outbox = outbox
         self._parties = parties
         self._asked: _Transfer | None = None
         self._ours: tuple[Refer, float] | None = None
         self._dialled = 0
 
-    # --- the far end asks -------------------------------------------------------------
+    # --- requested by a peer ----------------------------------------------------------
 
     def requested(self, report: reports.TransferRequested, option: CallOption) -> None:
-        """Take the wish of a far end: carry it out, or let the application decide."""
+        """Execute a peer's request, or let the application decide."""
         if self._asked is not None or not self._parties.up:
             self._outbox.do(effects.TellTransfer(report.leg, 491 if self._asked else 480, "Not now"))
             return
         if not self._parties.may_transfer(report.leg):
             self._outbox.do(effects.TellTransfer(report.leg, 603, "Decline"))
             return
-        track_id = self._outbox.session if report.leg == self._parties.party else SECOND
-        if event := announcement(report, track_id, self._outbox):
+        subject = self._outbox.party if report.leg == self._parties.party else SECOND_PARTY
+        if event := announcement(report, subject, self._outbox):
             self._outbox.emit(event)
         self._outbox.do(effects.AcceptTransfer(report.leg))
         due = self._outbox.now + DECIDE_S
@@ -71,7 +76,7 @@ class Transfers:
             self._dial_target(self._asked, option)
 
     def decide(self, command: Refer, option: CallOption, codec: str) -> bool:
-        """Carry out what a far end asked for in the way an application says; False where nothing waits."""
+        """Execute a peer's request as the application decided; return False if none waits."""
         asked = self._asked
         if asked is None or asked.leg or command.method == "refer":
             return False
@@ -81,51 +86,66 @@ class Transfers:
         return True
 
     def bridged(self) -> None:
-        """Tell the far end that the application joined it with another call instead."""
+        """Report success to the peer: the application joined it with another call instead."""
         if self._asked is not None and not self._asked.leg:
             self._tell(self._asked, 200, "OK")
             self._asked = None
 
     def joined(self, report: reports.DialogJoined) -> Outcome:
-        """Let the asker go: those who remain talk to each other."""
+        """Close the leg of the requesting peer; the remaining parties talk to each other."""
         asked, self._asked = self._asked, None
         if asked is not None:
             self._tell(asked, 200, "OK")
-        return Moved() if self._parties.dropped(report.leg) else None
+        return PartyReplaced() if self._parties.dropped(report.leg) else None
 
     def foreign(self, option: CallOption) -> None:
-        """Dial the other end of a dialog that is not ours, with the wish to replace it."""
+        """Dial the peer of a dialog outside the switch with ``Replaces`` (RFC 3891)."""
         if self._asked is not None:
             self._dial_target(self._asked, option)
 
     # --- the new party ----------------------------------------------------------------
 
-    def concerns(self, report: reports.Report) -> bool:
-        """Whether a report is about the leg of a new party."""
-        return self._asked is not None and getattr(report, "leg", None) == self._asked.leg
+    def concerns(self, report: reports.OfLeg) -> bool:
+        """Whether a report is about the leg of the new party."""
+        return self._asked is not None and report.leg == self._asked.leg
 
-    def report(self, report: reports.Report) -> Outcome:
-        """Take a report of the new party's leg."""
+    def report(self, report: reports.OfLeg) -> Outcome:
+        """Apply a report of the new party's leg; return what it means for the call."""
         asked = self._asked
         if asked is None:
             return None
         match report:
             case reports.LegRinging():
+                asked.stage = stage_of(report)
                 self._tell(asked, 180, "Ringing")
             case reports.LegAnswered():
                 return self._replace(asked, report)
             case reports.LegRejected():
-                return self._failed(asked, report.code, report.reason)
+                phrase = report.reason if report.from_peer else ""
+                return self._failed(asked, report.code, report.reason, phrase, report.redirect_to)
             case reports.LegFailed():
                 return self._failed(asked, report.code, report.error)
             case reports.LegEnded():
                 return self._failed(asked, 480, "Temporarily Unavailable")
             case _:
-                pass  # Nothing else matters before there is an answer.
+                pass  # Other reports have no meaning before the answer.
         return None
 
+    def target(self, held: AbstractSet[str]) -> Stage | None:
+        """Return the stage of the new party that the remaining one waits for; None where no party waits.
+
+        Args:
+            held: Legs whose peers hold the call. A peer that neither left nor holds talks to the other one.
+        """
+        asked, second = self._asked, self._parties.second
+        if asked is None or not asked.leg or not (asked.gone or asked.asker in held):
+            return None
+        others = {self._parties.party, *([second.leg] if second is not None and second.up else [])}
+        waits = others - held - {asked.asker}
+        return asked.stage if waits else None
+
     def left(self, leg: str) -> bool:
-        """Note that a leg's far end hung up; True where the call goes on without it."""
+        """Note that the peer of a leg hung up; return whether the call goes on without it."""
         asked = self._asked
         if asked is None or asked.asker != leg or not (asked.leg or self._parties.connected):
             return False
@@ -134,7 +154,7 @@ class Transfers:
         return True
 
     def _dial_target(self, asked: _Transfer, option: CallOption) -> None:
-        """Dial what the far end named, in the name of whoever is to talk to it."""
+        """Dial the target of the request, showing the party that stays as the caller."""
         second = self._parties.second
         headers = {"Referred-By": asked.referred_by} if asked.referred_by else {}
         if asked.replaces is not None:
@@ -154,11 +174,11 @@ class Transfers:
         self._outbox.do(effects.OpenLeg(asked.leg, option, callee, ring_s=ring_s, by_rules=by_rules))
 
     def _replace(self, asked: _Transfer, report: reports.LegAnswered) -> Outcome:
-        """Put the new party into the asker's place."""
+        """Put the new party into the place of the requesting peer."""
         self._tell(asked, 200, "OK")
         self._outbox.do(effects.CloseLeg(asked.asker, "transferred"))
         self._outbox.emit(
-            events.Answer(timestamp=self._outbox.epoch_ms(), track_id=SECOND, sdp=report.sdp, refer=True)
+            events.Answer(timestamp=self._outbox.clock(), subject=SECOND_PARTY, sdp=report.sdp, refer=True)
         )
         self._asked = None
         second = self._parties.second
@@ -166,13 +186,28 @@ class Transfers:
             self._parties.join(second, asked.leg)
             return None
         self._parties.party = asked.leg
-        return Moved()
+        return PartyReplaced()
 
-    def _failed(self, asked: _Transfer, code: int, reason: str) -> Outcome:
-        self._tell(asked, code if code >= 300 else 500, reason)
+    def _failed(
+        self,
+        asked: _Transfer,
+        code: int,
+        reason: str,
+        phrase: str = "",
+        redirect_to: tuple[str, ...] = (),
+    ) -> Outcome:
+        # The reason is for the client; the peer gets the phrase, or else the standard one of the code.
+        self._tell(asked, code if code >= 300 else 500, phrase)
         self._asked = None
         self._outbox.emit(
-            events.Rejected(timestamp=self._outbox.epoch_ms(), track_id=SECOND, code=code, reason=reason)
+            events.Rejected(
+                timestamp=self._outbox.clock(),
+                subject=SECOND_PARTY,
+                code=code,
+                reason=reason,
+                refer=True,
+                redirect_to=redirect_to or None,
+            )
         )
         return Over(reason_of(code), "callee") if asked.gone else None
 
@@ -180,12 +215,12 @@ class Transfers:
         if not asked.gone:
             self._outbox.do(effects.TellTransfer(asked.asker, code, reason))
 
-    # --- we ask -----------------------------------------------------------------------
+    # --- requested by an application --------------------------------------------------
 
     def refer(self, command: Refer) -> None:
-        """Ask the party's far end to call somebody by itself; raises CommandRejected."""
+        """Send a REFER to the party; raises CommandRejected."""
         if self._ours is not None:
-            raise CommandRejected("refer: a transfer is under way", 409)
+            raise CommandRejected(Reason.TRANSFER_UNDER_WAY, 409)
         check_timeout(command)
         self._ours = command, self._outbox.now + max(command.timeout_s, OUR_REFER_S)
         self._outbox.do(
@@ -193,34 +228,42 @@ class Transfers:
         )
 
     def referred(self, report: reports.LegReferred) -> Outcome:
-        """Take what the far end tells of it."""
+        """Apply the progress of the switch's REFER; return what it means for the call."""
         if self._ours is None:
             return None
-        timestamp, command = self._outbox.epoch_ms(), self._ours[0]
+        timestamp, command = self._outbox.clock(), self._ours[0]
         if report.final:
             self._ours = None
         if report.code >= 300:
             self._outbox.emit(
-                events.Rejected(timestamp=timestamp, track_id=SECOND, code=report.code, reason=report.reason)
+                events.Rejected(
+                    timestamp=timestamp,
+                    subject=SECOND_PARTY,
+                    code=report.code,
+                    reason=report.reason,
+                    refer=True,
+                )
             )
         elif report.code >= 200:
-            self._outbox.emit(events.Answer(timestamp=timestamp, track_id=SECOND, sdp="", refer=True))
+            self._outbox.emit(events.Answer(timestamp=timestamp, subject=SECOND_PARTY, sdp="", refer=True))
             return Over("autohangup", "system") if command.auto_hangup else None
         elif report.code > 100:
-            self._outbox.emit(events.Ringing(timestamp=timestamp, track_id=SECOND, early_media=False))
+            self._outbox.emit(
+                events.Ringing(timestamp=timestamp, subject=SECOND_PARTY, early_media=False, refer=True)
+            )
         return None
 
     # --- time and the end -------------------------------------------------------------
 
     def deadline(self) -> float | None:
-        """When somebody has thought, rung or kept silent for too long."""
+        """Return when a decision, the ringing or a NOTIFY is overdue, monotonic seconds."""
         due = [self._asked.due] if self._asked is not None else []
         if self._ours is not None:
             due.append(self._ours[1])
         return min(due, default=None)
 
     def elapse(self) -> Outcome:
-        """Give up what has taken too long."""
+        """End transfers whose time is up; return what it means for the call."""
         now, asked = self._outbox.now, self._asked
         if self._ours is not None and now >= self._ours[1]:
             self.referred(reports.LegReferred(self._parties.party, 408, "no word of it", final=True))
@@ -229,10 +272,10 @@ class Transfers:
         if asked.leg:
             self._outbox.do(effects.CloseLeg(asked.leg, "no_answer"))
             return self._failed(asked, 480, "no answer")
-        return self._failed(asked, 603, "Decline")
+        return self._failed(asked, 603, "Decline", "Decline")
 
     def close(self, reason: str) -> None:
-        """Let go of a new party with the call."""
+        """Close the leg of a new party with the call."""
         if self._asked is not None and self._asked.leg:
             self._outbox.do(effects.CloseLeg(self._asked.leg, reason))
         self._asked = self._ours = None

@@ -1,4 +1,4 @@
-"""The command line. A sub-command is imported only when it is asked for, so that help comes at once."""
+"""Command line of softswitch; a sub-command is imported only when it is used, so that help is fast."""
 
 import argparse
 import difflib
@@ -11,28 +11,40 @@ from softswitch import __version__
 
 COMMANDS = {
     "serve": "run the switch (the default)",
-    "doctor": "tell what works on this machine and what does not",
-    "call": "make a call from the shell",
+    "doctor": "check what works on this machine",
+    "call": "make a call from the command line",
     "token": "make a JSON web token for a client",
+    "agent": "answer calls with a language model",
+    "eval": "call a bot as a scenario says, and measure it",
+    "replay": "play a dump again, and compare the events",
+    "mcp": "let an agent use the telephone (MCP server)",
+    "user": "list, make, change and delete users of a running switch",
+    "trunk": "the same for trunks",
+    "queue": "the same for queues",
+    "route": "the same for routes",
+    "provider": "the same for speech providers",
+    "webhook": "the same for webhooks of accounts",
+    "key": "the same for API keys",
+    "admin": "export, import, reload; who changed what",
 }
-"""The sub-commands, each the module of that name below this package."""
+"""Sub-commands; each is a module of this package, but those of `entries`."""
 
 
 class Command(Protocol):
-    """What the module of a sub-command offers."""
+    """Interface of the module of a sub-command."""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Add its arguments."""
+        """Add the arguments of the sub-command."""
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Do its work and return the exit code."""
+        """Run the sub-command and return the exit code."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one sub-command and return the exit code of the process.
 
     Args:
-        argv: the arguments without the program's name; those of the process if None.
+        argv: arguments without the program name; None takes those of the process.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     match words[:1]:
@@ -58,14 +70,22 @@ def overview() -> str:
         "usage: softswitch [command] [arguments]\n\n"
         "A self-hosted WebRTC and SIP softswitch.\n\n"
         f"commands:\n{commands}\n\n"
-        "`softswitch COMMAND --help` tells more about one of them."
+        "`softswitch COMMAND --help` shows the arguments of a command."
     )
+
+
+def command_of(name: str) -> Command:
+    """Return a sub-command by its name, a key of `COMMANDS`."""
+    entries = import_module("softswitch.cli.entries")
+    if name in entries.KINDS:
+        return cast("Command", entries.Entries(name))
+    return cast("Command", import_module(f"softswitch.cli.{name}"))
 
 
 def _run(name: str, words: list[str]) -> int:
     from softswitch.errors import SoftswitchError  # noqa: PLC0415  (see the head of this module)
 
-    command = cast("Command", import_module(f"softswitch.cli.{name}"))
+    command = command_of(name)
     parser = argparse.ArgumentParser(f"softswitch {name}", description=command.__doc__)
     command.add_arguments(parser)
     try:

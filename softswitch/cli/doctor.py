@@ -1,13 +1,13 @@
-"""Tell what works on this machine and what does not: one line each, with what to do about it.
+"""Check what works on this machine; print one line per finding, with advice.
 
-The exit code is 1 if anything fails; a warning is none.
+The exit code is 1 if a check fails; warnings do not count.
 """
 
 import argparse
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from softswitch.cli.checks import codecs, host, network, relays, speech, trunks
+from softswitch.cli.checks import codecs, host, network, relays, running, speech, trunks
 from softswitch.cli.checks.finding import Finding, Verdict, fail
 from softswitch.cli.options import add_settings, load_settings
 from softswitch.settings import Settings
@@ -17,6 +17,7 @@ Check = Callable[[Settings], list[Finding]]
 CHECKS: tuple[Check, ...] = (
     host.check,
     network.check,
+    running.check,
     lambda _: codecs.check(),
     relays.check,
     trunks.check,
@@ -25,12 +26,12 @@ CHECKS: tuple[Check, ...] = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of the settings: the doctor looks at the switch that they would start."""
+    """Add the flags of the settings that are checked."""
     add_settings(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print every finding and a summary."""
+    """Print all findings and a summary; return the exit code."""
     settings = load_settings(arguments)
     counts: Counter[Verdict] = Counter()
     for finding in examine(settings):
@@ -41,12 +42,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def examine(settings: Settings, checks: tuple[Check, ...] = CHECKS) -> Iterator[Finding]:
-    """Yield every finding; a check that breaks is a finding too, and stops no other."""
+    """Yield all findings; an exception in a check becomes a finding and does not stop the others."""
     for check in checks:
         try:
             yield from check(settings)
-        except Exception as error:  # noqa: BLE001  (a doctor who faints helps nobody; what broke is told)
+        except Exception as error:  # noqa: BLE001  (the finding reports it)
             name = getattr(check, "__module__", "").rpartition(".")[2]
             yield fail(
-                name, f"{type(error).__name__}: {error}", "this is a defect of softswitch: please report it"
+                name, f"{type(error).__name__}: {error}", "this is a fault of softswitch: please report it"
             )

@@ -1,4 +1,4 @@
-"""The flags that stand for settings, shared by the sub-commands."""
+"""Command-line flags for settings, shared by the sub-commands."""
 
 import argparse
 import os
@@ -10,17 +10,19 @@ from softswitch.settings import Settings, load
 FLAGS: dict[str, tuple[str, str, str]] = {
     "--host": ("http", "host", "address to listen on"),
     "--port": ("http", "port", "TCP port to listen on"),
+    "--sip-port": ("sip", "port", "UDP and TCP port for SIP"),
     "--tls-cert": ("http", "tls_cert", "certificate chain (PEM)"),
     "--tls-key": ("http", "tls_key", "private key (PEM)"),
     "--data": ("paths", "data", "folder of the database, recordings and dumps"),
-    "--external-ip": ("rtp", "external_ip", "address by which the world reaches this host"),
-    "--webhook": ("webhook", "url", "URL that is told of incoming calls"),
+    "--external-ip": ("rtp", "external_ip", "public address of this host"),
+    "--workers": ("server", "workers", "processes that carry calls: a number, or auto"),
+    "--webhook": ("webhook", "url", "URL that gets a POST for each incoming call"),
     "--log-level": ("log", "level", "debug, info, warning or error"),
     "--log-format": ("log", "format", "auto, json or text"),
 }
-"""Flag to section, key and help. Secrets have no flag: everybody on a host reads the command lines of all."""
+"""Section, key and help text by flag. Secrets have no flag, since all users of a host see command lines."""
 
-_NUMBERS = {"--port"}
+_NUMBERS = {"--port", "--sip-port"}
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -31,16 +33,21 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
             flag,
             dest=f"{section}.{key}",
             metavar=key.upper(),
-            type=int if flag in _NUMBERS else str,
+            type=int if flag in _NUMBERS else _word if flag == "--workers" else str,
             help=f"{text} ([{section}] {key})",
         )
 
 
+def _word(text: str) -> int | str:
+    """Return a number where a text is one."""
+    return int(text) if text.isdecimal() else text
+
+
 def load_settings(arguments: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> Settings:
-    """Load the settings by file, environment and the flags that were given.
+    """Load the settings from file, environment and flags.
 
     Raises:
-        SettingsError: as `settings.load` does.
+        SettingsError: See `settings.load`.
     """
     given = {
         (section, key): value

@@ -1,15 +1,11 @@
-"""Run the switch until it is told to end (SIGTERM lets running calls finish first)."""
+"""Run the switch until SIGINT or SIGTERM; after SIGTERM, running calls may finish."""
 
 import argparse
-import errno
-import os
 
 from softswitch import log
-from softswitch.cli.notify import notify
+from softswitch.bus.place import take_place
+from softswitch.cli.notify import notify, watchdog_s
 from softswitch.cli.options import add_settings, load_settings
-from softswitch.errors import SettingsError
-
-_CANNOT_LISTEN = {errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,24 +14,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve; return when everything has ended.
+    """Run the switch; return the exit code once it has stopped.
 
     Raises:
-        SettingsError: the settings are wrong, or their address cannot be listened on.
+        SettingsError: The settings are invalid, or the address cannot be listened on.
     """
+    place = take_place()
     settings = load_settings(arguments)
-    log.configure(settings.log.level, settings.log.format)
-    from softswitch.app import run as run_app  # noqa: PLC0415  (a second of imports; refusals come before it)
+    log.configure(settings.log.level, settings.log.format, worker=place.number if place is not None else 0)
+    # Slow to import, and invalid settings are reported first.
+    if place is None and settings.server.count() > 1:
+        from softswitch.supervisor.run import run as run_supervisor  # noqa: PLC0415
 
-    try:
-        run_app(settings, notify)
-    except OSError as error:
-        if error.errno not in _CANNOT_LISTEN:
-            raise
-        place = f"{settings.http.host}:{settings.http.port}"
-        raise SettingsError(
-            f"[http] cannot listen on {place}: {os.strerror(error.errno).lower()}; --port chooses another",
-            section="http",
-            key="port",
-        ) from None
+        run_supervisor(settings, notify, watchdog_s=watchdog_s())
+        return 0
+    from softswitch.app import run as run_app  # noqa: PLC0415
+
+    run_app(settings, notify, watchdog_s=watchdog_s(), place=place, load=lambda: load_settings(arguments))
     return 0

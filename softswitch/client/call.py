@@ -1,4 +1,4 @@
-"""One call, from the application's side."""
+"""A call as an application controls it."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
@@ -15,9 +15,15 @@ from softswitch.client.errors import (
     ConnectionFailedError,
     ConnectionLostError,
 )
-from softswitch.client.events import (
+from softswitch.client.inbox import AudioQueue, Inbox
+from softswitch.client.link import Wire
+from softswitch.client.replies import Replies
+from softswitch.client.state import State
+from softswitch.protocol import call_commands as w
+from softswitch.protocol.call_events import (
     Answer,
     AudioFormat,
+    Binary,
     Error,
     Event,
     Hangup,
@@ -27,25 +33,21 @@ from softswitch.client.events import (
     Resumed,
     decode,
 )
-from softswitch.client.inbox import AudioQueue, Inbox
-from softswitch.client.link import Link
-from softswitch.client.replies import Replies
-from softswitch.client.state import State
 
 E = TypeVar("E", bound=Event)
 
 _EVENTS_KEPT, _STATES_KEPT = 2000, 100
 _AUDIO_KEPT = 1500
-"""Messages, 30 s of them: who listens to the audio listens all the time."""
+"""Audio messages that wait for the application: 30 s at 20 ms each."""
 
-_MEANT_CODES = frozenset({1000, 1001, 1008})
-"""Close codes of a switch that does not want us back: normal, going away, policy (RFC 6455 section 7.4.1)."""
+_FINAL_CODES = frozenset({1000, 1001, 1008})
+"""Close codes that forbid reconnecting: normal, going away, policy (RFC 6455 section 7.4.1)."""
 
 _LEAD_S = 0.08
-"""By how much streamed audio is ahead."""
+"""Seconds by which streamed audio is ahead of time."""
 
 _FAREWELL_S = 2.0
-"""How long an end that was asked for may take."""
+"""Seconds that :meth:`Call.close` waits for the hangup."""
 
 
 class Call(Commands):
@@ -53,7 +55,7 @@ class Call(Commands):
 
     def __init__(
         self,
-        link: Link,
+        link: Wire,
         *,
         id: str | None = None,  # noqa: A002  (what the wire calls it)
         resume_s: int = 0,
@@ -63,8 +65,8 @@ class Call(Commands):
         """Prepare; nothing is sent yet.
 
         Args:
-            link: the way to the switch.
-            id: the session id to ask for; the switch chooses one if None.
+            link: the connection to the switch.
+            id: the session id to request; the switch chooses one if None.
             resume_s: for how many seconds the switch shall keep the call when the socket is lost.
             command_timeout_s: how long to wait for an acknowledgement.
             acknowledge: ask for one; False for a switch that knows no ``requestId``.
@@ -72,13 +74,13 @@ class Call(Commands):
         self.id = id
         """The session id, once it is known."""
         self.incoming: Incoming | None = None
-        """Who calls, where this is a call that has come in."""
+        """The event that announced the call, where it is an incoming one."""
         self.answer: Answer | None = None
-        """The answer, once it came."""
+        """The first answer, as soon as it has come."""
         self.end: Hangup | None = None
-        """The hangup, once it came."""
+        """The hangup, as soon as it has come."""
         self.unsent = 0
-        """Audio messages that found no connection."""
+        """Audio messages that were dropped because there was no connection."""
         self._link = link
         self._resume_s = resume_s
         self._timeout_s = command_timeout_s
@@ -102,21 +104,21 @@ class Call(Commands):
 
     @property
     def state(self) -> State:
-        """Return where the call stands."""
+        """State of the connection and the call."""
         return self._state
 
     @property
     def audio_format(self) -> AudioFormat:
-        """Return what binary messages are made of."""
+        """Format of binary messages, both ways."""
         return (self.answer and self.answer.audio) or AudioFormat()
 
     @property
     def dropped(self) -> dict[str, int]:
-        """Return how much nobody took in time: ``audio`` messages and ``events``."""
+        """Number of ``audio`` messages and ``events`` that were not read in time and dropped."""
         return {"audio": self._audio.dropped, "events": self._inbox.missed}
 
     def states(self) -> AsyncGenerator[State, None]:
-        """Yield every state the call has been in, then each it comes to, the final one last."""
+        """Yield all states from the first on, and each new one, until the final one."""
         return self._states.read()
 
     def _enter(self, state: State) -> None:
@@ -129,7 +131,7 @@ class Call(Commands):
         """Open the socket and begin to read it.
 
         Raises:
-            ConnectionFailedError: it could not be opened.
+            ConnectionFailedError: the socket could not be opened.
         """
         self._enter(State.CONNECTING)
         asked = fields(id=self.id, resume=str(self._resume_s) if self._resume_s else None)
@@ -142,12 +144,12 @@ class Call(Commands):
         self._reader = asyncio.create_task(self._read(), name="softswitch-client-reader")
 
     async def answered(self, timeout_s: float | None = None) -> Answer:
-        """Wait until the far end answers.
+        """Wait until the remote party answers.
 
         Raises:
-            CallEndedError: it refused, or the call ended before.
+            CallEndedError: the remote party refused, or the call ended before.
             ConnectionFailedError: the switch refused the call itself.
-            TimeoutError: it took longer than `timeout_s`.
+            TimeoutError: no answer came within `timeout_s`.
         """
         async with asyncio.timeout(timeout_s):
             while self.answer is None and self._rejection is None and not self._inbox.closed:
@@ -164,17 +166,17 @@ class Call(Commands):
         initiator: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """End the call, and wait until it is over; `headers` go into the BYE to a telephone."""
+        """End the call and wait for the hangup event; `headers` go into the BYE to a telephone."""
         if self.end is None and not self._inbox.closed:
-            body = fields(reason=reason, initiator=initiator, headers=headers)
-            await self.command("hangup", body, wait=False)
+            given = fields(reason=reason, initiator=initiator, headers=headers)
+            await self._give(w.Hangup(**given), wait=False)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._timeout_s):
                     while self.end is None and not self._inbox.closed:
                         await self._inbox.news()
 
     async def close(self) -> None:
-        """Hang up if the call is still up, and close the socket; closing twice is no error."""
+        """Hang up if the call is still up, and close the socket; a second time does nothing."""
         if self._reader is None:
             return
         self._closing = True
@@ -191,9 +193,9 @@ class Call(Commands):
     # --- events ---------------------------------------------------------------------
 
     def events(self) -> AsyncGenerator[Event, None]:
-        """Yield all events from the first of the call on, until nothing follows.
+        """Yield all events from the first of the call on, until the call is over.
 
-        Every iterator goes through all of them; acknowledgements of this client's own commands are left out.
+        Every iterator yields all of them; acknowledgements of this client's own commands are left out.
         """
         return self._inbox.read()
 
@@ -204,17 +206,17 @@ class Call(Commands):
     async def wait(self, kind: str, timeout_s: float | None = None, **matching: Any) -> Event: ...
 
     async def wait(self, kind: type[Event] | str, timeout_s: float | None = None, **matching: Any) -> Event:
-        """Return the next event of a kind that no earlier wait has returned; it may have come already.
+        """Return the next event of a kind, also one that came before; each is returned once.
 
         Args:
-            kind: its struct, or its name on the wire.
-            timeout_s: how long to wait.
+            kind: struct of the event, or its name on the wire.
+            timeout_s: seconds to wait; None: without limit.
             matching: fields that must have these values, as in ``wait(TrackEnd, play_id="greeting")``.
 
         Raises:
-            CallEndedError: the call ended without it.
-            ConnectionLostError: the connection was lost for good without it.
-            TimeoutError: it did not come in time.
+            CallEndedError: the call ended without such an event.
+            ConnectionLostError: the connection was lost for good without one.
+            TimeoutError: none came in time.
         """
 
         def wanted(event: Event) -> bool:
@@ -230,23 +232,23 @@ class Call(Commands):
     # --- audio ----------------------------------------------------------------------
 
     def audio(self) -> AsyncGenerator[bytes, None]:
-        """Yield what the party is to hear, message by message, as :attr:`audio_format` says.
+        """Yield the audio that the switch sends, message by message, in :attr:`audio_format`.
 
-        With ``option.subscribe`` each begins with an octet: 0 for our side, 1 for the party.
+        With ``option.subscribe`` each begins with an octet: 0 for this side of the call, 1 for the party.
         """
         return self._audio.read()
 
     async def send(self, data: bytes) -> None:
-        """Send audio of the call's format, any number of whole samples; without a connection it is lost."""
+        """Send audio in :attr:`audio_format`, whole samples; without a connection it is dropped."""
         try:
             await self._link.send(data)
         except ConnectionLostError:
             self.unsent += 1
 
     async def stream(self, data: bytes, ptime_ms: int = 20) -> None:
-        """Send a longer piece of audio at the pace of a person who speaks it.
+        """Send a longer piece of audio in real time.
 
-        It goes a little ahead of time, so that the switch does not run dry when we are held up.
+        It is sent 80 ms ahead of time, so that a short stall of the application makes no gap.
         """
         audio = self.audio_format
         per_ms = audio.sample_rate * 2 // 1000 if audio.codec.lower() == "pcm" else 8
@@ -262,7 +264,7 @@ class Call(Commands):
     async def command(
         self, command: str, body: Mapping[str, Any] | None = None, *, wait: bool = True
     ) -> None:
-        """Send any command, as :meth:`Commands.command` says; while reconnecting it waits for its turn."""
+        """Send any command, as :meth:`Commands.command` says; it waits while the client reconnects."""
         message = {"command": command, **(body or {})}
         async with asyncio.timeout(self._timeout_s):
             await self._ready()
@@ -278,7 +280,7 @@ class Call(Commands):
 
     async def renegotiate(self, offer: str, timeout_s: float = 10.0) -> Answer:
         """Send a new SDP offer (ICE restart, hold) and return the answer to it."""
-        await self.command("offer", {"offer": offer})
+        await self._give(w.Offer(offer=offer))
         return await self.wait(Answer, timeout_s)
 
     async def _ready(self) -> None:
@@ -290,13 +292,13 @@ class Call(Commands):
     # --- reading --------------------------------------------------------------------
 
     async def _read(self) -> None:
-        """Read the socket, and another one when it is lost, until the call is over."""
+        """Read the socket, reconnect when it is lost, until the call is over."""
         while True:
             async for message in self._link.messages():
                 if isinstance(message, bytes):
                     self._audio.put(message)
                 else:
-                    self._heard(message)
+                    self._receive(message)
             if not self._may_return():
                 break
             self._enter(State.RECONNECTING)
@@ -306,11 +308,11 @@ class Call(Commands):
         self._finish()
 
     def _may_return(self) -> bool:
-        meant = self._link.close_code in _MEANT_CODES or self.end is not None or self._closing
+        meant = self._link.close_code in _FINAL_CODES or self.end is not None or self._closing
         return bool(self._token) and not meant
 
     def _finish(self) -> None:
-        """Say to all who wait that nothing follows."""
+        """Close the queues: readers and pending commands end."""
         if self._state.is_final and self._inbox.closed:
             return
         meant = self.end is not None or self._closing
@@ -320,13 +322,14 @@ class Call(Commands):
         self._enter(State.DISCONNECTED if meant else State.FAILED)
         self._states.close()
 
-    def _heard(self, text: str) -> None:
+    def _receive(self, text: str) -> None:
         try:
             event = decode(text)
         except NotAnEventError as error:
-            event = Error(sender="client", error=str(error))
-        if event.seq is not None and not isinstance(event, Resumed):
-            # `resumed` carries the number up to which events were replayed, and none of its own.
+            event = Error(timestamp=0, track_id="", sender="client", error=str(error))
+        if event.seq is not None and not isinstance(event, Resumed | Binary):
+            # `resumed` carries the number of the last event that was replayed, not a number of its own;
+            # events with audio are counted apart.
             if event.seq <= self._seq:
                 return
             self._seq = event.seq
@@ -336,14 +339,15 @@ class Call(Commands):
             case Answer():
                 self.answer = self.answer if event.refer else event
                 self.id = self.id or event.track_id
-                self._token = event.resume or self._token
+                # Later tokens come with `resumed`; an answer that is replayed has the first one.
+                self._token = self._token or event.resume or ""
                 self._enter(State.CONNECTED)
             case Incoming():
                 self.incoming = event
                 self.id = self.id or event.track_id
             case Resumed():
                 self._token = event.resume or self._token
-                # What was acknowledged has been replayed by now; the rest never reached the switch.
+                # Acknowledgements have been replayed by now: commands still waiting never reached the switch.
                 self._replies.fail(ConnectionLostError("the command was lost with the socket"))
                 self._enter(State.CONNECTED)
             case Hangup():
@@ -355,7 +359,7 @@ class Call(Commands):
         self._inbox.put(event)
 
     def _ended(self) -> ClientError:
-        """Return the error that says why nothing more will come."""
+        """Return the error that says why no further event will come."""
         if self.end is not None:
             end = self.end
             return CallEndedError(

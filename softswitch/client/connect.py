@@ -1,4 +1,4 @@
-"""Making a call in one line."""
+"""The context manager that makes a call."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -33,23 +33,23 @@ async def connect(
     Args:
         url: ``ws://host:port/call``, ``/call/webrtc`` or ``/call/sip``.
         token: API key or token, where the switch asks for one.
-        id: the session id to ask for; that of a pending incoming call to take it.
+        id: the session id to request; that of a waiting incoming call takes it.
         option: of the first command: caller, callee, offer, codec, asr, tts ..., in the wire's spelling.
-        command: the first command; None to send none, for an incoming call that is still to be looked at.
+        command: the first command; None sends none, for an incoming call that is not accepted at once.
         resume_s: for how many seconds (at most 600) the switch shall keep the call when the socket is lost.
         dump: whether the switch keeps a record of commands and events; its default if None.
-        answer_timeout_s: how long to wait for the answer before the block is entered; None: do not wait,
+        answer_timeout_s: seconds to wait for the answer before the block is entered; None: do not wait,
             :meth:`.Call.answered` does it later.
-        connect_timeout_s: for opening the socket.
-        command_timeout_s: for the acknowledgement of a command.
-        heartbeat_s: how often a silent switch is asked whether it is still there.
+        connect_timeout_s: seconds for opening the socket.
+        command_timeout_s: seconds for the acknowledgement of a command.
+        heartbeat_s: seconds between pings to a silent switch.
         acknowledge: ask the switch to acknowledge commands; False for one that cannot.
-        session: an aiohttp session to use; one of its own if None.
+        session: the aiohttp session to use; None: a new one.
 
     Raises:
         ConnectionFailedError: the switch cannot be reached, or refuses the call.
-        CallEndedError: the far end refused, or the call ended before it was answered.
-        TimeoutError: nobody answered in time.
+        CallEndedError: the remote party refused, or the call ended before it was answered.
+        TimeoutError: no answer came in time.
     """
     async with AsyncExitStack() as stack:
         if session is None:

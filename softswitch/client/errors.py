@@ -1,4 +1,4 @@
-"""What can go wrong for a client.
+"""Errors that a client raises.
 
 ::
 
@@ -6,18 +6,18 @@
     ├── ConnectionFailedError  the switch could not be reached, or refused the connection
     ├── ConnectionLostError    the connection broke and did not come back
     ├── CommandFailedError     the switch refused one command; the call goes on
-    └── CallEndedError         the call is over, so what was asked for can no longer happen
+    └── CallEndedError         the call is over
 """
 
 from softswitch.errors import SoftswitchError
 
 
 class ClientError(SoftswitchError):
-    """Be the root of what a client raises; time-outs are the built-in ``TimeoutError``."""
+    """Base class of a client's errors; timeouts are the built-in ``TimeoutError``."""
 
 
 class ConnectionFailedError(ClientError):
-    """Say that no connection came about; `status` is the HTTP status where there was one."""
+    """No connection could be opened; `status` is the HTTP status where there was one."""
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)
@@ -25,7 +25,7 @@ class ConnectionFailedError(ClientError):
 
 
 class ConnectionLostError(ClientError):
-    """Say that the connection broke; `code` is the WebSocket's close code where there was one."""
+    """The connection broke; `code` is the WebSocket's close code where there was one."""
 
     def __init__(self, message: str, *, code: int | None = None) -> None:
         super().__init__(message)
@@ -33,7 +33,7 @@ class ConnectionLostError(ClientError):
 
 
 class CommandFailedError(ClientError):
-    """Say why the switch did not carry out a command."""
+    """The switch refused a command."""
 
     def __init__(self, message: str, *, sender: str = "", code: int | None = None) -> None:
         super().__init__(message)
@@ -42,7 +42,7 @@ class CommandFailedError(ClientError):
 
 
 class CallEndedError(ClientError):
-    """Say why and by whom the call was ended."""
+    """The call is over; `reason` and `initiator` are those of the hangup."""
 
     def __init__(self, message: str, *, reason: str = "", initiator: str = "") -> None:
         super().__init__(message)

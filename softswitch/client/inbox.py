@@ -1,4 +1,4 @@
-"""What came from the switch and who waits for it: events kept for late readers, audio within bounds."""
+"""Queues between a client's socket and the application: events for any number of readers, audio for one."""
 
 import asyncio
 from collections import deque
@@ -18,34 +18,34 @@ class _Entry(Generic[T]):
 
 
 class Inbox(Generic[T]):
-    """Keeps what happened in order; every reader goes through all of it at his own pace."""
+    """The last items in order; every reader gets all of them at its own pace."""
 
     def __init__(self, kept: int) -> None:
-        """Make an inbox that keeps the last `kept` items."""
+        """Keep the last `kept` items."""
         self.closed = False
         self.missed = 0
-        """Items that were dropped before some reader came to them."""
+        """Items that were dropped before a reader came to them."""
         self._entries: deque[_Entry[T]] = deque(maxlen=kept)
         self._count = 0
         self._news = asyncio.Event()
 
     def put(self, item: T) -> None:
-        """Add an item, and wake those who wait."""
+        """Add an item and wake the readers."""
         self._entries.append(_Entry(self._count, item))
         self._count += 1
         self._wake()
 
     def close(self) -> None:
-        """Say that nothing follows."""
+        """Wake the readers: no item follows."""
         self.closed = True
         self._wake()
 
     async def news(self) -> None:
-        """Wait until something is added, or nothing will be."""
+        """Wait until an item is added or the inbox is closed."""
         await self._news.wait()
 
     async def read(self) -> AsyncGenerator[T, None]:
-        """Yield every item, those first that came already; end when nothing follows."""
+        """Yield every item from the oldest kept on, until the inbox is closed."""
         position = 0
         while True:
             news = self._news
@@ -59,7 +59,7 @@ class Inbox(Generic[T]):
                 await news.wait()
 
     async def take(self, wanted: Callable[[T], bool]) -> T | None:
-        """Return the first item that is wanted and was not taken before; None when none will come."""
+        """Return the first wanted item that was not taken before; None when the inbox closes without one."""
         while True:
             news = self._news
             for entry in self._entries:
@@ -80,27 +80,27 @@ class Inbox(Generic[T]):
 
 
 class AudioQueue:
-    """Audio on its way to the application; live, so the oldest gives way when nobody takes it."""
+    """Audio on its way to the application; the oldest is dropped when the application does not read it."""
 
     def __init__(self, bound: int) -> None:
         """Make a queue of at most `bound` messages."""
         self.dropped = 0
-        """Messages nobody took in time."""
+        """Messages that were not read in time."""
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(bound)
 
     def put(self, data: bytes) -> None:
-        """Add a message."""
+        """Add a message; beyond the bound the oldest is dropped."""
         self._push(data)
 
     def close(self) -> None:
-        """Say that nothing follows."""
+        """Wake the readers: no item follows."""
         self._push(None)
 
     async def read(self) -> AsyncGenerator[bytes, None]:
-        """Yield messages until nothing follows."""
+        """Yield messages until the queue is closed."""
         while (data := await self._queue.get()) is not None:
             yield data
-        # Another reader, or the same one later, finds the end as well.
+        # The end is put back: another reader has to find it as well.
         self.close()
 
     def _push(self, item: bytes | None) -> None:

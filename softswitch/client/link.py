@@ -1,8 +1,9 @@
-"""The WebSocket of one call, as often as it has to be opened."""
+"""The WebSocket of one call, which is opened again when it is lost."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
+from typing import Protocol
 
 import aiohttp
 from yarl import URL
@@ -10,13 +11,36 @@ from yarl import URL
 from softswitch.client.errors import ConnectionFailedError, ConnectionLostError
 
 _FINAL_STATUS = frozenset({400, 401, 403, 404, 409, 426})
-"""Refusals that will not be different a moment later."""
+"""HTTP statuses after which opening again is useless."""
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 
 
+class Wire(Protocol):
+    """What carries the messages of a call; a :class:`Link`, or the call's own switch in the same process."""
+
+    @property
+    def close_code(self) -> int | None:
+        """Close code of the last socket."""
+
+    async def open(self, query: Mapping[str, str]) -> None:
+        """Begin; raises ConnectionFailedError."""
+
+    async def reopen(self, query: Mapping[str, str], within_s: float) -> bool:
+        """Begin again after a loss; return whether that was possible."""
+
+    def messages(self) -> AsyncIterator[str | bytes]:
+        """Yield what the switch sends, until the end."""
+
+    async def send(self, data: str | bytes) -> None:
+        """Send a text or binary message; raises ConnectionLostError."""
+
+    async def close(self) -> None:
+        """End."""
+
+
 class Link:
-    """Opens the socket, loses it, and opens it again."""
+    """Connection of a call to its switch: one WebSocket after another."""
 
     def __init__(
         self,
@@ -34,7 +58,7 @@ class Link:
             url: of the endpoint, ``ws``, ``wss``, ``http`` or ``https``.
             token: API key or token, sent as ``Authorization: Bearer``.
             timeout_s: for one attempt to connect.
-            heartbeat_s: how often a silent switch is asked whether it is still there.
+            heartbeat_s: seconds between pings to a silent switch.
         """
         self._session = session
         self._url = URL(url)
@@ -42,14 +66,18 @@ class Link:
         self._timeout_s = timeout_s
         self._heartbeat_s = heartbeat_s
         self._socket: aiohttp.ClientWebSocketResponse | None = None
-        self.close_code: int | None = None
-        """What the switch closed the last socket with."""
+        self._close_code: int | None = None
+
+    @property
+    def close_code(self) -> int | None:
+        """Close code of the last socket."""
+        return self._close_code
 
     async def open(self, query: Mapping[str, str]) -> None:
         """Open a socket.
 
         Raises:
-            ConnectionFailedError: the switch cannot be reached or refuses; `status` tells them apart.
+            ConnectionFailedError: the switch cannot be reached, or refuses (then `status` is set).
         """
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -61,13 +89,13 @@ class Link:
                 )
         except aiohttp.WSServerHandshakeError as error:
             raise ConnectionFailedError(f"the switch answered {error.status}", status=error.status) from None
-        except TimeoutError:  # Before OSError, which it is one of.
+        except TimeoutError:  # Before OSError: TimeoutError is a subclass of it.
             raise ConnectionFailedError(f"the switch did not answer within {self._timeout_s} s") from None
         except (aiohttp.ClientError, OSError) as error:
             raise ConnectionFailedError(f"the switch cannot be reached: {error}") from error
 
     async def reopen(self, query: Mapping[str, str], within_s: float) -> bool:
-        """Try to open a socket again and again; return whether it came about within `within_s` seconds."""
+        """Try to open a socket again and again for `within_s` seconds; return whether one is open."""
         loop = asyncio.get_running_loop()
         deadline, pause = loop.time() + within_s, _FIRST_PAUSE_S
         while loop.time() < deadline:
@@ -90,13 +118,13 @@ class Link:
         async for message in socket:
             if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
                 yield message.data
-        self.close_code = socket.close_code
+        self._close_code = socket.close_code
 
     async def send(self, data: str | bytes) -> None:
         """Send a text or a binary message.
 
         Raises:
-            ConnectionLostError: there is no socket to send it on.
+            ConnectionLostError: there is no open socket.
         """
         socket = self._socket
         if socket is None or socket.closed:
@@ -110,7 +138,7 @@ class Link:
             raise ConnectionLostError(f"the socket broke: {error}", code=socket.close_code) from error
 
     async def close(self) -> None:
-        """Close the socket; a switch that does not answer the close is not waited for."""
+        """Close the socket; wait at most 2 s for the switch's answer."""
         if self._socket is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(2.0):

@@ -1,22 +1,22 @@
-"""Commands that wait for their ``ack``."""
+"""Commands of a client that wait for their ``ack`` or ``error``."""
 
 import asyncio
 from itertools import count
 
 from softswitch.client.errors import ClientError, CommandFailedError
-from softswitch.client.events import Ack, Error, Event
+from softswitch.protocol.call_events import Ack, Error, Event
 
 
 class Replies:
-    """Matches what the switch acknowledges with who asked for it."""
+    """Table of the commands that wait for an answer, by request id."""
 
     def __init__(self) -> None:
-        """Begin with nothing asked."""
+        """Begin without a waiting command."""
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._numbers = count(1)
 
     def expect(self) -> tuple[str, asyncio.Future[None]]:
-        """Return a new request id, and what will be done when it is answered."""
+        """Return a new request id, and the future that its answer completes."""
         request_id = f"c{next(self._numbers)}"
         future = asyncio.get_running_loop().create_future()
         self._waiting[request_id] = future
@@ -24,7 +24,7 @@ class Replies:
         return request_id, future
 
     def settle(self, event: Event) -> bool:
-        """Hand an event to the command it answers; return whether it answers one."""
+        """Complete the command that an event answers; return whether it answers one."""
         if not isinstance(event, Ack | Error) or event.request_id is None:
             return False
         future = self._waiting.get(event.request_id)
@@ -37,7 +37,7 @@ class Replies:
         return True
 
     def fail(self, error: ClientError) -> None:
-        """Tell all who wait that no answer will come."""
+        """Fail all commands that wait."""
         for future in list(self._waiting.values()):
             if not future.done():
                 future.set_exception(error)

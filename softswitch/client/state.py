@@ -1,4 +1,4 @@
-"""Where a call stands, as its client sees it."""
+"""States of a call in the client."""
 
 from enum import StrEnum
 
@@ -15,21 +15,21 @@ class State(StrEnum):
     """
 
     DISCONNECTED = "disconnected"
-    """Before the beginning, or after an end that was meant."""
+    """Not connected yet, or ended on purpose."""
 
     CONNECTING = "connecting"
-    """The socket is being opened, or the far end has not answered yet."""
+    """The socket is being opened, or the remote party has not answered yet."""
 
     CONNECTED = "connected"
     """The call is up."""
 
     RECONNECTING = "reconnecting"
-    """The socket was lost; the switch keeps the call for a while, and we are on our way back."""
+    """The socket was lost; the switch keeps the call for a while, and the client reconnects."""
 
     FAILED = "failed"
     """The call could not be set up, or was lost for good."""
 
     @property
     def is_final(self) -> bool:
-        """Tell whether a call that stands here goes nowhere any more."""
+        """Whether no other state can follow."""
         return self in (State.DISCONNECTED, State.FAILED)

@@ -1,7 +1,21 @@
-"""The one door outwards: whatever this switch dials by HTTP or WebSocket goes through here."""
+"""All outgoing HTTP and WebSocket connections of the switch, and the resolution of host names."""
 
 from softswitch.egress.errors import EgressError, EgressFailed, EgressRefused
-from softswitch.egress.http import Door, Fetched
+from softswitch.egress.http import EgressClient, Fetched
+from softswitch.egress.names import SWITCH, Asker, Names
+from softswitch.egress.pool import EgressPool
 from softswitch.egress.websocket import Socket, connect
 
-__all__ = ["Door", "EgressError", "EgressFailed", "EgressRefused", "Fetched", "Socket", "connect"]
+__all__ = [
+    "SWITCH",
+    "Asker",
+    "EgressClient",
+    "EgressError",
+    "EgressFailed",
+    "EgressPool",
+    "EgressRefused",
+    "Fetched",
+    "Names",
+    "Socket",
+    "connect",
+]

@@ -1,8 +1,8 @@
-"""Decide what may be dialled. Pure: text and addresses in, a verdict out.
+"""Rules for outgoing URLs and addresses; pure.
 
-A caller of this switch can name URLs (play, mediaPass, streams), and the switch stands inside somebody's
-network: without rules he could read that network through it. The lists are our own rather than
-`ipaddress.is_global`, whose answers for several of these networks differ between Python releases.
+Clients of the switch can name URLs (play, mediaPass, streams), and the switch is inside the operator's
+network: without rules a client could reach that network through it. `ipaddress.is_global` is not used, since
+its result for several of these networks differs between Python releases.
 """
 
 import re
@@ -17,7 +17,7 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 MAX_URL = 8192
-"""Characters of the longest URL that is read."""
+"""Characters of the longest URL."""
 
 HTTP = frozenset({"http", "https"})
 WEBSOCKET = frozenset({"ws", "wss"})
@@ -26,12 +26,12 @@ _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 
 WEB_PORTS = frozenset({80, 443})
-"""The only ports below 1024 that are dialled: requests could be smuggled into the protocols of the others."""
+"""Permitted ports below 1024: an HTTP request could be misread as another protocol on the other ports."""
 
 FOREIGN_PORTS = frozenset(
     {1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, *range(6665, 6670), 6679, 6697, 10080}
 )
-"""Ports above 1023 that browsers refuse too (Fetch standard, "bad port"): H.323, NFS, SIP, X11, IRC."""
+"""Refused ports above 1023, as in browsers (Fetch standard, "bad port"): H.323, NFS, SIP, X11, IRC."""
 
 _REFUSED_V4 = tuple(
     IPv4Network(network)
@@ -60,7 +60,7 @@ _REFUSED_V6 = tuple(
     for network in (
         "2001::/23",  # protocol assignments: Teredo, benchmarks, ORCHID
         "2001:db8::/32",
-        "2002::/16",  # 6to4: carries an IPv4 address that a relay would dial for us
+        "2002::/16",  # 6to4: embeds an IPv4 address, which a relay would connect to
         "3fff::/20",  # documentation
     )
 )
@@ -68,27 +68,27 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 
 
 def networks(allow: Sequence[str]) -> tuple[Network, ...]:
-    """Read the networks of the setting `[egress] allow`.
+    """Parse the networks of `[egress] allow`.
 
     Raises:
-        ValueError: if one of them is not a network.
+        ValueError: An entry is not a network.
     """
     return tuple(ip_network(text, strict=False) for text in allow)
 
 
 def read_url(text: str, schemes: frozenset[str], *, trusted: bool = False) -> URL:
-    """Read a URL that a peer gave, and refuse every spelling that two readers could understand differently.
+    """Parse a URL from a peer; spellings that two parsers could read differently are refused.
 
     Args:
-        text: the URL as it came.
-        schemes: the schemes that fit the purpose, lower case.
-        trusted: whether the operator wrote it; then any port will do.
+        text: URL as the peer sent it.
+        schemes: permitted schemes, in lower case.
+        trusted: whether the URL comes from the settings; then every port is permitted.
 
     Returns:
-        The URL, whose `raw_host` is a plain name or an address in its one canonical form.
+        The URL; its `raw_host` is a plain name or a canonical address.
 
     Raises:
-        EgressRefused: if it may not be dialled, whatever its name resolves to.
+        EgressRefused: The rules forbid it whatever its host resolves to.
     """
     url = _parse(text)
     if url.scheme not in schemes:
@@ -112,9 +112,9 @@ def _parse(text: str) -> URL:
     if "\\" in text or any(character <= " " or character == "\x7f" for character in text):
         raise EgressRefused("the URL has a backslash, a space or a control character")
     try:
-        # An address that is already encoded stays as it is: its signature covers the exact spelling.
+        # An encoded URL stays as it is: signatures in URLs cover the exact spelling.
         url = URL(text, encoded=text.isascii())
-        url.port  # noqa: B018 - read here, since it raises only when asked for
+        url.port  # noqa: B018 - raises for a malformed port
     except ValueError as error:
         raise EgressRefused("the URL cannot be read") from error
     return url
@@ -122,13 +122,13 @@ def _parse(text: str) -> URL:
 
 def _check_host(host: str, *, bracketed: bool) -> None:
     if bracketed:
-        if "%" in host or not _is_address(host):
+        if "%" in host or not is_address(host):
             raise EgressRefused("the host of the URL is not an IPv6 address that can be dialled")
         return
     if not host.isascii() or not _HOST.fullmatch(host) or len(host) > 253:
-        raise EgressRefused("the host of the URL is not a plain name (a dot at the end is none either)")
-    # 2130706433, 0x7f.1 and 0177.0.0.1 are addresses to some resolvers and names to others.
-    if _NUMBER.fullmatch(host.rpartition(".")[2]) and not _is_address(host):
+        raise EgressRefused("the host of the URL is not a plain name (a trailing dot is not permitted)")
+    # Some resolvers take 2130706433, 0x7f.1 and 0177.0.0.1 for addresses, others for names.
+    if _NUMBER.fullmatch(host.rpartition(".")[2]) and not is_address(host):
         raise EgressRefused("the host of the URL is an oddly spelled address; write four decimal numbers")
 
 
@@ -137,7 +137,8 @@ def _check_port(port: int) -> None:
         raise EgressRefused(f"port {port} is not a port of the web")
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Tell whether a host is an IP address, and no name."""
     try:
         ip_address(host)
     except ValueError:
@@ -146,14 +147,14 @@ def _is_address(host: str) -> bool:
 
 
 def check_address(address: Address, allow: Sequence[Network]) -> None:
-    """Refuse an address that is not public, unless a network of `allow` has it.
+    """Check that an address is public or in a network of `allow`.
 
     Args:
-        address: what a name resolved to, or what stood in the URL.
-        allow: the networks of `[egress] allow`.
+        address: address in the URL, or one that its host resolved to.
+        allow: networks of `[egress] allow`.
 
     Raises:
-        EgressRefused: if it may not be dialled; the text names the setting.
+        EgressRefused: It is neither; the text names the setting.
     """
     inner = _inner(address)
     if any(one in network for one in (address, inner) for network in allow):
@@ -165,7 +166,7 @@ def check_address(address: Address, allow: Sequence[Network]) -> None:
 
 
 def _inner(address: Address) -> Address:
-    """Return the IPv4 address that an IPv6 one stands for (RFC 4291 section 2.5.5.2, RFC 6052), or itself."""
+    """Return the IPv4 address embedded in an IPv6 one (RFC 4291 section 2.5.5.2, RFC 6052), or itself."""
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
             return address.ipv4_mapped

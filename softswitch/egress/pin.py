@@ -1,11 +1,10 @@
-"""Tie a connection to the addresses that were checked.
+"""Connections only to addresses that were checked.
 
-Asking a name server twice may give two answers: one to be checked and another to be dialled. So the name is
-resolved once, here, and aiohttp is given a resolver that only repeats that answer. Below it, the maker of
-sockets refuses every other address: an address written into a redirect never passes a resolver.
+Two DNS queries may give two results: a permitted address for the check, and another one for the connection
+(DNS rebinding). The name is therefore resolved once, and aiohttp gets a resolver that repeats the result.
+The socket factory refuses every other address as well, since an address in a redirect passes no resolver.
 """
 
-import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_address
@@ -18,24 +17,15 @@ from yarl import URL
 
 from softswitch.egress.address import Address, Network, check_address
 from softswitch.egress.errors import EgressFailed, EgressRefused
+from softswitch.egress.lookup import UnresolvedError
+from softswitch.egress.names import SWITCH, Asker
 
-Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-"""Ask for the addresses of a name, as texts."""
-
-
-async def system_resolve(host: str, port: int) -> Sequence[str]:
-    """Ask the system's resolver for the addresses of a name.
-
-    Raises:
-        OSError: if it knows none.
-    """
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+Resolve = Callable[[str, Asker], Awaitable[Sequence[str]]]
+"""Returns the addresses of a name as text, for an account and call."""
 
 
 class Pin(AbstractResolver):
-    """Stand for the answer to one question: the addresses and the port one URL may be dialled at."""
+    """Resolver and socket factory limited to the checked addresses and the port of one URL."""
 
     def __init__(self, addresses: Sequence[Address], port: int) -> None:
         self._addresses = tuple(addresses)
@@ -44,7 +34,7 @@ class Pin(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Repeat the checked addresses, whatever the name."""
+        """Return the checked addresses for any name."""
         return [
             ResolveResult(
                 hostname=host,
@@ -59,13 +49,13 @@ class Pin(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Do nothing: nothing is held."""
+        """Do nothing; there are no resources."""
 
     def make_socket(self, entry: tuple[Any, ...]) -> socket.socket:
-        """Make the socket for one attempt (the last gate: aiohttp calls it with the address it will dial).
+        """Return the socket for one attempt; aiohttp calls this with the address that it connects to.
 
         Raises:
-            OSError: if that is not an address that was checked.
+            OSError: The address or port was not checked.
         """
         family, kind, protocol, _, place = entry
         if ip_address(place[0]) not in self._addresses or place[1] != self._port:
@@ -75,7 +65,7 @@ class Pin(AbstractResolver):
         return made
 
     def connector(self, tls: SSLContext) -> aiohttp.TCPConnector:
-        """Return a connector for one connection to these addresses."""
+        """Return an aiohttp connector for one connection to these addresses."""
         return aiohttp.TCPConnector(
             resolver=self,
             use_dns_cache=False,
@@ -86,21 +76,24 @@ class Pin(AbstractResolver):
         )
 
 
-async def pin(url: URL, allow: Sequence[Network], resolve: Resolve, *, trusted: bool) -> Pin:
-    """Resolve the host of a URL and keep the addresses that may be dialled.
+async def pin(
+    url: URL, allow: Sequence[Network], resolve: Resolve, *, trusted: bool, asker: Asker = SWITCH
+) -> Pin:
+    """Resolve the host of a URL and keep the permitted addresses.
 
     Args:
-        url: a URL that `read_url` has passed.
-        allow: the networks of `[egress] allow`.
-        resolve: the name service.
-        trusted: whether the operator wrote the URL; then every address will do.
+        url: URL that `read_url` returned.
+        allow: networks of `[egress] allow`.
+        resolve: resolver of names.
+        trusted: whether the URL comes from the settings; then every address is permitted.
+        asker: account and call that the name is resolved for.
 
     Raises:
-        EgressRefused: if the name has addresses and none of them may be dialled.
-        EgressFailed: if the name has none.
+        EgressRefused: No address of the name is permitted.
+        EgressFailed: The name has no address.
     """
     host, port = url.raw_host or "", url.port or 0
-    addresses = await _addresses(host, port, resolve)
+    addresses = await _addresses(host, resolve, asker)
     if trusted:
         return Pin(addresses, port)
     refusal: EgressRefused | None = None
@@ -117,15 +110,15 @@ async def pin(url: URL, allow: Sequence[Network], resolve: Resolve, *, trusted: 
     return Pin(checked, port)
 
 
-async def _addresses(host: str, port: int, resolve: Resolve) -> list[Address]:
+async def _addresses(host: str, resolve: Resolve, asker: Asker) -> list[Address]:
     try:
         return [ip_address(host)]
     except ValueError:
         pass  # a name
     try:
-        answers = await resolve(host, port)
+        answers = await resolve(host, asker)
         addresses = [ip_address(text.partition("%")[0]) for text in answers]
-    except (OSError, ValueError, UnicodeError) as error:
+    except (UnresolvedError, OSError, ValueError) as error:
         raise EgressFailed("the name of the host cannot be resolved") from error
     if not addresses:
         raise EgressFailed("the name of the host has no address")

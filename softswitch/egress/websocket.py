@@ -1,4 +1,4 @@
-"""Open a WebSocket outwards, under the same rules as a fetch."""
+"""Outgoing WebSockets, under the same rules as HTTP requests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -9,36 +9,37 @@ from typing import Any, Protocol, Self, cast
 import aiohttp
 
 from softswitch.egress.address import WEBSOCKET, read_url
-from softswitch.egress.errors import EgressFailed, EgressRefused
-from softswitch.egress.http import Door
+from softswitch.egress.errors import EgressFailed, EgressRefused, HandshakeRefused
+from softswitch.egress.http import EgressClient
+from softswitch.egress.names import SWITCH, Asker
 from softswitch.egress.pin import Pin
 
 MAX_MESSAGE = 8 * 1024 * 1024
-"""Bytes of the longest message that is read."""
+"""Bytes of the longest message that is received."""
 
 CLOSE_S = 2.0
-"""Seconds that a peer has to answer our close frame."""
+"""Seconds in which the peer must answer a close frame."""
 
 
 class Parser(Protocol):
-    """What aiohttp feeds with the bytes of an upgraded connection."""
+    """Parser that aiohttp feeds with the bytes of an upgraded connection."""
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        """Take bytes; return whether nothing more is wanted, and what was left over."""
+        """Parse bytes; return whether parsing is complete, and the bytes left over."""
 
     def feed_eof(self) -> None:
-        """Take note of the end."""
+        """Handle the end of the connection."""
 
 
 Before = Callable[[Parser], Parser]
-"""Makes what stands before a connection's parser."""
+"""Wraps the parser of a connection, so that messages can be taken before they are queued."""
 
 
 class _Read(aiohttp.ClientWebSocketResponse):  # type: ignore[misc,type-arg,unused-ignore]
-    """aiohttp's WebSocket, whose parser is ours before its first byte.
+    """aiohttp's WebSocket with a wrapped parser.
 
-    Uses one private member, ``_parser`` of aiohttp 3.14: it is set once and then given to the connection. A
-    version that does without leaves all messages to :meth:`Socket.receive`, which is only dearer.
+    Uses one private member, ``_parser`` of aiohttp 3.14: it is set once and then passed to the connection.
+    With a version that has no such member, all messages go to :meth:`Socket.receive`, which costs more time.
     """
 
     before: Before | None = None
@@ -53,7 +54,7 @@ class _Read(aiohttp.ClientWebSocketResponse):  # type: ignore[misc,type-arg,unus
 
 
 class Socket:
-    """Carry messages to and from a service that we dialled. Close it; `async with` does."""
+    """An open outgoing WebSocket; an asynchronous context manager that closes it."""
 
     def __init__(
         self, session: aiohttp.ClientSession, socket: "aiohttp.ClientWebSocketResponse[bool]"
@@ -73,41 +74,41 @@ class Socket:
 
     @property
     def closed(self) -> bool:
-        """Tell whether nothing more can be sent."""
+        """Whether the socket is closed, so that nothing can be sent."""
         return self._socket.closed
 
     @property
     def close_code(self) -> int | None:
-        """The code of the close frame, once there was one."""
+        """Code of the close frame, None before it."""
         return self._socket.close_code
 
     @property
     def protocol(self) -> str:
-        """The sub-protocol agreed upon, or an empty text."""
+        """Negotiated sub-protocol, "" for none."""
         return self._socket.protocol or ""
 
     @property
     def transport(self) -> asyncio.WriteTransport | None:
-        """What the connection writes to; None once it is gone."""
+        """Transport of the connection, None once it is closed."""
         connection = self._socket._response.connection  # noqa: SLF001  (aiohttp shows it on a response only)
         return connection.transport if connection is not None else None
 
     async def ping(self) -> None:
-        """Ask the peer for a sign of life.
+        """Send a ping.
 
         Raises:
-            EgressFailed: if the peer is gone.
+            EgressFailed: The connection is closed.
         """
         try:
             await self._socket.ping()
         except (aiohttp.ClientError, OSError, RuntimeError) as error:
-            raise EgressFailed("the peer of the WebSocket is gone") from error
+            raise EgressFailed("the WebSocket is closed") from error
 
     async def send(self, message: str | bytes) -> None:
-        """Send one message: text as text, bytes as binary; waits while the peer reads slowly.
+        """Send a text message (str) or a binary message (bytes); waits while the peer reads slowly.
 
         Raises:
-            EgressFailed: if the peer is gone.
+            EgressFailed: The connection is closed.
         """
         try:
             if isinstance(message, str):
@@ -115,10 +116,10 @@ class Socket:
             else:
                 await self._socket.send_bytes(message)
         except (aiohttp.ClientError, OSError, RuntimeError) as error:
-            raise EgressFailed("the peer of the WebSocket is gone") from error
+            raise EgressFailed("the WebSocket is closed") from error
 
     async def receive(self) -> str | bytes | None:
-        """Wait for the next message; None when the peer closed or broke the connection."""
+        """Return the next message, None once the connection is closed."""
         message = await self._socket.receive()
         if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
             content: str | bytes = message.data
@@ -126,7 +127,7 @@ class Socket:
         return None
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close the connection and give back all it held; a second time does nothing."""
+        """Close the connection; closing twice is harmless."""
         try:
             await self._socket.close(code=code, message=reason.encode()[:123])
         finally:
@@ -134,7 +135,7 @@ class Socket:
 
 
 async def connect(
-    door: Door,
+    egress: EgressClient,
     url: str,
     *,
     headers: Mapping[str, str] | None = None,
@@ -143,31 +144,34 @@ async def connect(
     heartbeat_s: float = 20.0,
     max_message: int = MAX_MESSAGE,
     before: Before | None = None,
+    asker: Asker = SWITCH,
 ) -> Socket:
     """Open a WebSocket.
 
     Args:
-        door: whose rules hold.
-        url: a ws or wss URL.
+        egress: client whose rules, limits and counters apply.
+        url: ws or wss URL.
         headers: headers of the handshake.
         protocols: sub-protocols to offer, the preferred one first.
-        trusted: whether the operator wrote the URL (in the settings); then private addresses are meant.
-        heartbeat_s: time between pings in seconds; a peer that does not answer counts as gone. 0: no pings.
-        max_message: bytes of the longest message that is read.
-        before: makes what takes messages off the connection before they are queued for `Socket.receive`.
+        trusted: whether the URL comes from the settings; then private addresses are permitted.
+        heartbeat_s: seconds between pings; without a pong the connection is closed. 0 means no pings.
+        max_message: bytes of the longest message that is received.
+        before: wraps the parser, to take messages before they are queued for `Socket.receive`.
+        asker: account and call that it is opened for.
 
     Returns:
         The open socket; the caller closes it.
 
     Raises:
-        EgressRefused: if the URL may not be dialled.
-        EgressFailed: if nobody answers, or not as a WebSocket; a redirect to elsewhere is not followed.
+        EgressRefused: The rules forbid the URL.
+        HandshakeRefused: The server answered the handshake with a status of its own, which may be a redirect.
+        EgressFailed: The server does not respond, or not as a WebSocket.
     """
     try:
-        async with asyncio.timeout(door.timeout_s):
+        async with asyncio.timeout(egress.timeout_s):
             target = read_url(url, WEBSOCKET, trusted=trusted)
-            pinned = await door.pin(target, trusted=trusted)
-            async with _session(pinned, door, before) as session:
+            pinned = await egress.pin(target, trusted=trusted, asker=asker)
+            async with _session(pinned, egress, before) as session:
                 socket = await session.ws_connect(
                     target,
                     headers=headers,
@@ -177,33 +181,48 @@ async def connect(
                     timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),
                 )
     except EgressRefused:
-        door.counters.refused += 1
+        egress.counters.refused += 1
         raise
     except EgressFailed:
-        door.counters.failed += 1
+        egress.counters.failed += 1
         raise
+    except aiohttp.WSServerHandshakeError as error:
+        egress.counters.failed += 1
+        raise HandshakeRefused(error.status) from error
     except TimeoutError as error:
-        door.counters.failed += 1
-        raise EgressFailed(f"the WebSocket did not open within {door.timeout_s:g} s") from error
+        egress.counters.failed += 1
+        raise EgressFailed(f"the WebSocket did not open within {egress.timeout_s:g} s") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        door.counters.failed += 1
+        egress.counters.failed += 1
         raise EgressFailed(f"the WebSocket cannot be opened ({type(error).__name__})") from error
-    door.counters.opened += 1
+    egress.counters.opened += 1
     return Socket(session, socket)
 
 
+async def _refuse_redirect(
+    session: aiohttp.ClientSession, context: object, redirect: aiohttp.TraceRequestRedirectParams
+) -> None:
+    """End a handshake that the server redirects: the rules and the signature are those of the URL given."""
+    raise HandshakeRefused(redirect.response.status)
+
+
 @asynccontextmanager
-async def _session(pinned: Pin, door: Door, before: Before | None) -> AsyncIterator[aiohttp.ClientSession]:
-    """Give a session that outlives the block only where the block succeeds."""
+async def _session(
+    pinned: Pin, egress: EgressClient, before: Before | None
+) -> AsyncIterator[aiohttp.ClientSession]:
+    """Yield a client session; close it if the block fails."""
 
     def make(*parts: Any, **options: Any) -> _Read:
         socket = _Read(*parts, **options)
         socket.before = before
         return socket
 
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(_refuse_redirect)
     session = aiohttp.ClientSession(
+        trace_configs=[trace],
         ws_response_class=cast("type[aiohttp.ClientWebSocketResponse]", make),
-        connector=pinned.connector(door.tls),
+        connector=pinned.connector(egress.tls),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),
     )

@@ -1,14 +1,14 @@
-"""Write logs: one line a record, as JSON or as text, with the call's id and without any secret.
+"""Logs: one line per record, as JSON or text, with the id of the call and without secrets.
 
-Use `logging.getLogger(__name__)`, a static message, and data in `extra`. Whoever works for a call sets
-`call_id` in its context (`for_call`); every record made there then names the call.
+Modules use `logging.getLogger(__name__)`, a constant message, and values in `extra`. Tasks of a call set its
+id with `for_call`; every record within then has it.
 """
 
 import logging
 import sys
 from typing import Literal, TextIO
 
-from softswitch.log.lines import JsonFormatter, TextFormatter, call_id, escape, for_call
+from softswitch.log.lines import JsonFormatter, TextFormatter, call_id, escape, for_call, set_trace_of
 from softswitch.log.masking import MASK, is_secret, mask, mask_text
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "is_secret",
     "mask",
     "mask_text",
+    "set_trace_of",
 ]
 
 
@@ -29,24 +30,27 @@ def configure(
     level: Literal["debug", "info", "warning", "error"] = "info",
     format: Literal["auto", "json", "text"] = "auto",  # noqa: A002  (the key of the settings)
     stream: TextIO | None = None,
+    *,
+    worker: int = 0,
 ) -> None:
-    """Send every record of the process to one stream; call it once, at the start.
+    """Configure logging for the process; called once at the start.
 
     Args:
-        level: least severity that is written.
+        level: lowest severity to write.
         format: `auto` is text on a terminal and JSON elsewhere.
-        stream: where to; standard error if None.
+        stream: output; None means standard error.
+        worker: number of this process among several workers, which every line names; 0: it is alone.
     """
     stream = stream or sys.stderr
     handler = logging.StreamHandler(stream)
     as_text = format == "text" or (format == "auto" and stream.isatty())
-    handler.setFormatter(TextFormatter() if as_text else JsonFormatter())
+    handler.setFormatter(TextFormatter(worker) if as_text else JsonFormatter(worker))
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
     logging.captureWarnings(True)
-    for wordy in ("aioice", "aiortc", "libav", "asyncio"):
-        # They tell every packet or candidate; at our info level only their warnings matter.
-        logging.getLogger(wordy).setLevel(logging.INFO if level == "debug" else logging.WARNING)
+    for verbose in ("aioice", "aiortc", "libav", "asyncio"):
+        # These libraries log each packet or candidate at info level.
+        logging.getLogger(verbose).setLevel(logging.INFO if level == "debug" else logging.WARNING)

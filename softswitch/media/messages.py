@@ -1,4 +1,4 @@
-"""What the engine is told, and what it tells: plain values only, so that they can cross a process boundary.
+"""Messages posted to the engine, plain values that could cross a process boundary; re-exports the reports.
 
 Ids (``port``, ``track``, ``tap``, ``recorder``, ``mix``) are positive integers chosen by the caller, unique
 among all five kinds for the life of the process. Times named ``at`` are monotonic seconds. Audio is mono.
@@ -17,15 +17,32 @@ from softswitch.media.reports import (
     Output,
     PortClosed,
     PortFailed,
+    PortQuality,
+    PortReport,
     RecorderClosed,
     Report,
     SpeechStarted,
     SpeechStopped,
+    TrackCleared,
     TrackDrained,
     TrackDropped,
     TrackEnded,
+    TrackFull,
     TrackLow,
+    TrackReport,
     TrackStarted,
+)
+from softswitch.signals import (
+    DropTrack,
+    EndTrack,
+    Message,
+    PlaceMark,
+    SetDenoise,
+    SetEchoControl,
+    SetGainControl,
+    SetInbandDtmf,
+    SetMuted,
+    SetTrack,
 )
 
 __all__ = [
@@ -38,6 +55,7 @@ __all__ = [
     "ConnectSecure",
     "DigitReceived",
     "DigitsSent",
+    "Direction",
     "DropTrack",
     "EndTrack",
     "FeedTrack",
@@ -47,10 +65,13 @@ __all__ = [
     "MediaSilent",
     "Message",
     "Output",
+    "PauseRecorder",
     "PayloadFormat",
     "PlaceMark",
     "PortClosed",
     "PortFailed",
+    "PortQuality",
+    "PortReport",
     "RecorderClosed",
     "RemovePort",
     "RemoveTap",
@@ -59,6 +80,8 @@ __all__ = [
     "SendDigits",
     "SetDenoise",
     "SetDirection",
+    "SetEchoControl",
+    "SetGainControl",
     "SetHeld",
     "SetInbandDtmf",
     "SetMuted",
@@ -68,17 +91,20 @@ __all__ = [
     "SpeechStopped",
     "StartRecorder",
     "StopRecorder",
+    "TrackCleared",
     "TrackDrained",
     "TrackDropped",
     "TrackEnded",
+    "TrackFull",
     "TrackLow",
+    "TrackReport",
     "TrackStarted",
     "UpdateRtp",
 ]
 
 
-class Message(msgspec.Struct, frozen=True, tag=True):
-    """Base of everything that is posted to the engine."""
+Direction = Literal["inbound", "outbound"]
+"""inbound: audio from a port; outbound: audio to it."""
 
 
 class PayloadFormat(msgspec.Struct, frozen=True):
@@ -91,11 +117,11 @@ class PayloadFormat(msgspec.Struct, frozen=True):
     clock_rate: int
     """RTP clock in Hz (8000 for G722, 48000 for opus)."""
     fmtp: str = ""
-    """Format parameters of the other side, as in a=fmtp."""
+    """Format parameters of the remote party, as in a=fmtp."""
 
 
 class RtpParameters(msgspec.Struct, frozen=True):
-    """What was negotiated for one RTP stream in both directions."""
+    """Result of the offer/answer for one RTP stream, both directions."""
 
     receive: tuple[PayloadFormat, ...]
     """Formats that may arrive, telephone-event among them."""
@@ -113,8 +139,10 @@ class RtpParameters(msgspec.Struct, frozen=True):
     """RTCP CNAME (RFC 3550 §6.5.1)."""
     ptime_ms: int = 20
     """Length of the packets that are sent: 10-60 ms."""
-    bitrate: int = 32000
-    """Opus only, bit/s."""
+    bitrate: int = 0
+    """Opus only, bit/s; 0: the default of the RTP plane."""
+    most_bitrate: int = 0
+    """Opus only: the highest that the remote party wants to receive, bit/s; 0: any."""
     level_extension: int = 0
     """Id of the audio level header extension (RFC 6464) to send; 0 sends none."""
 
@@ -124,12 +152,12 @@ class AddRtpPort(Message, frozen=True):
 
     port: int
     mix: int
-    """The mix of the port's own call: it speaks there and hears that call's tracks."""
+    """Mix of the port's own call: the port speaks there and hears that call's tracks."""
     rtp: RtpParameters
 
 
 class UpdateRtp(Message, frozen=True):
-    """Change what was negotiated (re-offer) without losing the port's place."""
+    """Apply a new offer/answer to a port that is open; sequence numbers, buffers and counts continue."""
 
     port: int
     rtp: RtpParameters
@@ -140,18 +168,18 @@ class ConnectPlain(Message, frozen=True):
 
     port: int
     fd: int
-    """A datagram socket; the engine owns it from here and closes it. -1: there is none, plain datagrams come
+    """A datagram socket, owned and closed by the engine from here on. -1: no socket; plain datagrams come
     by :meth:`Engine.deliver` and leave in ``Output.datagrams``."""
     remote_host: str
     remote_port: int
     receive_key: bytes = b""
-    """SRTP master key and salt for what arrives; empty: no SRTP."""
+    """SRTP master key and salt of received packets; empty: no SRTP."""
     send_key: bytes = b""
     profile: str = ""
     """SRTP protection profile as pylibsrtp names it: AES128_CM_SHA1_80, AEAD_AES_128_GCM, ..."""
     rtcp_fd: int = -1
-    """A second socket for RTCP, owned by the engine from here too: the far end does not multiplex (RFC 5761).
-    -1: RTCP goes with the RTP."""
+    """A second socket for RTCP, owned by the engine from here too, for a remote party that does not multiplex
+    (RFC 5761). -1: RTCP shares the socket of RTP."""
     rtcp_remote_port: int = 0
     """Where RTCP is sent; 0: one above `remote_port` (RFC 3550 §11)."""
 
@@ -164,13 +192,13 @@ class ConnectSecure(Message, frozen=True):
     send_key: bytes
     profile: str
     fd: int = -1
-    """A duplicate of the nominated pair's socket to send on, owned by the engine from here;
-    -1: what is to be sent is handed out in ``Output.datagrams`` (relayed pairs)."""
+    """A duplicate of the nominated candidate pair's socket to send on, owned by the engine from here on.
+    -1: datagrams to send are handed out in ``Output.datagrams`` (TURN-relayed pairs)."""
     remote_host: str = ""
     remote_port: int = 0
     rtcp_receive_key: bytes = b""
-    """Of RTCP, where it has a DTLS association of its own (RFC 5764 section 3); empty: that of RTP. Such RTCP
-    leaves in ``Output.datagrams``."""
+    """Key of RTCP where RTCP has a DTLS association of its own (RFC 5764 section 3); empty: the key of RTP.
+    RTCP with its own key leaves in ``Output.datagrams``."""
     rtcp_send_key: bytes = b""
 
 
@@ -181,15 +209,18 @@ class AddFeedPort(Message, frozen=True):
     mix: int
     codec: Literal["pcm", "pcmu", "pcma", "g722"] = "pcm"
     sample_rate: int = 16000
-    """Of pcm: 8000, 16000, 24000 or 48000 Hz; ignored for the others."""
+    """Hz, of pcm: 8000, 16000, 24000 or 48000; ignored for the other codecs."""
     buffer_ms: int = 60000
-    """Audio that may wait; what comes beyond it is dropped and counted."""
+    """Longest queue of audio, milliseconds; audio beyond it is dropped and counted."""
     prebuffer_ms: int = 40
-    """Audio that must have come before a talk spurt is played; an underrun primes again."""
+    """Audio that must have come before a talk spurt is played, milliseconds; also after every underrun."""
     listens: bool = True
-    """False: nothing is handed out (a source only)."""
+    """False: the port is a source only and no frame is handed out for it."""
     speaks: bool = True
-    """False: nothing is mixed in (a listener only)."""
+    """False: the port is a listener only and its audio is not mixed."""
+    live: bool | None = False
+    """True: the source sends in real time; audio that a stall made late is discarded until it is on time.
+    False: the source may send ahead; none of its audio is discarded. None: decided by how it arrives."""
 
 
 class RemovePort(Message, frozen=True):
@@ -199,34 +230,30 @@ class RemovePort(Message, frozen=True):
 
 
 class JoinMix(Message, frozen=True):
-    """Move a port's conversation to another mix (bridge, room) or back; tracks stay with their call."""
+    """Move a port to another mix (bridge, room) or back; the tracks of its call stay in its own mix."""
 
     port: int
     mix: int
-
-
-class SetMuted(Message, frozen=True):
-    """Silence what a port says (it still hears)."""
-
-    port: int
-    muted: bool
+    audience: tuple[int, ...] | None = None
+    """Ports of the mix that hear it (a supervisor who whispers to one of them); empty: none does, and two
+    parties that are relayed stay so; None: all do."""
 
 
 class SetHeld(Message, frozen=True):
-    """Mark a port as on hold: no media is not a fault then."""
+    """Mark a port as on hold; missing media is not reported then."""
 
     port: int
     held: bool
 
 
 class SetDirection(Message, frozen=True):
-    """Say which way the media of an RTP port may flow (RFC 3264 §8.4); RTCP flows in any case."""
+    """Set the directions in which the media of an RTP port flows (RFC 3264 §8.4); RTCP always flows."""
 
     port: int
     sends: bool = True
-    """False: no packet of audio and no digit goes out (we answered recvonly or inactive)."""
+    """False: neither audio nor digits are sent (the switch answered recvonly or inactive)."""
     receives: bool = True
-    """False: what arrives is not heard, and no media is not a fault (sendonly or inactive)."""
+    """False: received audio is not mixed, and missing media is not reported (sendonly or inactive)."""
 
 
 class SetVad(Message, frozen=True):
@@ -234,30 +261,16 @@ class SetVad(Message, frozen=True):
 
     port: int
     kind: str = ""
-    """Name of a bank the engine was built with: silero, webrtc, energy, or a plug-in's."""
+    """Name of a detector the engine was built with: silero, webrtc, energy, or the name of a plug-in."""
     threshold: float = 0.5
     start_ms: int = 200
-    """Speech that must have lasted before it is reported."""
+    """Duration of speech after which its beginning is reported."""
     stop_ms: int = 300
-    """Silence that must have lasted before it is reported."""
-
-
-class SetDenoise(Message, frozen=True):
-    """Switch noise suppression of what a port says on or off."""
-
-    port: int
-    on: bool
-
-
-class SetInbandDtmf(Message, frozen=True):
-    """Listen for dialling tones in a port's audio."""
-
-    port: int
-    on: bool
+    """Duration of silence after which the end of speech is reported."""
 
 
 class SendDigits(Message, frozen=True):
-    """Send dialling digits to a port's far end: RFC 4733 where negotiated, tones elsewhere."""
+    """Send DTMF digits to a port's remote party: as RFC 4733 events where negotiated, else as tones."""
 
     port: int
     digits: str
@@ -272,13 +285,15 @@ class AddTrack(Message, frozen=True):
     mix: int
     gain: float = 1.0
     duck_to: float | None = None
-    """Gain while any other undamped track of the mix sounds (a bed under speech); None never ducks."""
+    """Gain while a track without `duck_to` sounds in the same mix (music under speech); None never ducks."""
     low_ms: int = 0
-    """Report :class:`TrackLow` when less than this waits; 0 never."""
+    """Report :class:`TrackLow` when less than this is queued, milliseconds; 0 never reports it."""
     capacity_ms: int = 600000
-    """Audio that may wait; what is fed beyond is refused and counted."""
+    """Longest queue of audio, milliseconds; audio beyond it is refused and counted."""
     prebuffer_ms: int = 0
-    """For a live source: audio that must have come before any sounds; running out primes again."""
+    """For a live source: audio that must have come before the track sounds; also after every underrun."""
+    live: bool = False
+    """Discard audio that a stall made late until the source is on time; marks in it count as reached."""
 
 
 class FeedTrack(Message, frozen=True):
@@ -290,45 +305,13 @@ class FeedTrack(Message, frozen=True):
     pcm: bytes
     """PCM16 little endian; an odd last byte is carried to the next."""
     boundary: bool = False
-    """A sentence ends with this audio: a graceful drop may stop here."""
-
-
-class PlaceMark(Message, frozen=True):
-    """Put a mark behind what waits in a track; reported when everything before it was sent."""
-
-    track: int
-    name: str
-
-
-class EndTrack(Message, frozen=True):
-    """Nothing more comes: the track ends and is freed once drained (:class:`TrackEnded`)."""
-
-    track: int
-
-
-class DropTrack(Message, frozen=True):
-    """Throw away what waits, end the track (:class:`TrackDropped`, after the cleared marks)."""
-
-    track: int
-    fade_ms: int = 10
-    """Fade-out of what sounds now, 0-2000 ms."""
-    at_boundary: bool = False
-    """Finish the sentence that sounds now first."""
+    """A sentence ends with this audio; :class:`DropTrack` with ``at_boundary`` may stop here."""
 
 
 class ClearTrack(Message, frozen=True):
-    """Throw away what waits and return its marks, but keep the track open (a stream's ``clear``)."""
+    """Discard the queued audio and report its marks as cleared, but keep the track open."""
 
     track: int
-
-
-class SetTrack(Message, frozen=True):
-    """Change a track while it plays; absent fields stay."""
-
-    track: int
-    paused: bool | None = None
-    gain: float | None = None
-    ramp_ms: int = 20
 
 
 class AddTap(Message, frozen=True):
@@ -336,12 +319,14 @@ class AddTap(Message, frozen=True):
 
     tap: int
     port: int
-    direction: Literal["inbound", "outbound"] = "inbound"
-    """inbound: what the port says; outbound: what it hears."""
+    direction: Direction = "inbound"
+    """inbound: audio from the port; outbound: audio to the port."""
     sample_rate: int = 16000
-    """8000, 16000, 24000 or 48000 Hz, PCM16 little endian."""
+    """8000, 16000, 24000 or 48000 Hz."""
     packet_bytes: int = 0
-    """Exact size of each frame handed out; 0: one per tick."""
+    """Exact size of each frame handed out; 0: one frame a tick, whatever its size."""
+    encoding: Literal["pcm16", "pcmu", "pcma"] = "pcm16"
+    """PCM16 little endian, or G.711 at that rate."""
 
 
 class RemoveTap(Message, frozen=True):
@@ -351,7 +336,7 @@ class RemoveTap(Message, frozen=True):
 
 
 class StartRecorder(Message, frozen=True):
-    """Record a port in stereo: what it says left, what it hears right."""
+    """Record a port in stereo: audio from the port left, audio to the port right."""
 
     recorder: int
     port: int
@@ -359,9 +344,18 @@ class StartRecorder(Message, frozen=True):
     sample_rate: int = 16000
     container: Literal["wav", "opus"] = "wav"
     max_bytes: int = 0
-    """Stop (and report) beyond this size; 0 is unbounded."""
+    """Largest size of the file: the recording stops there and is reported; 0 is unbounded."""
     hears: bool = False
-    """True: what it hears on both sides (of a port that says nothing: a whole room)."""
+    """True: audio to the port on both sides (for a port that is a listener only: records a whole room)."""
+    tone_ms: int = 0
+    """Interval of the beeps that announce the recording to all in the mix of the port; 0: there are none."""
+
+
+class PauseRecorder(Message, frozen=True):
+    """Record silence in place of the audio, or the audio again."""
+
+    recorder: int
+    paused: bool
 
 
 class StopRecorder(Message, frozen=True):

@@ -1,118 +1,75 @@
-"""What the engine tells: plain values only, as in :mod:`softswitch.media.messages`.
+"""Reports of the engine, plain values as in :mod:`softswitch.media.messages`.
 
 Times named ``at`` are monotonic seconds.
 """
 
-from typing import Literal
-
 import msgspec
 
+from softswitch.signals import (
+    DigitReceived,
+    MarkReached,
+    MediaResumed,
+    MediaSilent,
+    PortReport,
+    Report,
+    SpeechStarted,
+    SpeechStopped,
+    TrackDrained,
+    TrackDropped,
+    TrackEnded,
+    TrackReport,
+    TrackStarted,
+)
 
-class Report(msgspec.Struct, frozen=True, tag=True):
-    """Base of everything that the engine reports."""
+__all__ = [
+    "DigitReceived",
+    "DigitsSent",
+    "MarkReached",
+    "MediaResumed",
+    "MediaSilent",
+    "Output",
+    "PortClosed",
+    "PortFailed",
+    "PortQuality",
+    "PortReport",
+    "RecorderClosed",
+    "Report",
+    "SpeechStarted",
+    "SpeechStopped",
+    "TrackCleared",
+    "TrackDrained",
+    "TrackDropped",
+    "TrackEnded",
+    "TrackFull",
+    "TrackLow",
+    "TrackReport",
+    "TrackStarted",
+]
 
 
-class TrackStarted(Report, frozen=True):
-    """The first audio of a track was sent (again after it had run empty and was not ended: never twice)."""
+class TrackCleared(TrackReport, frozen=True):
+    """The queued audio of a track was discarded; the track stays open."""
 
-    track: int
-    at: float
+    played_ms: int
+    """Audio played since the track began, including the end that fades out, milliseconds."""
 
 
-class TrackLow(Report, frozen=True):
-    """Less than ``low_ms`` waits in a track; once until it is fed again."""
+class TrackFull(TrackReport, frozen=True):
+    """Audio was refused because the queue of a track was full; reported once for each track."""
 
-    track: int
-    at: float
+    refused_ms: int
+
+
+class TrackLow(TrackReport, frozen=True):
+    """Less than ``low_ms`` is queued in a track; reported once until the track is fed again."""
+
     buffered_ms: int
 
 
-class TrackDrained(Report, frozen=True):
-    """A track that was not ended ran empty; once until it is fed again."""
+class DigitsSent(PortReport, frozen=True):
+    """All digits of one :class:`SendDigits` were sent."""
 
-    track: int
-    at: float
-
-
-class MarkReached(Report, frozen=True):
-    """Everything before a mark was sent, or thrown away."""
-
-    track: int
-    at: float
-    name: str
-    cleared: bool
-
-
-class TrackEnded(Report, frozen=True):
-    """A track was played to its end and is freed."""
-
-    track: int
-    at: float
-    played_ms: int
-
-
-class TrackDropped(Report, frozen=True):
-    """A track was cut short and is freed."""
-
-    track: int
-    at: float
-    played_ms: int
-    """Audio that was heard."""
-    total_ms: int
-    """Audio that had been fed."""
-
-
-class SpeechStarted(Report, frozen=True):
-    """Someone began to speak at ``began`` (before ``at``: detection needs time)."""
-
-    port: int
-    at: float
-    began: float
-
-
-class SpeechStopped(Report, frozen=True):
-    """Speech ended: silence began at ``ended``."""
-
-    port: int
-    at: float
-    began: float
-    ended: float
-
-
-class DigitReceived(Report, frozen=True):
-    """One press of a key, whichever way it came."""
-
-    port: int
-    at: float
-    digit: str
-    duration_ms: int
-    method: Literal["rfc4733", "inband"]
-    crossed: bool = False
-    """The other party of its mix has had it already: forwarded as it came, or heard as the tones it is."""
-
-
-class DigitsSent(Report, frozen=True):
-    """All digits of a :class:`SendDigits` have gone out."""
-
-    port: int
-    at: float
     digits: str
-
-
-class MediaSilent(Report, frozen=True):
-    """No RTP nor RTCP for three seconds on an RTP port that is not held."""
-
-    port: int
-    at: float
-    seconds: float
-
-
-class MediaResumed(Report, frozen=True):
-    """RTP came again after :class:`MediaSilent`, or for the first time (``seconds`` 0)."""
-
-    port: int
-    at: float
-    seconds: float
 
 
 class RecorderClosed(Report, frozen=True):
@@ -126,29 +83,42 @@ class RecorderClosed(Report, frozen=True):
     error: str = ""
 
 
-class PortFailed(Report, frozen=True):
-    """A port failed by itself and was closed; the others were not touched."""
+class PortFailed(PortReport, frozen=True):
+    """An error in one port closed this port; other ports continue."""
 
-    port: int
-    at: float
     error: str
 
 
-class PortClosed(Report, frozen=True):
-    """A port is gone; its statistics."""
+class PortClosed(PortReport, frozen=True):
+    """A port was closed."""
 
-    port: int
-    at: float
     statistics: dict[str, float]
     """packets_received, packets_sent, packets_lost, packets_late, packets_rejected, concealed_ms, jitter_ms,
-    round_trip_ms, dropped_ms ..., as far as the kind of port knows them."""
+    round_trip_ms, dropped_ms and others; a port lists those that its kind has."""
+
+
+class PortQuality(PortReport, frozen=True):
+    """How well a port received in the last five seconds, and how well its peer did by its last report."""
+
+    codec: str
+    """Encoding name of what was received."""
+    loss: float
+    """Share of the packets that were not played, 0 to 1: lost, or too late."""
+    far_loss: float
+    """Share of the packets to the peer that were lost, 0 to 1."""
+    jitter_ms: float
+    """Jitter of what is received (RFC 3550 section 6.4.1)."""
+    delay_ms: float
+    """Delay that the jitter buffer adds."""
+    round_trip_ms: float
+    """Round trip by RTCP; 0: unknown."""
 
 
 class Output(msgspec.Struct):
-    """What one tick hands out, all ports together."""
+    """Results of one tick for all ports together."""
 
     reports: list[Report] = []
     frames: list[tuple[int, bytes]] = []
     """(port or tap, audio of this tick in the port's or tap's format)."""
     datagrams: list[tuple[int, bytes]] = []
-    """(port, encrypted datagram) for ports connected without an ``fd``."""
+    """(port, datagram) for ports connected without an ``fd``; encrypted where the port has keys."""

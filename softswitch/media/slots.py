@@ -1,17 +1,17 @@
-"""Rows of the arrays: who has which, and how they grow."""
+"""Allocation of array rows (slots)."""
 
 from collections.abc import Callable
 from heapq import heappop, heappush
 
 
 class Slots:
-    """A free list of row numbers that doubles when it is used up.
+    """Free list of row numbers that doubles when it is used up.
 
-    The lowest free number is always handed out first, so that the rows in use stay close together.
+    The lowest free number is handed out first, so that the rows in use stay close together in memory.
     """
 
     def __init__(self, capacity: int = 16) -> None:
-        """Make `capacity` free slots."""
+        """Begin with `capacity` free slots."""
         self.capacity = capacity
         self._free = list(range(capacity))
         self._taken: set[int] = set()
@@ -21,12 +21,12 @@ class Slots:
         return len(self._taken)
 
     def on_growth(self, grow: Callable[[int], None]) -> None:
-        """Call `grow` with the number of slots now, and again whenever there are more."""
+        """Call `grow` with the number of slots now, and after every growth."""
         self._growing.append(grow)
         grow(self.capacity)
 
     def take(self) -> int:
-        """Return a free slot; everything that was registered has grown before."""
+        """Return a free slot; all registered callbacks have been called with a sufficient number before."""
         if not self._free:
             self._double()
         slot = heappop(self._free)
@@ -34,10 +34,10 @@ class Slots:
         return slot
 
     def release(self, slot: int) -> None:
-        """Give a slot back.
+        """Free a slot.
 
         Raises:
-            KeyError: it is not taken, which would hand one row to two owners later.
+            KeyError: the slot is free already; freeing it twice would give one row to two owners.
         """
         self._taken.remove(slot)
         heappush(self._free, slot)

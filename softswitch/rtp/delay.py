@@ -1,4 +1,11 @@
-"""How much delay the network's jitter asks for."""
+"""How much delay the jitter of the network needs.
+
+The transit of a packet is its arrival less its media time. The smallest recent transit is the base: the
+fastest way through the network. A packet can be played in time with a delay of at least its transit. A delay
+equal to the 94 % quantile of the recent transits plays 94 of 100 packets in time.
+"""
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,31 +13,33 @@ from numpy.typing import NDArray
 from softswitch.rtp.packet import UNITS_PER_MS, Indices, Ints, Mask
 
 _WINDOW = 64
-"""Arrivals that are remembered for each slot."""
+"""Packets remembered for each slot, a power of two: 1.3 s of packets of 20 ms."""
 
 _HORIZON = 1300 * UNITS_PER_MS
-"""How long an arrival counts: a delay must be back at its base 2 s after the last jitter."""
+"""Age up to which a packet counts (1.3 s): 2 s after the last jitter the delay has to be low again."""
 
 _QUANTILE = 0.94
-"""Share of the packets that is to be in time; the rest costs less than the delay it would need."""
+"""Share of the packets that must be in time; concealing the rest is heard less than the delay it needs."""
 
-_RESERVE = 20 * UNITS_PER_MS
-"""Delay kept without any jitter: the packet after a lost one must be there, for its redundancy."""
+_RESERVE = 18 * UNITS_PER_MS
+"""Least delay above the base: the packet after a lost one must have come, because Opus repeats in it, as
+in-band FEC, the audio of the lost one; and a packet that just misses its tick is in time all the same. One
+packet of 20 ms does both; 2 ms less, since ticks are that uneven."""
 
-_SLACK = 25 * UNITS_PER_MS
-"""Room above the reserve without jitter: arrivals come in steps of a tick, and so does the first delay."""
-
-_SLACK_JITTER = 12 * UNITS_PER_MS
-"""Room above what jitter asks for: the longest pitch period."""
+_SLACK = 12 * UNITS_PER_MS
+"""Room above the least good delay: stretching cannot remove less than a pitch period (up to 10 ms)."""
 
 _FAR = np.iinfo(np.int32).max
 
 _WEIGHTS = (15 / 16) ** np.arange(_WINDOW - 1, -1, -1) / 16
-"""What each of the last steps counts in the running mean of RFC 3550 §6.4.1, the latest one last."""
+"""Weights of the latest steps in the running mean J += (|D| - J) / 16 of RFC 3550 §6.4.1, the latest last.
+
+Unrolled, the step k packets ago has the weight (15/16)^k / 16.
+"""
 
 
 class DelayMeter:
-    """The transit times of each slot's latest packets, and the delay that covers most of them."""
+    """Transits of the latest packets of each slot, and the delays that play most of them in time."""
 
     def __init__(self, slots: int = 0) -> None:
         """Make a table with `slots` rows to begin with."""
@@ -45,28 +54,35 @@ class DelayMeter:
         self._arrival = np.pad(self._arrival, ((0, more), (0, 0)), constant_values=-_HORIZON)
 
     def open(self, slot: int) -> None:
-        """Forget what `slot` saw."""
+        """Clear `slot`."""
         self._arrival[slot] = -_HORIZON
 
     def add(self, slots: Indices, extended: Ints, transit: Ints, arrival: int) -> None:
-        """Remember the transit times of packets.
+        """Note the transits of received packets.
 
         Args:
             slots: each at most once, ``(n,)``.
-            extended: their extended sequence numbers.
-            transit: their transit times, units.
+            extended: extended sequence number of each packet.
+            transit: transit of each packet, units.
             arrival: units of the monotonic clock.
         """
+        # A packet replaces the one 64 numbers before it.
         place = slots * _WINDOW + (extended & (_WINDOW - 1))
         self._transit.reshape(-1)[place] = transit
         self._arrival.reshape(-1)[place] = arrival
 
+    def tables(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays of all slots by name; growing replaces them."""
+        return {"transits": self._transit, "arrivals": self._arrival}
+
     def jitter(self, slot: int, now: int) -> int:
         """Return the interarrival jitter of the latest packets, units (RFC 3550 §6.4.1).
 
-        The running mean of the RFC forgets all but the last 64 packets to less than two percent, and those
-        are known here; so it need not be kept up for every packet.
+        In the running mean of the RFC, all packets before the last 64 together weigh (15/16)^64 = 1.6 %. The
+        last 64 are known here, so that the mean is computed when a report needs it, not for every packet.
         """
+        if now < 0:
+            return 0  # nothing was heard
         recent = np.flatnonzero(self._arrival[slot] > now - _HORIZON)
         if len(recent) < 2:
             return 0
@@ -76,20 +92,20 @@ class DelayMeter:
         return round(float(steps @ _WEIGHTS[-len(steps) :]))
 
     def bounds(self, slots: Indices, now: int) -> tuple[Ints, Ints, Ints, Mask]:
-        """Return between which transit times audio should be played.
+        """Return the range of good delays of each slot.
 
         Returns:
-            The lowest and highest good delay and the smallest transit of each slot, units; and which slots
-            have heard enough lately to say so.
+            Least and highest good delay and base of each slot, units; and a mask of the slots for which
+            recent packets are known.
         """
         recent = self._arrival[slots] > now - _HORIZON
         known = recent.sum(axis=1)
         transit: NDArray[np.int32] = np.where(recent, self._transit[slots], _FAR)
+        # Packets that are too old sort to the end (_FAR), so that column 0 is the base of the recent ones.
         transit.sort(axis=1)
         last = np.clip(np.ceil((known - 1) * _QUANTILE), 0, _WINDOW - 1).astype(np.intp)
         said: Mask = known > 0
         base: Ints = np.where(said, transit[:, 0], 0).astype(np.int64)
         wanted = np.where(said, transit[np.arange(len(slots)), last], 0)
         low: Ints = np.maximum(wanted, base + _RESERVE)
-        high: Ints = np.maximum(low + _SLACK_JITTER, base + _RESERVE + _SLACK)
-        return low, high, base, said
+        return low, low + _SLACK, base, said

@@ -18,6 +18,9 @@ Indices: TypeAlias = NDArray[np.intp]
 Mask: TypeAlias = NDArray[np.bool_]
 """Choice of rows, ``(n,)``."""
 
+Packets: TypeAlias = tuple[Bytes, Indices, Indices]
+"""Datagrams ``(n, octets)``, the octets of each that count, and the slot of each."""
+
 UNITS = 48000
 """Units of media time in a second."""
 
@@ -34,7 +37,7 @@ _ONE_BYTE, _TWO_BYTE = 0xBEDE, 0x1000
 
 @dataclass(slots=True)
 class Headers:
-    """What the headers of some datagrams say; row by row."""
+    """Header fields of some datagrams, row by row."""
 
     payload_type: Ints
     sequence: Ints
@@ -43,9 +46,9 @@ class Headers:
     """0 to 2**32 - 1, in the stream's own clock."""
     ssrc: Ints
     offset: Ints | int
-    """Where the payload begins; one number where that is the same for all."""
+    """Octet at which the payload begins; one number if it is the same for all rows."""
     length: Ints
-    """Octets of the payload, padding left out; -1 where the datagram is not RTP at all."""
+    """Octets of the payload without padding; -1: the datagram is not RTP."""
 
     def chosen(self, rows: Indices) -> "Headers":
         """Return the headers of some of the datagrams."""
@@ -60,21 +63,21 @@ class Headers:
 
 
 def is_rtcp(rows: Bytes) -> Mask:
-    """Tell RTCP from RTP on a shared port by the second octet, ``(n,)`` (RFC 5761 §4).
+    """Return which datagrams of a shared port are RTCP, by the second octet, ``(n,)`` (RFC 5761 §4).
 
     Args:
         rows: datagrams, ``(n, octets)``, at least two octets wide.
     """
-    # 192 to 223 are those with the same three bits in front.
+    # RTCP types are 192 to 223: the octets whose upper three bits are 110, 6.
     rtcp: Mask = rows[:, 1] >> 5 == 6
     return rtcp
 
 
 def parse(rows: Bytes, lengths: Indices) -> Headers:
-    """Read the headers of all datagrams at once; nothing is raised, whatever they hold.
+    """Parse the headers of all datagrams at once; malformed ones are marked, never raised.
 
     Args:
-        rows: ``(n, octets)``, at least 12 octets wide; what lies behind a row's length may be anything.
+        rows: ``(n, octets)``, at least 12 octets wide; octets behind a row's length are undefined.
         lengths: octets of each that count, ``(n,)``.
     """
     words = np.ascontiguousarray(rows[:, :HEADER]).view(">u4").astype(np.int64)
@@ -87,14 +90,19 @@ def parse(rows: Bytes, lengths: Indices) -> Headers:
         offset=HEADER,
         length=lengths - HEADER,
     )
-    plain = (first >> 24 == _VERSION) & (lengths >= HEADER)
-    if not plain.all():
-        _parse_rest(rows, lengths, headers, np.flatnonzero(~plain))
+    # np.count_nonzero takes a third of the time of all() and any(), which matters for few rows.
+    odd = (first >> 24 != _VERSION) | (lengths < HEADER)
+    if np.count_nonzero(odd):
+        _parse_rest(rows, lengths, headers, np.flatnonzero(odd))
     return headers
 
 
 def _parse_rest(rows: Bytes, lengths: Indices, headers: Headers, odd: Indices) -> None:
-    """Settle offset and length of the rows that are more, or less, than a bare header."""
+    """Compute offset and length of rows with CSRCs, extension or padding, and of malformed rows.
+
+    The payload begins behind 12 octets, 4 for each CSRC, and an extension of 4 + 4 * words octets; the last
+    octet of padding counts the padding (RFC 3550 §5.1, §5.3.1).
+    """
     width = rows.shape[1]
     first = rows[odd, 0]
     end = np.minimum(lengths[odd], width).astype(np.int64)

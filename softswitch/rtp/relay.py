@@ -1,91 +1,144 @@
-"""Relaying: packets that go on as they came, with headers of our own (RFC 3550 §7).
+"""Relaying: received packets are forwarded as they come under the switch's own RTP headers (RFC 3550 §7).
 
-The payload is never looked at. Numbers follow the source's, so that its losses are seen by whom they concern;
-timestamps follow its media time, which is even whatever the source's own claim.
+Payloads of the codec that the target takes are forwarded unchanged, those of other codecs by a
+:class:`Converter`, packet by packet. For each source slot two offsets are fixed when its relay begins:
+
+* sequence number sent = number received * _PARTS + _SHIFT. Losses of the source thus stay visible as gaps,
+  and the remote party's own jitter buffer and RTCP see them. _PARTS is 1 unless a packet becomes several.
+* timestamp sent = (media time - _MEDIA) / _STEP + _STAMP. It follows media time, which is even, instead of
+  the source's timestamps, which may jump.
+
+The offsets continue the target's stream where the mix ended, so that the receiver sees one stream without a
+break (same SSRC, numbers and times go on) when a call changes between mix and relay.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from softswitch.rtp.jitter import JitterBuffer
-from softswitch.rtp.packet import HEADER, UNITS, UNITS_PER_MS, Bytes, Indices, Ints
+from softswitch.rtp.packet import HEADER, UNITS, UNITS_PER_MS, Bytes, Indices, Ints, Mask, Packets
 from softswitch.rtp.playout import NEVER
 from softswitch.rtp.sending import Senders
 from softswitch.rtp.timeline import Arrivals
 
-_NOBODY = -1
+_NO_TARGET = -1
 
 _PAUSE = 60 * UNITS_PER_MS
-"""A source that has been silent for longer than this has paused; time went on meanwhile."""
+"""Silence of a source (60 ms) from which on the time that passed is added to the target's timestamps."""
 
-# Columns of a source's slot. Numbers and stamps of the target do not wrap.
-_TARGET, _KIND, _STEP, _SHIFT, _FIRST, _MEDIA, _STAMP, _NEWEST, _LAST, _ARRIVAL = range(10)
-_FIELDS = 10
+_FARTHEST = 30 * UNITS
+"""Largest distance (30 s) of a telephone event's timestamp from that of the audio: keys are not held longer;
+the sender counts its events by another clock."""
+
+# Columns of a source's slot: target slot; kind of codec that the target takes; units in a timestamp step of
+# the target; offset of numbers; first number to be forwarded; media time that corresponds to _STAMP;
+# timestamp at _MEDIA; newest number forwarded and its timestamp; its arrival; packets sent for one received;
+# units in a timestamp step of the source. Numbers and timestamps of the target are kept without wrapping.
+_TARGET, _KIND, _STEP, _SHIFT, _FIRST, _MEDIA, _STAMP, _NEWEST, _LAST, _ARRIVAL, _PARTS, _FROM = range(12)
+_FIELDS = 12
 
 _NO_KIND = -9
-"""Kind that no packet has: slots that are not relayed accept none."""
-
-Packets = tuple[Bytes, Indices, Indices]
+"""Kind that no packet has, for slots that are not relayed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """How a target takes keys."""
+    """Telephone events (RFC 4733) as a target negotiated them."""
 
     payload_type: int
     clock_rate: int
 
 
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """Packets of a target's codec, each made of one packet received."""
+
+    rows: Indices
+    """Which of the received packets each is made of."""
+    payloads: Bytes
+    lengths: Indices
+    """Octets of each payload."""
+    part: int
+    """Place among the packets made of one, 0 to `parts` - 1; negative: made of the lost packet before it."""
+    parts: int
+    """Packets made of each packet received."""
+    begin: int
+    """Units from the begin of the received packet to that of this one."""
+    duration: int
+    """Units."""
+
+
+class Converter(Protocol):
+    """Converts payloads between codecs."""
+
+    def suits(self, kinds: Ints, others: Ints, durations: Ints) -> Mask:
+        """Return which packets of `kinds` can be converted for targets that take `others`."""
+
+    def convert(
+        self, packets: Arrivals, targets: Indices, kinds: Ints, missing: Ints
+    ) -> Iterator[Conversion]:
+        """Convert packets for `targets` that take `kinds`; `missing` packets were lost before each."""
+
+
 class Relays:
-    """Who is forwarded to whom."""
+    """Source and target slots of all relays."""
 
     def __init__(self, senders: Senders, jitter: JitterBuffer) -> None:
-        """Forward by the numbers of `senders`; `jitter` knows what has come and what was played."""
+        """Use the headers of `senders`; `jitter` holds the packets received and the position played."""
         self._senders, self._jitter = senders, jitter
+        self.converter: Converter | None = None
+        """Converts packets of codecs that targets do not take; None: their sources are unfit."""
         self._state = np.zeros((0, _FIELDS), np.int64)
         self._events: dict[int, Events] = {}
         self._packets: list[Packets] = []
+        self._splits = False
+        """Packets of some source became several."""
         self._unsettled: set[int] = set()
-        """Sources whose first packet will say where its numbers and times lie in the target's."""
+        """Sources whose offsets are fixed by their next packet, because none has come or been played yet."""
         self.active = 0
-        """Sources that are forwarded."""
+        """Number of source slots."""
         self.unfit: set[int] = set()
-        """Slots which sent what cannot be forwarded; the caller ends their relays."""
+        """Sources that sent packets which cannot be forwarded; the caller ends their relays."""
         self.total = 0
         """Packets forwarded."""
+        self.late_total = 0
+        """Packets that came behind their successor and could not be converted any more."""
 
     def grow(self, slots: int) -> None:
         """Make room for slots 0 to `slots` - 1."""
         before = len(self._state)
         self._state = np.pad(self._state, ((0, max(slots - before, 0)), (0, 0)))
-        self._state[before:, _TARGET] = _NOBODY
+        self._state[before:, _TARGET] = _NO_TARGET
         self._state[before:, _KIND] = _NO_KIND
 
     def begin(
-        self, source: int, target: int, kind: int, clock_rate: int, events: Events | None, now: int
+        self, source: int, target: int, *, kind: int, clock_rate: int, events: Events | None, now: int
     ) -> None:
-        """Forward what comes to `source` from where its playing stands; what waits goes at once.
+        """Begin to forward packets of `source` from its playing position on; packets queued there go at once.
 
         Args:
             source: slot that receives.
             target: slot that sends; of no other source.
-            kind: of the packets that can be forwarded.
-            clock_rate: of their timestamps, Hz.
-            events: how the target takes keys; None: not at all.
+            kind: kind of codec that the target takes.
+            clock_rate: clock rate of its timestamps, Hz.
+            events: telephone events of the target; None: it negotiated none.
             now: units of the monotonic clock.
         """
         number, stamp = self._senders.position(target)
-        next_, media = self._jitter.standing(source)
+        next_, media = self._jitter.playing_position(source)
         state = self._state[source]
-        state[[_TARGET, _KIND, _STEP]] = target, kind, UNITS // clock_rate
+        state[[_TARGET, _KIND, _STEP, _FROM]] = target, kind, UNITS // clock_rate, UNITS // clock_rate
+        state[_PARTS] = 1
         state[[_STAMP, _LAST, _ARRIVAL]] = stamp, stamp - 1, now
         state[[_SHIFT, _FIRST, _NEWEST, _MEDIA]] = number - next_, next_, next_ - 1, media
         if events is not None:
             self._events[source] = events
         self.active += 1
         if self._jitter.timeline.end(source) is None:
-            # Nothing has come yet: what comes first settles everything.
+            # No packet has come yet: the first one fixes all offsets.
             state[[_FIRST, _MEDIA]] = NEVER
             self._unsettled.add(source)
             return
@@ -97,38 +150,48 @@ class Relays:
             self.take(waiting.chosen(index), media_times[index], now)
 
     def end(self, source: int, now: int) -> None:
-        """Forward no more from `source`; its target's stamps go on as time has."""
+        """Stop forwarding from `source`; the target's timestamp advances by the time that has passed."""
         state = self._state[source]
         target = int(state[_TARGET])
-        if target == _NOBODY:
+        if target == _NO_TARGET:
             return
-        state[_TARGET], state[_KIND] = _NOBODY, _NO_KIND
+        state[_TARGET], state[_KIND] = _NO_TARGET, _NO_KIND
         self._unsettled.discard(source)
         self._events.pop(source, None)
         self.active -= 1
         elapsed = now - int(state[_ARRIVAL])
         if elapsed > _PAUSE:
-            # In whole frames, as the target's own packets would have counted.
+            # In whole frames, as the target's own packets would have counted, less the one now due.
             frames = elapsed // (20 * UNITS_PER_MS) - 1
             self._senders.skip(np.array([target]), frames * 20 * UNITS_PER_MS // int(state[_STEP]))
 
+    @property
+    def table(self) -> Ints:
+        """Return the numbers of all slots, for compiled code; growing replaces the array."""
+        return self._state
+
     def is_source(self, slot: int) -> bool:
-        """Tell whether what comes to `slot` is forwarded."""
-        return bool(self._state[slot, _TARGET] != _NOBODY)
+        """Return True if packets that come to `slot` are forwarded."""
+        return bool(self._state[slot, _TARGET] != _NO_TARGET)
 
     def crosses(self, slot: int) -> bool:
-        """Tell whether keys pressed at `slot` are forwarded as they come."""
+        """Return True if telephone events from `slot` are forwarded."""
         return slot in self._events
 
-    def give_up(self, slot: int) -> None:
-        """Note that `slot` sends what cannot be forwarded."""
+    def mark_unfit(self, slot: int) -> None:
+        """Note that `slot` sends packets that cannot be forwarded."""
         if self.is_source(slot):
             self.unfit.add(slot)
 
     def take_packets(self) -> list[Packets]:
-        """Return what is to be sent since the last call, in order."""
+        """Return the packets to be sent since the last call, in order."""
         packets, self._packets = self._packets, []
         return packets
+
+    def add(self, packets: Packets) -> None:
+        """Add packets that compiled code has made as :meth:`take` does."""
+        self._packets.append(packets)
+        self.total += len(packets[1])
 
     def take(self, packets: Arrivals, media: Ints, arrival: int) -> None:
         """Forward those of the packets that have a target.
@@ -140,9 +203,8 @@ class Relays:
         """
         state = self._state.take(packets.slots, axis=0)
         newer = packets.extended > state[:, _NEWEST]
-        # Nearly always every packet is a relayed one, and the one after the last.
-        plain = newer & (packets.kinds == state[:, _KIND])
-        if not plain.all():
+        # Common case: every packet belongs to a relay and is newer than the last one forwarded.
+        if np.count_nonzero(newer & (packets.kinds == state[:, _KIND])) < len(newer):
             chosen = self._choose(packets, state)
             if not len(chosen):
                 return
@@ -152,46 +214,120 @@ class Relays:
             self._settle(state, packets, media, arrival)
         stamps = (media - state[:, _MEDIA]) // state[:, _STEP] + state[:, _STAMP]
         backwards = newer & (stamps <= state[:, _LAST])
-        if backwards.any():
+        if np.count_nonzero(backwards):
             self._go_on(np.flatnonzero(backwards), state, stamps)
-        self._build(packets, state, stamps)
-        if not newer.all():
+        same = packets.kinds == state[:, _KIND]
+        if np.count_nonzero(same) == len(same) and not self._splits:
+            self._build(packets, state, stamps)
+        else:
+            self._take_mixed(packets, state, stamps, same)
+        if np.count_nonzero(newer) < len(newer):
             packets, state, stamps = packets.chosen(newer), state[newer], stamps[newer]
         state[:, _NEWEST], state[:, _LAST], state[:, _ARRIVAL] = packets.extended, stamps, arrival
         self._state[packets.slots] = state
 
+    def _take_mixed(self, packets: Arrivals, state: Ints, stamps: Ints, same: Mask) -> None:
+        """Forward packets of which some are converted."""
+        state[:, _FROM] = packets.steps
+        if self.converter is not None and len(others := np.flatnonzero(~same)):
+            self._convert(self.converter, packets, state, stamps, others)
+        if len(copied := np.flatnonzero(same)):
+            self._set_parts(state, packets.extended, copied, 1)
+            self._build(packets.chosen(copied), state[copied], stamps[copied])
+
     def _choose(self, packets: Arrivals, state: Ints) -> Indices:
-        """Return which packets are to be forwarded; give up sources that send something else."""
-        relayed = state[:, _TARGET] != _NOBODY
-        fitting = packets.kinds == state[:, _KIND]
-        self.unfit.update(packets.slots[relayed & ~fitting].tolist())
+        """Return which packets are forwarded; mark sources of packets that cannot be as unfit.
+
+        A packet that is converted has to be newer than the last one: decoders and encoders go forwards only.
+        """
+        relayed = state[:, _TARGET] != _NO_TARGET
+        fitting: Mask = packets.kinds == state[:, _KIND]
+        other = relayed & ~fitting
+        if self.converter is not None and np.count_nonzero(other):
+            able = other & self.converter.suits(packets.kinds, state[:, _KIND], packets.durations)
+            other &= ~able
+            late = able & (packets.extended <= state[:, _NEWEST])
+            self.late_total += int(np.count_nonzero(late))
+            fitting |= able & ~late
+        self.unfit.update(packets.slots[other].tolist())
         return np.flatnonzero(relayed & fitting & (packets.extended >= state[:, _FIRST]))
+
+    def _convert(
+        self, converter: Converter, packets: Arrivals, state: Ints, stamps: Ints, rows: Indices
+    ) -> None:
+        """Forward packets of other codecs than their targets take."""
+        some = packets.chosen(rows) if len(rows) < len(state) else packets
+        missing = some.extended - state[rows, _NEWEST] - 1
+        targets, kinds = state[rows, _TARGET], state[rows, _KIND]
+        for made in converter.convert(some, targets, kinds, missing):
+            at = rows[made.rows]
+            self._set_parts(state, packets.extended, at, made.parts)
+            own = state[at]
+            steps = own[:, _STEP]
+            first = stamps[at] + made.begin // steps
+            numbers = packets.extended[at] * made.parts + own[:, _SHIFT] + made.part
+            payloads, lengths, marks = made.payloads, made.lengths, packets.marks()
+            marks = marks[at] if made.part == 0 else np.zeros(len(at), np.int64)
+            if made.part < 0:
+                # The lost packet may have been none: a pause of the source, or a longer packet.
+                fits = np.flatnonzero(first > own[:, _LAST])
+                if not len(fits):
+                    continue
+                own, steps, first, numbers = own[fits], steps[fits], first[fits], numbers[fits]
+                payloads, lengths, marks = payloads[fits], lengths[fits], marks[fits]
+            out = np.empty((len(first), HEADER + payloads.shape[1]), np.uint8)
+            out[:, HEADER:] = payloads
+            self._senders.forward(
+                out,
+                own[:, _TARGET],
+                numbers=numbers,
+                stamps=first,
+                ends=first + made.duration // steps,
+                octets=lengths,
+                marks=marks,
+            )
+            self._packets.append((out, lengths + HEADER, own[:, _TARGET]))
+            self.total += len(first)
+
+    def _set_parts(self, state: Ints, extended: Ints, rows: Indices, parts: int) -> None:
+        """Go on behind the target's numbers where a source's packets become another number of packets."""
+        for row in rows[state[rows, _PARTS] != parts].tolist():
+            number, _ = self._senders.position(int(state[row, _TARGET]))
+            missing = int(extended[row] - state[row, _NEWEST]) - 1
+            state[row, _SHIFT] = number + (missing - int(extended[row])) * parts
+            state[row, _PARTS] = parts
+            self._splits |= parts > 1
 
     def forward_event(
         self, slot: int, clock_rate: int, number: int, timestamp: int, payload: bytes, *, marker: bool
     ) -> None:
-        """Forward a packet of a key, if the target takes keys by the same clock."""
+        """Forward a telephone event packet, if the target negotiated events; its duration by their clock."""
         events = self._events.get(slot)
         if events is None:
             return
         state = self._state[slot]
         newest = self._jitter.timeline.stamp(slot)
+        # Signed distance of the event's timestamp (that of the key press) from the newest audio timestamp;
+        # the event keeps this distance to the newest timestamp sent.
+        behind = ((timestamp - newest + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+        behind *= int(state[_FROM])
         known = state[_MEDIA] != NEVER and number >= state[_FIRST]
-        if clock_rate != events.clock_rate or clock_rate * int(state[_STEP]) != UNITS or not known:
-            self.give_up(slot)
+        if not known or abs(behind) > _FARTHEST:
+            self.mark_unfit(slot)
             return
         target = int(state[_TARGET])
-        # The key's time is that of the audio around it.
-        behind = ((timestamp - newest + 0x80000000) & 0xFFFFFFFF) - 0x80000000
-        stamp = int(state[_LAST]) + behind
-        sent = number + int(state[_SHIFT])
+        stamp = int(state[_LAST]) + behind // int(state[_STEP])
+        sent = number * int(state[_PARTS]) + int(state[_SHIFT])
+        # Audio behind the event has lost no packet where the event has its number.
+        state[_NEWEST] = max(int(state[_NEWEST]), number)
+        payload = _by_clock(payload, clock_rate, events.clock_rate)
         data = self._senders.forward_event(target, events.payload_type, payload, sent, stamp, marker=marker)
         self.total += 1
         row = np.frombuffer(data, np.uint8).reshape(1, -1)
         self._packets.append((row, np.array([len(data)], np.intp), np.array([target], np.intp)))
 
     def _settle(self, state: Ints, packets: Arrivals, media: Ints, arrival: int) -> None:
-        """Fix where the numbers and times of a source's first packet lie in the target's."""
+        """Fix the offsets of sources by their first packet: it continues the target's numbers and time."""
         for row in np.flatnonzero(state[:, _MEDIA] == NEVER).tolist():
             own, extended = state[row], int(packets.extended[row])
             self._unsettled.discard(int(packets.slots[row]))
@@ -202,7 +338,7 @@ class Relays:
             own[_STAMP] = stamp + (arrival - int(own[_ARRIVAL])) // int(own[_STEP])
 
     def _go_on(self, rows: Indices, state: Ints, stamps: Ints) -> None:
-        """Let packets whose time would lie before their predecessors' follow those."""
+        """Shift the timestamp offset of sources whose timestamps would run backwards."""
         for row in rows.tolist():
             _, stamp = self._senders.position(int(state[row, _TARGET]))
             state[row, _STAMP] += stamp - stamps[row]
@@ -215,7 +351,7 @@ class Relays:
         self._senders.forward(
             out,
             targets,
-            numbers=packets.extended + state[:, _SHIFT],
+            numbers=packets.extended * state[:, _PARTS] + state[:, _SHIFT],
             stamps=stamps,
             ends=stamps + packets.durations // state[:, _STEP],
             octets=lengths,
@@ -223,3 +359,11 @@ class Relays:
         )
         self._packets.append((out, lengths + HEADER, targets))
         self.total += len(targets)
+
+
+def _by_clock(payload: bytes, clock_rate: int, other: int) -> bytes:
+    """Return the payload of a telephone event with its duration in another clock (RFC 4733 §2.3)."""
+    if clock_rate == other or len(payload) < 4:
+        return payload
+    duration = int.from_bytes(payload[2:4]) * other // clock_rate
+    return payload[:2] + min(duration, 0xFFFF).to_bytes(2) + payload[4:]

@@ -1,4 +1,4 @@
-"""RTCP of every slot: when reports are due, what they say, what the other side's say (RFC 3550 §6)."""
+"""RTCP of every slot: composes reports when they are due, and reads those received (RFC 3550 §6)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,17 +15,24 @@ INTERVAL = 5.0
 """Seconds between two reports on average (RFC 3550 §6.2: the minimum at any bandwidth of a call)."""
 
 LARGEST = 256
-"""Octets that a report of ours takes at most: the CNAME is cut to fit."""
+"""Most octets of a report sent by the switch; the CNAME is cut to fit."""
+
+MOST = 32
+"""Most reports made in one call, BYE packets aside: after a stall those of many slots are due together."""
 
 _CNAME_OCTETS = 120
 _NEVER = float("inf")
 _NO_ROWS: Bytes = np.zeros((0, LARGEST), np.uint8)
 _NO_SLOTS: Indices = np.zeros(0, np.intp)
 _EPOCH = 4096.0
-"""Added to the monotonic clock, so that no NTP time of ours is zero, which would mean none."""
+"""Seconds added to the monotonic clock, so that no NTP time sent is zero, which stands for none."""
 
 _TURN = 0.6180339887498949
-"""Fractional parts of its multiples are spread evenly: intervals vary as RFC 3550 §6.3.1 wants it."""
+"""Fractional part of the golden ratio.
+
+The fractional parts of its multiples are spread evenly over 0-1. They vary the intervals by a factor of 0.5
+to 1.5 as RFC 3550 §6.3.1 demands, without a source of randomness.
+"""
 
 
 @dataclass(slots=True)
@@ -33,33 +40,33 @@ class _Report:
     """The reporting state of one slot."""
 
     description: bytes
-    """The SDES packet: what is said of us never changes."""
+    """The SDES packet with the CNAME, which never changes."""
     turn: float
     heard_ssrc: int = -1
     heard_middle: int = 0
     """Middle 32 bits of the NTP time in the last sender report."""
     heard_at: float = 0.0
     round_trip: float = 0.0
-    far_loss: float = 0.0
+    remote_loss: float = 0.0
     goodbye: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What a far end says of how it hears us."""
+    """Reception of the switch's packets as a remote party reports it."""
 
     slot: int
     loss: float
-    """Share of our packets that were lost lately, 0-1."""
+    """Share of the packets lost since the last report, 0-1."""
     round_trip: float
     """Seconds; 0 while unknown."""
 
 
 class Reporter:
-    """Sends and reads the reports of all slots."""
+    """Composer and reader of the RTCP of all slots."""
 
     def __init__(self, senders: Senders, sources: Sources) -> None:
-        """Report about `senders` and `sources`."""
+        """Report on the streams of `senders` and the reception of `sources`."""
         self._senders, self._sources = senders, sources
         self._due = np.full(0, _NEVER)
         self._soonest = _NEVER
@@ -72,7 +79,7 @@ class Reporter:
         self._due = np.pad(self._due, (0, max(slots - len(self._due), 0)), constant_values=_NEVER)
 
     def open(self, slot: int, cname: str, now: float) -> None:
-        """Begin to report about `slot`, first after half an interval at most."""
+        """Begin to report on `slot`, first after half an interval at most (RFC 3550 §6.2)."""
         ssrc = self._senders.ssrc(slot)
         name = rtcp.Description(ssrc, ((rtcp.CNAME, cname.encode()[:_CNAME_OCTETS]),))
         report = _Report(rtcp.SourceDescription((name,)).to_bytes(), ssrc * _TURN % 1.0)
@@ -86,7 +93,7 @@ class Reporter:
         self._due[slot] = _NEVER
 
     def goodbye(self, slot: int) -> None:
-        """Make the next report a farewell, due at once."""
+        """Make a last report with a BYE due at once (RFC 3550 §6.6)."""
         report = self._slots.get(slot)
         if report is not None:
             report.goodbye = True
@@ -97,13 +104,13 @@ class Reporter:
         report = self._slots.get(slot)
         return report.round_trip if report else 0.0
 
-    def far_loss(self, slot: int) -> float:
-        """Return the share of our packets that the far end lacks lately, 0-1."""
+    def remote_loss(self, slot: int) -> float:
+        """Return the share of packets lost on the way to the remote party by its last report, 0-1."""
         report = self._slots.get(slot)
-        return report.far_loss if report else 0.0
+        return report.remote_loss if report else 0.0
 
     def take_feedback(self) -> list[Feedback]:
-        """Return what far ends have said since the last call."""
+        """Return the feedback of remote parties since the last call."""
         feedback, self._feedback = self._feedback, []
         return feedback
 
@@ -120,6 +127,12 @@ class Reporter:
         if now < self._soonest:
             return _NO_ROWS, _NO_SLOTS, _NO_SLOTS
         slots = np.flatnonzero(self._due <= now)
+        if len(slots) > MOST:
+            # The longest overdue go first; a BYE, due since -infinity, is always among them.
+            due = self._due[slots]
+            farewells = int(np.count_nonzero(due == -_NEVER))
+            slots = slots[np.argsort(due, kind="stable")][: max(MOST, farewells)]
+            slots.sort()
         packets = [self._compose(slot, now, jitter(slot)) for slot in slots.tolist()]
         self._soonest = float(self._due.min(initial=_NEVER))
         lengths = np.array([len(packet) for packet in packets], np.intp)
@@ -127,7 +140,7 @@ class Reporter:
         return np.frombuffer(data, np.uint8).reshape(-1, LARGEST), lengths, slots
 
     def receive(self, slot: int, data: bytes, now: float) -> bool:
-        """Read a datagram; return False, and count it, where it is malformed."""
+        """Process a received datagram; return False, and count it, if it is malformed."""
         report = self._slots.get(slot)
         if report is None:
             return False
@@ -139,7 +152,7 @@ class Reporter:
         for packet in packets:
             match packet:
                 case rtcp.SenderReport(ssrc=ssrc, ntp=ntp, blocks=blocks):
-                    # Of whoever else sends reports we need none: there is one source to answer.
+                    # Only the sender report of the source that is heard matters for the round trip.
                     if self._sources.ssrc(slot) in {-1, ssrc}:
                         report.heard_ssrc, report.heard_at = ssrc, now
                         report.heard_middle = ntp >> 16 & 0xFFFFFFFF
@@ -147,7 +160,7 @@ class Reporter:
                 case rtcp.ReceiverReport(blocks=blocks):
                     self._read(slot, report, blocks, now)
                 case _:
-                    # A goodbye is no command: the audio may go on, and the signalling ends the call.
+                    # A BYE does not end the call: audio may continue, and the signalling decides.
                     pass
         return True
 
@@ -156,13 +169,14 @@ class Reporter:
         for block in blocks:
             if block.ssrc != own:
                 continue
-            report.far_loss = block.fraction_lost / 256
+            report.remote_loss = block.fraction_lost / 256
             if block.last_report:
                 elapsed = (_middle(now) - block.last_report - block.delay) & 0xFFFFFFFF
-                # More than a minute, or less than nothing, is an echo of something else.
+                # RFC 3550 §6.4.1: arrival - LSR - DLSR, in 1/65536 s modulo 2**32. More than a minute, or a
+                # negative value (which wraps to a large one), answers another report.
                 if elapsed < 60 << 16:
                     report.round_trip = elapsed / 65536
-            self._feedback.append(Feedback(slot, report.far_loss, report.round_trip))
+            self._feedback.append(Feedback(slot, report.remote_loss, report.round_trip))
 
     def _compose(self, slot: int, now: float, jitter: int) -> bytes:
         report = self._slots[slot]
@@ -203,9 +217,10 @@ class Reporter:
 
 
 def _ntp(now: float) -> int:
-    """Return the monotonic clock in NTP format: RFC 3550 §6.4.1 allows a clock without a date."""
+    """Return the monotonic clock in NTP format, 32.32 bits; RFC 3550 §6.4.1 allows a clock without a date."""
     return int((now + _EPOCH) * 2**32) & 0xFFFFFFFFFFFFFFFF
 
 
 def _middle(now: float) -> int:
+    """Return the middle 32 bits of the NTP time: 16 bits of seconds and 16 bits of fraction."""
     return _ntp(now) >> 16 & 0xFFFFFFFF

@@ -1,4 +1,4 @@
-"""RTCP packets, read from strangers and written for them (RFC 3550 §6, RFC 4585 §6.1, RFC 3611)."""
+"""RTCP packets from and to bytes (RFC 3550 §6, RFC 4585 §6.1, RFC 3611)."""
 
 import struct
 from collections.abc import Iterable
@@ -24,21 +24,21 @@ _LARGEST_LOST = 0x7FFFFF
 
 @dataclass(frozen=True, slots=True)
 class ReportBlock:
-    """How one source is received (RFC 3550 §6.4.1)."""
+    """Reception report of one source (RFC 3550 §6.4.1)."""
 
     ssrc: int
     fraction_lost: int
-    """Of the packets since the last report, in 1/256."""
+    """Share of the packets since the last report, in 1/256."""
     lost: int
-    """Since the beginning; negative when duplicates outnumber the losses."""
+    """Packets lost since the beginning; negative if duplicates outnumber losses."""
     highest: int
     """Extended highest sequence number."""
     jitter: int
-    """In RTP timestamp units."""
+    """Interarrival jitter in RTP timestamp units."""
     last_report: int
-    """Middle 32 bits of the NTP time of the last sender report; 0 for none."""
+    """LSR: middle 32 bits of the NTP time of the last sender report received; 0 for none."""
     delay: int
-    """Since then, in 1/65536 s."""
+    """DLSR: time since that report came, in 1/65536 s."""
 
     def to_bytes(self) -> bytes:
         """Return the 24 octets of the block."""
@@ -56,11 +56,11 @@ class ReportBlock:
 
 @dataclass(frozen=True, slots=True)
 class SenderReport:
-    """SR: what was sent, and how others are received."""
+    """SR: totals of the sender, and its reception of other sources (RFC 3550 §6.4.1)."""
 
     ssrc: int
     ntp: int
-    """64-bit NTP format; any clock that goes on evenly."""
+    """NTP time, 64 bits; any clock that advances evenly."""
     timestamp: int
     packets: int
     octets: int
@@ -77,7 +77,7 @@ class SenderReport:
 
 @dataclass(frozen=True, slots=True)
 class ReceiverReport:
-    """RR: how others are received."""
+    """RR: reception of other sources by a participant that sent nothing (RFC 3550 §6.4.2)."""
 
     ssrc: int
     blocks: tuple[ReportBlock, ...] = ()
@@ -91,7 +91,7 @@ class ReceiverReport:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """One chunk of an SDES: a source and what is said of it."""
+    """One chunk of an SDES: a source and its items."""
 
     ssrc: int
     items: tuple[tuple[int, bytes], ...]
@@ -106,7 +106,7 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class SourceDescription:
-    """SDES: who the sources are."""
+    """SDES: descriptions of sources (RFC 3550 §6.5)."""
 
     chunks: tuple[Description, ...]
 
@@ -119,7 +119,7 @@ class SourceDescription:
 
 @dataclass(frozen=True, slots=True)
 class Goodbye:
-    """BYE: sources that leave."""
+    """BYE: sources that leave (RFC 3550 §6.6)."""
 
     sources: tuple[int, ...]
     reason: bytes = b""
@@ -153,7 +153,7 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A packet of a type that means nothing here: APP, XR and what comes after us."""
+    """A packet of a type that the switch does not use: APP, XR and future types."""
 
     packet_type: int
     count: int
@@ -200,7 +200,8 @@ def compound(packets: Iterable[Packet]) -> bytes:
 
 
 def _without_padding(body: bytes, *, last: bool) -> bytes:
-    # Padding that leaves nothing is refused too: no sender does it; it is the classical probe of a parser.
+    # Only the last packet of a compound may be padded (RFC 3550 §6.4.1). Padding that leaves no body is
+    # refused too: no sender uses it, but attacks on parsers do.
     if not last or not body or body[-1] % 4 or not 0 < body[-1] < len(body):
         raise MalformedError("rtcp: the padding does not fit", field="padding")
     return body[: -body[-1]]

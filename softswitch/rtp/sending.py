@@ -1,4 +1,4 @@
-"""The sending half: sequence numbers, timestamps and headers of every slot."""
+"""Sequence numbers, timestamps and headers of the packets that every slot sends."""
 
 from dataclasses import dataclass
 
@@ -18,21 +18,25 @@ _SSRC, _SEQUENCE, _STAMP, _PACKETS, _OCTETS, _TYPE, _LEVEL, _MARK, _REPORTED = r
 _FIELDS = 9
 _MARKER = 128
 _VOICED = 50
-"""Sound louder than this many dB below overload is announced as speech."""
+"""Frames louder than -50 dBov are marked as voice in the audio level extension (RFC 6464 §3)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What a sender report says."""
+    """Totals for a sender report (RFC 3550 §6.4.1)."""
 
     packets: int
     octets: int
     timestamp: int
-    """Of the packet that would be sent now."""
+    """Timestamp of a packet that would be sent now."""
 
 
 class Senders:
-    """What each slot sends: one stream, numbered without a gap."""
+    """One outgoing stream per slot.
+
+    Sequence numbers and timestamps are kept without wrapping; :func:`write_headers` sends their low 16 and 32
+    bits.
+    """
 
     def __init__(self, slots: int = 0) -> None:
         """Make a table with `slots` rows to begin with."""
@@ -54,20 +58,27 @@ class Senders:
             sequence: of the first packet, 16 bit, random.
             timestamp: of the first packet, 32 bit, random.
         """
-        self._state[slot] = 0
+        state = self._state[slot]
+        state[:] = 0
         self._levelled.discard(slot)
-        self._state[slot, [_SSRC, _SEQUENCE, _STAMP, _MARK]] = ssrc, sequence, timestamp, _MARKER
+        state[_SSRC], state[_SEQUENCE], state[_STAMP], state[_MARK] = ssrc, sequence, timestamp, _MARKER
 
     def set_format(self, slot: int, payload_type: int, level_id: int = 0) -> None:
-        """Set what is sent from now on.
+        """Set the payload type and header extension from now on.
 
         Args:
             slot: row.
             payload_type: 0-127.
             level_id: id of the audio level extension (RFC 6464), 1-14; 0 sends none.
         """
-        self._state[slot, [_TYPE, _LEVEL]] = payload_type, level_id
+        state = self._state[slot]
+        state[_TYPE], state[_LEVEL] = payload_type, level_id
         (self._levelled.add if level_id else self._levelled.discard)(slot)
+
+    @property
+    def table(self) -> Ints:
+        """Return the numbers of all slots, for compiled code; growing replaces the array."""
+        return self._state
 
     def ssrc(self, slot: int) -> int:
         """Return the slot's own SSRC."""
@@ -79,14 +90,14 @@ class Senders:
         return Sent(int(state[_PACKETS]), int(state[_OCTETS]), int(state[_STAMP]) & 0xFFFFFFFF)
 
     def active(self, slot: int) -> bool:
-        """Tell whether anything was sent since this was last asked (RFC 3550 §6.4)."""
+        """Return True if a packet was sent since the last call: an SR is due, else an RR (RFC 3550 §6.4)."""
         state = self._state[slot]
         active = state[_PACKETS] != state[_REPORTED]
         state[_REPORTED] = state[_PACKETS]
         return bool(active)
 
     def extended(self, slots: Indices) -> bool:
-        """Tell whether any of `slots` sends a header extension."""
+        """Return True if any of `slots` sends a header extension."""
         return bool(self._levelled) and bool(self._state[slots, _LEVEL].any())
 
     def build(
@@ -96,6 +107,7 @@ class Senders:
         lengths: Indices,
         slots: Indices,
         steps: Ints | int,
+        *,
         levels: Ints | None = None,
     ) -> Indices:
         """Write one packet per slot and move on.
@@ -141,14 +153,14 @@ class Senders:
     def build_event(
         self, slot: int, payload_type: int, payload: bytes, *, marker: bool, behind: int
     ) -> bytes:
-        """Return a packet that shares the stream's numbers but not its time.
+        """Return a telephone event packet; its timestamp is that of the press (RFC 4733 §2.5.1).
 
         Args:
             slot: row.
-            payload_type: of the telephone events.
-            payload: theirs.
-            marker: set on the first packet of a press.
-            behind: timestamp steps between the press's beginning and now.
+            payload_type: payload type of the telephone events.
+            payload: payload of the packet.
+            marker: marker bit, set on the first packet of a press.
+            behind: timestamp steps since the beginning of the press.
         """
         state = self._state[slot]
         row = np.zeros((1, HEADER), np.uint8)
@@ -180,7 +192,7 @@ class Senders:
         octets: Ints,
         marks: Ints | Bytes,
     ) -> None:
-        """Write the headers of packets of somebody else's making, and go on behind them.
+        """Write the headers of relayed packets; the slot's own numbers continue behind the highest of them.
 
         Args:
             out: ``(n, octets)``, the payloads behind the fixed header.
@@ -209,7 +221,7 @@ class Senders:
     def forward_event(
         self, slot: int, payload_type: int, payload: bytes, number: int, stamp: int, *, marker: bool
     ) -> bytes:
-        """Return the packet of a key that somebody else presses, and go on behind it."""
+        """Return a relayed telephone event packet; the slot's own numbers continue behind it."""
         state = self._state[slot]
         row = np.zeros((1, HEADER), np.uint8)
         write_headers(
@@ -225,6 +237,6 @@ class Senders:
         return row.tobytes() + payload
 
     def skip(self, slots: Indices, steps: Ints | int) -> None:
-        """Let time pass without a packet; the next one begins a talk spurt."""
+        """Advance the timestamp without a packet; the next packet has the marker (RFC 3551 §4.1)."""
         self._state[slots, _STAMP] += steps
         self._state[slots, _MARK] = _MARKER

@@ -1,9 +1,11 @@
-"""All RTP sessions of a media plane: datagrams in, frames to be done out, packets and reports back."""
+"""All RTP sessions of a media plane: sorts datagrams to jitter buffer, RTCP, events and relays."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from softswitch.rtp.jitter import LARGEST_PAYLOAD, JitterBuffer
 from softswitch.rtp.packet import (
@@ -24,39 +26,48 @@ from softswitch.rtp.telephone_event import EventReceiver, Press
 from softswitch.rtp.timeline import Arrivals
 
 UNKNOWN, EVENT, PAUSE = -3, -2, -1
-"""Kinds of payload that are no audio: not negotiated; telephone events; comfort noise."""
+"""Kinds of payload without audio: not negotiated; telephone event (RFC 4733); comfort noise (RFC 3389)."""
 
 COMFORT_NOISE = (13, 19)
-"""Payload types of comfort noise, old and new; accepted without being negotiated (RFC 3389 §4)."""
+"""Payload types of comfort noise: 13 (RFC 3389 §4) and 19, reserved for an older form; accepted
+unnegotiated."""
 
 _TYPES = 128
 _LIKE_RTCP = slice(64, 96)
-"""Payload types that with the marker look like RTCP: they are never negotiated (RFC 5761 §4)."""
+"""Payload types 64-95: with the marker bit they look like RTCP types 192-223, and are refused (RFC 5761
+§4)."""
+
+_LATE_S = 0.045
+"""Time since the last tick (45 ms) from which on arrivals say nothing of the network's jitter, seconds.
+
+The packets may have waited in the socket for a late tick.
+"""
 
 _LONGEST = 120 * UNITS_PER_MS
 _LOUDEST_NOISE = 30
-"""Comfort noise louder than this many dB below overload is no comfort."""
+"""Loudest comfort noise played, -dBov: louder noise is limited to this level."""
 
 
 @dataclass(frozen=True, slots=True)
 class Coding:
-    """What must be known of an audio format to put its packets in time."""
+    """Timing of an audio format."""
 
     clock_rate: int
-    """Of its timestamps, Hz; a divisor of 48000."""
+    """Clock rate of its timestamps, Hz; a divisor of 48000."""
     units_per_octet: int = 0
-    """Units of media time in an octet of payload; 0 where it takes a look to tell."""
+    """Units of media time in an octet of payload; 0: `durations` reads it from the payload."""
     durations: Callable[[Bytes, Indices], Ints] | None = None
-    """Units of payloads by their first two octets ``(n, 2)`` and their lengths; 0 for one that is broken."""
+    """Returns the units of payloads from their first two octets ``(n, 2)`` and lengths; 0: malformed."""
 
 
 class Sessions:
-    """Sessions as rows of arrays: one per slot."""
+    """RTP sessions as rows of arrays, one per slot."""
 
     def __init__(self, codings: Sequence[Coding], slots: int = 0) -> None:
         """Make sessions for the audio formats `codings`, whose indices are the kinds of packets."""
         self._codings = tuple(codings)
         self._steps = [UNITS // coding.clock_rate for coding in codings]
+        self._looks_up = any(coding.durations is not None for coding in codings)
         self._per_octet = [coding.units_per_octet for coding in codings]
         self._step_table = np.array(self._steps, np.int64)
         self._octet_table = np.array(self._per_octet, np.int64)
@@ -65,20 +76,23 @@ class Sessions:
         self.relays = Relays(self.senders, self.jitter)
         self.received = self.malformed = self.rejected = self.unknown = 0
         self.reported = np.zeros(0)
-        """When each slot last had an RTCP packet, or was opened."""
+        """Monotonic seconds at which each slot last received RTCP, or was opened."""
         self.refused = np.zeros(0, np.int64)
-        """Packets of each slot from strangers, of unknown formats, or broken."""
+        """Packets of each slot from other sources, of unknown formats, or malformed."""
         self.octets = np.zeros(0, np.int64)
-        """Octets of payload that each slot was sent."""
+        """Octets of payload that each slot received."""
         self.noise = np.zeros(0, np.float32)
-        """Amplitude of the comfort noise each sender asks for."""
+        """Amplitude of the comfort noise that each remote party requested, PCM16 units."""
         self._kinds = np.zeros(0, np.int64)
         self._events: dict[int, EventReceiver] = {}
         self._clocks: dict[int, dict[int, int]] = {}
         self._pressed: set[int] = set()
-        """Slots with a key down."""
+        """Slots whose remote party holds a key down."""
         self._presses: list[tuple[int, Press]] = []
         self._mark = np.zeros(0, np.intp)
+        self._looked = -np.inf
+        """Monotonic seconds of the last call of :meth:`poll`."""
+        self._timed = True
         self.grow(slots)
 
     def grow(self, slots: int) -> None:
@@ -113,7 +127,7 @@ class Sessions:
         self.noise[slot] = 0.0
 
     def set_formats(self, slot: int, kinds: Mapping[int, int], event_clocks: Mapping[int, int]) -> None:
-        """Say what may arrive.
+        """Set the payload formats that may arrive.
 
         Args:
             slot: row.
@@ -132,41 +146,61 @@ class Sessions:
         self._events.pop(slot, None)
 
     def close(self, slot: int) -> None:
-        """End a session; it must not be relayed any more."""
+        """End a session; its relays must have ended before."""
         self.reporter.close(slot)
         self._events.pop(slot, None)
         self._clocks.pop(slot, None)
         self._kinds[slot * _TYPES : (slot + 1) * _TYPES] = UNKNOWN
 
     def receive(self, rows: Bytes, lengths: Indices, slots: Indices, now: float) -> None:
-        """Take datagrams, RTP and RTCP mixed; nothing is raised, whatever they hold.
+        """Process received datagrams, RTP and RTCP mixed; malformed ones are counted, never raised.
 
         Args:
             rows: ``(n, octets)``, at least 12 octets wide.
             lengths: octets of each that count.
-            slots: whose each is; a slot may come several times, in order of arrival.
+            slots: slot of each; several datagrams of a slot are in order of arrival.
             now: monotonic seconds.
         """
         if len(slots) == 0:
             return
         headers = parse(rows, lengths)
         kinds = self._kinds.take(slots * _TYPES + headers.payload_type)
-        # Bare headers have been found whole; only others may be broken.
+        # `offset` is one number if all headers are bare and complete; only other datagrams may be malformed.
         broken = not isinstance(headers.offset, int) and headers.length.min() < 0
         lowest = kinds.min()
         if broken or lowest == UNKNOWN:
-            chosen = self._sort_out(rows, lengths, slots, headers.length, kinds, now)
+            chosen = self._sort_out(rows, lengths, slots, headers.length, kinds, now=now)
             rows, slots, kinds, headers = rows[chosen], slots[chosen], kinds[chosen], headers.chosen(chosen)
         arrival = int(now * UNITS)
+        self._timed = self.is_timed(now)
         for turn in self._rounds(slots):
             if turn is None:
-                self._receive_media(rows, headers, slots, kinds, arrival, now, only_audio=lowest >= 0)
+                self._receive_media(rows, headers, slots, kinds, arrival, now=now, only_audio=lowest >= 0)
             else:
                 some = headers.chosen(turn)
-                self._receive_media(rows[turn], some, slots[turn], kinds[turn], arrival, now)
+                self._receive_media(rows[turn], some, slots[turn], kinds[turn], arrival, now=now)
+
+    def is_timed(self, now: float) -> bool:
+        """Return True unless packets taken in now may have waited for a late tick."""
+        return bool(now - self._looked < _LATE_S or self._looked == -np.inf)
+
+    def tables(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays of all slots and kinds by name, for compiled code; growing replaces them."""
+        return {
+            "kinds": self._kinds,
+            "sources": self.sources.table,
+            "timeline": self.jitter.timeline.table,
+            "octets": self.octets,
+            "relays": self.relays.table,
+            "steps": self._step_table,
+            "per_octet": self._octet_table,
+            "senders": self.senders.table,
+            **self.jitter.tables(),
+        }
 
     def poll(self, now: float) -> None:
-        """Let time pass for keys that are down; to be called once per tick."""
+        """End key presses whose end packets were lost; to be called once per tick."""
+        self._looked = now
         for slot in sorted(self._pressed):
             receiver = self._events.get(slot)
             if receiver is not None:
@@ -175,7 +209,7 @@ class Sessions:
                 self._pressed.discard(slot)
 
     def take_presses(self) -> list[tuple[int, Press]]:
-        """Return the keys that were pressed since the last call, with their slots."""
+        """Return (slot, press) of the keys pressed since the last call."""
         presses, self._presses = self._presses, []
         return presses
 
@@ -184,18 +218,20 @@ class Sessions:
         return self.jitter.meter.jitter(slot, int(now * UNITS)) * clock_rate // UNITS
 
     def _rounds(self, slots: Indices) -> Iterator[Indices | None]:
-        """Yield the rows in parts that have each slot at most once, in order; None for all of them."""
-        if (slots[1:] > slots[:-1]).all():
+        """Yield parts of the rows with each slot at most once, in order of arrival; None: all rows."""
+        if not np.count_nonzero(slots[1:] <= slots[:-1]):
             yield None
             return
+        # The last row of each slot overwrites the mark of earlier ones: all marks survive if no slot repeats.
         order = np.arange(len(slots))
         self._mark[slots] = order
-        if (self._mark[slots] == order).all():
+        if not np.count_nonzero(self._mark[slots] != order):
             yield None
             return
         by_slot = np.argsort(slots, kind="stable")
         ordered = slots[by_slot]
         first = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+        # Sorted stably by slot, the rank of a row is its distance from the first row of its slot.
         rank = order - np.repeat(first, np.diff(np.append(first, len(slots))))
         turns = np.empty_like(rank)
         turns[by_slot] = rank
@@ -210,10 +246,10 @@ class Sessions:
             self.refused[slot] += 1
 
     def _sort_out(
-        self, rows: Bytes, lengths: Indices, slots: Indices, sizes: Ints, kinds: Ints, now: float
+        self, rows: Bytes, lengths: Indices, slots: Indices, sizes: Ints, kinds: Ints, *, now: float
     ) -> Indices:
-        """Read the RTCP, count what is of no use; return which rows are RTP that is known."""
-        # No format has the payload types that RTCP looks like (RFC 5761 §4), so it is among the unknown.
+        """Process RTCP, count malformed and unknown packets; return the rows of known RTP."""
+        # Payload types that RTCP looks like are never negotiated (_LIKE_RTCP), so RTCP is among the unknown.
         control = is_rtcp(rows)
         for row in np.flatnonzero(control).tolist():
             self._receive_control(int(slots[row]), rows[row, : int(lengths[row])].tobytes(), now)
@@ -222,8 +258,7 @@ class Sessions:
         broken = int(np.count_nonzero(useless & (sizes < 0)))
         self.malformed += broken
         self.unknown += int(np.count_nonzero(useless)) - broken
-        for slot in slots[useless].tolist():
-            self.refused[slot] += 1
+        np.add.at(self.refused, slots[useless], 1)
         return np.flatnonzero(good)
 
     def _receive_media(
@@ -233,11 +268,11 @@ class Sessions:
         slots: Indices,
         kinds: Ints,
         arrival: int,
-        now: float,
         *,
+        now: float,
         only_audio: bool = False,
     ) -> None:
-        """Take datagrams of RTP in known formats, each slot at most once."""
+        """Process RTP in known formats, each slot at most once."""
         extended, admitted = self.sources.admit(slots, headers.ssrc, headers.sequence, arrival)
         if admitted is not None:
             self.refused[slots[~admitted]] += 1
@@ -247,7 +282,7 @@ class Sessions:
             extended = extended[chosen]
         self.received += len(slots)
         self.octets[slots] += headers.length
-        if not only_audio and len(slots) and kinds.min() < 0:
+        if not only_audio and np.count_nonzero(kinds < 0):
             for row in np.flatnonzero(kinds < 0).tolist():
                 slot, number = int(slots[row]), int(extended[row])
                 offset = headers.offset if isinstance(headers.offset, int) else int(headers.offset[row])
@@ -267,16 +302,16 @@ class Sessions:
             rows, slots, kinds, headers = rows[chosen], slots[chosen], kinds[chosen], headers.chosen(chosen)
             extended = extended[chosen]
         if len(slots):
-            self._place(rows, headers, slots, kinds, extended, arrival)
+            self._place(rows, headers, slots, kinds, extended, arrival=arrival)
 
     def _pause(self, slot: int, payload: bytes) -> None:
-        """Take comfort noise."""
-        self.relays.give_up(slot)
+        """Process comfort noise: its first octet is the level in -dBov (RFC 3389 §3.1)."""
+        self.relays.mark_unfit(slot)
         level = max(payload[0] & 127, _LOUDEST_NOISE) if payload else 127
         self.noise[slot] = 32768.0 * 10 ** (-level / 20)
 
     def _press(self, slot: int, clock: int, stamp: int, payload: bytes, now: float) -> None:
-        """Take a packet of a key."""
+        """Process a telephone event packet."""
         self.noise[slot] = 0.0
         receiver = self._events.get(slot)
         if receiver is None:
@@ -286,35 +321,33 @@ class Sessions:
             self._pressed.add(slot)
 
     def _place(
-        self, rows: Bytes, headers: Headers, slots: Indices, kinds: Ints, extended: Ints, arrival: int
+        self, rows: Bytes, headers: Headers, slots: Indices, kinds: Ints, extended: Ints, *, arrival: int
     ) -> None:
-        """Put packets of audio into the jitter buffer."""
+        """Put audio packets into the jitter buffer, and forward those of relays."""
         kind = int(kinds[0])
         steps: Ints | int
-        if (kinds == kind).all():
+        if not np.count_nonzero(kinds != kind):
             steps, durations = self._steps[kind], headers.length * self._per_octet[kind]
         else:
             steps, durations = self._step_table[kinds], headers.length * self._octet_table[kinds]
-        shortest = durations.min()
-        if shortest == 0:
+        if self._looks_up and np.count_nonzero(durations) < len(durations):
             self._look_up(rows, headers, kinds, durations)
-            shortest = durations.min()
         packets = Arrivals(
             slots, extended, headers.timestamp, steps, durations, kinds, rows, headers.offset, headers.length
         )
-        if shortest <= 0 or durations.max() > _LONGEST:
-            # Empty, longer than 120 ms or broken: such a packet is as good as lost.
-            good = (durations > 0) & (durations <= _LONGEST)
-            self.malformed += len(good) - int(np.count_nonzero(good))
+        good = (durations > 0) & (durations <= _LONGEST)
+        if bad := len(good) - int(np.count_nonzero(good)):
+            # Empty, longer than 120 ms or malformed: treated as lost.
+            self.malformed += bad
             self.refused[slots[~good]] += 1
             packets = packets.chosen(good)
         if len(packets.slots):
-            taken, media = self.jitter.put(packets, arrival)
+            taken, media = self.jitter.put(packets, arrival, timed=self._timed)
             if self.relays.active and len(taken.slots):
                 self.relays.take(taken, media, arrival)
 
     def _look_up(self, rows: Bytes, headers: Headers, kinds: Ints, durations: Ints) -> None:
-        """Find the durations of packets that tell them in their first octets."""
+        """Read the durations of packets that carry them in their first octets (Opus: RFC 6716 §3.1)."""
         for kind, coding in enumerate(self._codings):
             if coding.durations is None:
                 continue

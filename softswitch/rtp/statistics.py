@@ -1,4 +1,4 @@
-"""Which source is heard, its extended sequence numbers and its losses (RFC 3550 §A.1, §A.3)."""
+"""The source that each slot listens to, its extended sequence numbers and losses (RFC 3550 §A.1, §A.3)."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,16 @@ import numpy as np
 from softswitch.rtp.packet import UNITS_PER_MS, Indices, Ints, Mask
 
 _DROPOUT = 3000
-"""A step forward of more is no loss but another beginning (RFC 3550 §A.1)."""
+"""MAX_DROPOUT of RFC 3550 §A.1: a larger step forward is a restart of the sender, not a loss."""
 
 _MISORDER = 100
+"""MAX_MISORDER of RFC 3550 §A.1: a packet this far behind is a restart as well."""
+
 _PROBATION = 3
-"""Packets in sequence by which a new source takes over."""
+"""Consecutive packets after which a new SSRC replaces the current one."""
 
 _ABSENT = 30 * UNITS_PER_MS
-"""A source that was heard less than this long ago cannot be taken over from."""
+"""Silence of the current source (30 ms) without which a new SSRC cannot replace it."""
 
 (
     _SSRC,
@@ -39,21 +41,22 @@ _NONE = -1
 
 @dataclass(frozen=True, slots=True)
 class Reception:
-    """How a source is received, as a report block wants it."""
+    """Reception statistics of a source for a report block (RFC 3550 §6.4.1)."""
 
     ssrc: int
     fraction_lost: int
-    """Of the packets expected since the last report, in 1/256."""
+    """Share of the packets expected since the last report, in 1/256."""
     lost: int
     highest: int
-    """Extended highest sequence number as the sender counts."""
+    """Extended highest sequence number, in the numbers of the sender."""
 
 
 class Sources:
     """The one source that each slot listens to.
 
-    Extended numbers never jump: where a new source begins, or the old one anew, they go on behind the last,
-    so that what comes after need not know.
+    Extended numbers never jump. Where another source takes over, or the sender restarts, they continue behind
+    the last number, so that the jitter buffer need not know. `_OFFSET` is the difference to the sender's
+    numbers.
     """
 
     def __init__(self, slots: int = 0) -> None:
@@ -69,24 +72,24 @@ class Sources:
             self._state[-more:] = self._blank()
 
     def open(self, slot: int) -> None:
-        """Listen to whoever comes first."""
+        """Listen to the first source that comes."""
         self._state[slot] = self._blank()
 
     def admit(self, slots: Indices, ssrc: Ints, sequence: Ints, arrival: int) -> tuple[Ints, Mask | None]:
-        """Take packets and say which are the source's.
+        """Extend the sequence numbers of packets, and reject those of other sources.
 
         Args:
             slots: each at most once, ``(n,)``.
             ssrc: ``(n,)``.
             sequence: 0-65535, ``(n,)``.
-            arrival: media units of the monotonic clock.
+            arrival: units of the monotonic clock.
 
         Returns:
-            Extended sequence numbers, and a mask of the packets that count; None where all do.
+            Extended sequence numbers, and a mask of the accepted packets; None: all are accepted.
         """
         state = self._state.take(slots, axis=0)
-        # Nearly always every packet is the one after the last.
-        if (((sequence - state[:, _RAW]) & 0xFFFF == 1) & (ssrc == state[:, _SSRC])).all():
+        # Common case: every packet is the successor of the last one from the same source.
+        if not np.count_nonzero(((sequence - state[:, _RAW]) & 0xFFFF != 1) | (ssrc != state[:, _SSRC])):
             state[:, _RAW] = sequence
             state[:, _EXTENDED] += 1
             state[:, _RECEIVED] += 1
@@ -95,6 +98,7 @@ class Sources:
             state[:, _HEARD] = arrival
             self._state[slots] = state
             return state[:, _EXTENDED], None
+        # Signed difference of 16-bit numbers: -32768 to 32767.
         step = ((sequence - state[:, _RAW] + 0x8000) & 0xFFFF) - 0x8000
         extended = state[:, _EXTENDED] + step
         plain = (ssrc == state[:, _SSRC]) & (step > -_MISORDER) & (step < _DROPOUT)
@@ -123,22 +127,27 @@ class Sources:
         state[:, _HEARD] = arrival
         self._state[slots] = state
 
+    @property
+    def table(self) -> Ints:
+        """Return the numbers of all slots, for compiled code; growing replaces the array."""
+        return self._state
+
     def ssrc(self, slot: int) -> int:
-        """Return the source of `slot`, -1 while there is none."""
+        """Return the SSRC of the source of `slot`, -1 before the first packet."""
         return int(self._state[slot, _SSRC])
 
     def heard(self, slots: Indices | int) -> Ints:
-        """Return when the source of each slot was heard last, units; -1 for never."""
+        """Return the arrival of the last packet from the source of each slot, units; -1 before the first."""
         heard: Ints = self._state[slots, _HEARD]
         return heard
 
     def packets(self, slot: int) -> int:
-        """Return how many packets have come since the slot was opened, all sources together."""
+        """Return the number of packets received since the slot was opened, all sources together."""
         state = self._state[slot]
         return int(state[_RECEIVED_EARLIER] + state[_RECEIVED])
 
     def report(self, slot: int) -> Reception | None:
-        """Return how the source is received, and begin the next interval (RFC 3550 §A.3)."""
+        """Return the reception statistics of the source, and begin the next interval (RFC 3550 §A.3)."""
         state = self._state[slot]
         if state[_SSRC] == _NONE:
             return None
@@ -153,11 +162,18 @@ class Sources:
         )
 
     def lost(self, slot: int) -> int:
-        """Return how many packets were lost since the slot was opened, all sources together."""
+        """Return the number of packets lost since the slot was opened, all sources together."""
         state = self._state[slot]
         if state[_SSRC] == _NONE:
             return 0
         return int(state[_LOST_EARLIER]) + self._missing(state)
+
+    def total_lost(self, slots: Indices) -> int:
+        """Return the sum of :meth:`lost` over some slots."""
+        state = self._state[slots]
+        missing = np.maximum(state[:, _EXTENDED] - state[:, _FIRST] + 1 - state[:, _RECEIVED], 0)
+        begun = state[:, _SSRC] != _NONE
+        return int((state[begun, _LOST_EARLIER] + missing[begun]).sum())
 
     @staticmethod
     def _missing(state: Ints) -> int:
@@ -170,13 +186,14 @@ class Sources:
         return blank
 
     def _judge(self, slot: int, ssrc: int, sequence: int, arrival: int) -> int | None:
-        """Decide about a packet that does not simply go on; return its extended number, or None."""
+        """Decide about a packet that does not continue the source: its extended number, None to reject."""
         state = self._state[slot]
         if state[_SSRC] == _NONE:
             return self._begin(state, ssrc, sequence, sequence, arrival)
         if ssrc != state[_SSRC]:
             return self._try_candidate(state, ssrc, sequence, arrival)
-        # RFC 3550 §A.1: the sender began anew, if the next packet follows this one.
+        # RFC 3550 §A.1: the sender restarted if two consecutive packets jump. The first of the two is
+        # rejected, so that the second continues two behind the last number.
         if sequence != state[_JUMP]:
             state[_JUMP] = (sequence + 1) & 0xFFFF
             return None

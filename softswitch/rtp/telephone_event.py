@@ -1,30 +1,39 @@
-"""Keys pressed, as RTP payloads (RFC 4733)."""
+"""Key presses as RTP telephone events (RFC 4733): receiving and sending."""
 
+import re
 from collections import deque
 from dataclasses import dataclass
 
 DIGITS = "0123456789*#ABCD"
+PAUSE = ","
+"""Stands for a pause among the digits to be sent."""
+PAUSE_MS = 500
+"""Duration of that pause, in milliseconds."""
 FLASH = "flash"
-"""What a hook flash (event 16) is called."""
+"""Name of the hook flash, event 16 (RFC 4733 §3.2)."""
 
 _EVENTS = (*DIGITS, FLASH)
 _PAYLOAD = 4
 _END = 0x80
 _VOLUME = 10
-"""-dBm0 of the keys we send: what telephones send."""
+"""Level of sent events, -dBm0: the level that telephones use."""
 
 _LONGEST = 0xFFFF
+"""Longest duration of a segment, clock units: the field has 16 bits, 8.19 s at 8 kHz."""
+
 _TIMEOUT = 0.16
-"""Seconds without a further packet after which a press counts as over: every end packet was lost."""
+"""Seconds without a packet after which a press has ended: all of its end packets were lost."""
 
 _REMEMBERED = 8
+"""Ended presses remembered, so that late duplicates of their packets report nothing."""
+
 _ENDS = 3
 """The end packet is sent three times (RFC 4733 §2.5.1.4)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Press:
-    """One key that was pressed and let go."""
+    """A completed key press."""
 
     digit: str
     """One of :data:`DIGITS`, or :data:`FLASH`."""
@@ -36,32 +45,32 @@ class _Open:
     code: int
     timestamp: int
     duration: int
-    """Of this segment, in clock units."""
+    """Duration of this segment, clock units."""
     before: int
-    """Of the segments that ended because the 16 bits were full."""
+    """Duration of earlier segments of the press, whose 16 bits were used up."""
     heard: float
 
 
 class EventReceiver:
-    """Turn the event packets of one stream into one press each, whatever was lost, doubled or reordered."""
+    """Receiver of event packets: one press each, despite loss, duplicates and reordering."""
 
     def __init__(self, clock_rate: int) -> None:
-        """Listen to events whose durations count at `clock_rate` Hz."""
+        """Receive events whose durations count at `clock_rate` Hz."""
         self._clock_rate = clock_rate
         self._open: _Open | None = None
         self._done: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
 
     @property
     def open(self) -> bool:
-        """Whether a key is down."""
+        """True while a key is held down."""
         return self._open is not None
 
     def receive(self, payload: bytes, timestamp: int, now: float) -> list[Press]:
-        """Take one packet and return the presses that are over with it.
+        """Process one packet and return the presses that it ends.
 
         Args:
-            payload: of the packet; of several events in it only the first counts, as in RFC 4733 §2.3.
-            timestamp: of the packet: all packets of a press have that of its beginning.
+            payload: payload of the packet; only the first event in it is read (RFC 4733 §2.3).
+            timestamp: timestamp of the packet; all packets of a press carry the time of its beginning.
             now: monotonic seconds.
         """
         if len(payload) < _PAYLOAD or payload[0] >= len(_EVENTS):
@@ -77,13 +86,13 @@ class EventReceiver:
         return presses
 
     def poll(self, now: float) -> list[Press]:
-        """Return the press whose end packets were all lost, once that is certain."""
+        """Return the press whose end packets were all lost, after the timeout."""
         if self._open is not None and now - self._open.heard >= _TIMEOUT:
             return self._close()
         return []
 
     def _turn_to(self, code: int, timestamp: int, now: float) -> tuple[list[Press], _Open]:
-        """Make the packet's event the open one; return what that ends, and it."""
+        """Make the event of a packet the open one; return the presses that this ends, and the open event."""
         old = self._open
         if old is not None and (old.code, old.timestamp) == (code, timestamp):
             return [], old
@@ -113,16 +122,16 @@ class EventReceiver:
 
 @dataclass(frozen=True, slots=True)
 class EventPacket:
-    """One event packet to be sent."""
+    """An event packet to be sent."""
 
     payload: bytes
     marker: bool
     behind: int
-    """By how many clock units its timestamp lies before the present frame's."""
+    """Clock units between its timestamp and the present frame's."""
 
 
 class EventSender:
-    """Send queued digits as event packets, one step per audio frame."""
+    """Sender of queued digits as event packets, one step per audio frame."""
 
     def __init__(self, clock_rate: int, step_ms: int = 20) -> None:
         """Send with timestamps and durations at `clock_rate` Hz, one packet every `step_ms`."""
@@ -132,7 +141,7 @@ class EventSender:
         self._queue: deque[tuple[int, int, int, str]] = deque()
         self._code = -1
         self._left = 0
-        """Clock units the key is still to be held."""
+        """Clock units for which the key is still to be held."""
         self._segment = 0
         self._began = 0
         """Clock units between the segment's timestamp and the frame that is next."""
@@ -142,40 +151,48 @@ class EventSender:
 
     @property
     def busy(self) -> bool:
-        """Whether anything is left to send."""
+        """True while something is left to send."""
         return bool(self._queue) or self._code >= 0 or self._gap > 0
 
     @property
     def waiting(self) -> int:
-        """Digits that have not begun."""
+        """Number of digits not begun yet."""
         return len(self._queue)
 
     def queue(self, digits: str, duration_ms: int, gap_ms: int) -> None:
         """Append digits.
 
         Args:
-            digits: of :data:`DIGITS`, either case.
+            digits: of :data:`DIGITS`, either case; a comma is a pause of half a second.
             duration_ms: how long each key is held, 1 or more.
             gap_ms: pause after each.
 
         Raises:
-            ValueError: there is no event for a character; nothing was queued.
+            ValueError: there is no event for a character, or no digit at all; nothing was queued.
         """
-        codes = [DIGITS.find(digit) for digit in digits.upper()]
+        codes = [DIGITS.find(digit) for digit in digits.upper() if digit != PAUSE]
         if not codes or -1 in codes:
             raise ValueError(f"digits: {digits!r} has other characters than {DIGITS}")
         duration = max(self._clock_rate * duration_ms // 1000, self._step)
         gap = max(-(-gap_ms // self._step_ms), _ENDS - 1)
-        for code in codes[:-1]:
-            self._queue.append((code, duration, gap, ""))
-        self._queue.append((codes[-1], duration, gap, digits))
+        # A pause makes the gap before the next digit longer; behind the last one it is of no use.
+        first, *pauses = (len(run) * (PAUSE_MS // self._step_ms) for run in re.split("[^,]", digits))
+        if self._queue:
+            code, held, silent, text = self._queue[-1]
+            self._queue[-1] = code, held, silent + first, text
+        else:
+            self._gap += first
+        last = len(codes) - 1
+        for number, code in enumerate(codes):
+            pause, text = (pauses[number], "") if number < last else (0, digits)
+            self._queue.append((code, duration, gap + pause, text))
 
     def step(self) -> tuple[list[EventPacket], bool, str]:
         """Advance by one frame.
 
         Returns:
-            The packets to send now; whether they stand in the audio's place; and the digits of a call of
-            :meth:`queue` that are complete with this step, else an empty text.
+            The packets to send now; True if they replace the audio of this frame; and the digits of a call of
+            :meth:`queue` that this step completes, else an empty text.
         """
         if self._code < 0 and self._gap <= 0 and self._queue:
             self._code, self._left, self._gap, self._text = self._queue.popleft()
@@ -186,7 +203,7 @@ class EventSender:
         return self._fall_silent()
 
     def _hold(self, *, marker: bool) -> EventPacket:
-        """Send one more packet of the key that is down; the last of it ends it."""
+        """Send a packet of the key that is down; the one that uses up its duration ends it."""
         if self._segment + self._step > _LONGEST:
             # The next segment begins where this one ends (RFC 4733 §2.5.1.3).
             self._began -= self._segment

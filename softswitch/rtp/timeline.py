@@ -1,4 +1,9 @@
-"""Media time: where on one even line each packet's audio belongs, whatever its timestamps claim."""
+"""Media time: the place of each packet's audio on one even line, whatever its timestamps say.
+
+RTP timestamps (RFC 3550 §5.1) are 32 bits of a clock whose rate depends on the payload type. Some senders
+freeze them, let them jump at a re-offer, or count at a wrong rate. Media time is one 64-bit line of 1/48000 s
+per slot.
+"""
 
 from dataclasses import dataclass
 
@@ -7,26 +12,30 @@ import numpy as np
 from softswitch.rtp.packet import UNITS, UNITS_PER_MS, Bytes, Indices, Ints, Mask
 
 _GAP = 60 * UNITS_PER_MS
-"""A timestamp twice as far as it should be is a pause from this length on.
+"""Shortest pause (60 ms) that a timestamp step of exactly twice the duration can stand for.
 
-Below, it is a wrong clock: some telephones count G.722 at 16 kHz.
+A shorter step of exactly twice the duration is a wrong clock: some telephones count G.722 at 16 kHz, although
+RFC 3551 §4.5.2 prescribes 8 kHz.
 """
 
 _WILD = UNITS
-"""A packet this far from where its like arrive is no late one: time itself has jumped."""
+"""Distance (1 s) from the usual transit beyond which a packet is not late: its media time is wrong, or a
+clock jumped."""
 
 _LONGEST = 120 * UNITS_PER_MS
-"""No packet holds more audio."""
+"""Longest duration of a packet (120 ms, the limit of Opus: RFC 6716 §3.4)."""
 
+# Columns of a slot, all of its newest packet but _BASE: extended number, timestamp, media time, duration,
+# arrival; smallest recent transit.
 _EXTENDED, _STAMP, _MEDIA, _DURATION, _ARRIVAL, _BASE = range(6)
 _FIELDS = 6
 _UNBEGUN = -1
-"""Duration that stands in a slot which has had no packet."""
+"""Value of _DURATION in a slot that has received no packet."""
 
 
 @dataclass(slots=True)
 class Arrivals:
-    """Audio packets that came at one moment, each slot at most once; all arrays ``(n,)``."""
+    """Audio packets that arrived at one moment, each slot at most once; all arrays ``(n,)``."""
 
     slots: Indices
     extended: Ints
@@ -38,7 +47,7 @@ class Arrivals:
     durations: Ints
     """Units that each payload holds."""
     kinds: Ints
-    """Of no meaning here; handed back when the packet is due."""
+    """Kind of codec; not used here, but returned when the packet is due."""
     rows: Bytes
     """The datagrams, ``(n, octets)``."""
     offsets: Ints | int
@@ -61,13 +70,13 @@ class Arrivals:
         )
 
     def marks(self) -> Ints | Bytes:
-        """Return 128 for each packet with the marker, else 0; payloads without their headers have none."""
+        """Return 128 for each packet with the marker bit, else 0; payloads without headers have none."""
         if isinstance(self.offsets, int) and self.offsets == 0:
             return np.zeros(len(self.slots), np.int64)
         return np.bitwise_and(self.rows[:, 1], np.uint8(128))
 
     def copy_payloads(self, out: Bytes) -> None:
-        """Copy the payloads into ``(n, octets)``; what stands behind a shorter one is of no meaning."""
+        """Copy the payloads into ``(n, octets)``; octets behind a shorter payload are undefined."""
         if isinstance(self.offsets, int):
             width = min(out.shape[1], self.rows.shape[1] - self.offsets)
             out[:, :width] = self.rows[:, self.offsets : self.offsets + width]
@@ -80,22 +89,23 @@ class Arrivals:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where packets lie in media time."""
+    """Media times of packets."""
 
     media: Ints
-    """Of each one's first sample, units."""
+    """Media time of each packet's first sample, units."""
     transit: Ints
-    """Arrival less media time, units: its differences are the differences of the network's delay."""
+    """Arrival less media time, units; differences of transits are differences of the network's delay."""
     fresh: Mask | None
-    """Packets that are the first of their slot; None for none."""
+    """Mask of packets that are the first of their slot; None if there are none."""
 
 
 class Timeline:
-    """The media time of each slot's packets.
+    """Media time of the packets of each slot.
 
-    A packet's place follows from its predecessor's and the durations in between; timestamps are asked only
-    where packets are missing or time has passed, and believed only when the arrival agrees. So frozen, random
-    and jumping timestamps play by sequence.
+    The media time of a packet follows from its predecessor's and the durations between them ("ordered"). The
+    timestamps give another value ("stamped"), used only where packets are missing or time has passed, and
+    only if the arrival agrees with it. Streams with frozen, random or jumping timestamps are thus played by
+    sequence.
     """
 
     def __init__(self, slots: int = 0) -> None:
@@ -114,8 +124,13 @@ class Timeline:
         self._state[slot] = 0
         self._state[slot, _DURATION] = _UNBEGUN
 
+    @property
+    def table(self) -> Ints:
+        """Return the numbers of all slots, for compiled code; growing replaces the array."""
+        return self._state
+
     def set_base(self, slots: Indices, base: Ints) -> None:
-        """Tell the smallest transit seen lately, units, ``(n,)``."""
+        """Set the smallest recent transit of slots, units, ``(n,)``."""
         self._state[slots, _BASE] = base
 
     def newest(self, slots: Indices) -> Ints:
@@ -124,7 +139,7 @@ class Timeline:
         return newest
 
     def end(self, slot: int) -> tuple[int, int, int] | None:
-        """Return the newest packet's number, the media time behind it and its arrival; None before one."""
+        """Return the newest packet's number, the media time of its end, and its arrival; else None."""
         extended, _, media, duration, arrival, _ = self._state[slot].tolist()
         return None if duration == _UNBEGUN else (extended, media + duration, arrival)
 
@@ -133,21 +148,20 @@ class Timeline:
         return int(self._state[slot, _STAMP])
 
     def place(self, packets: Arrivals, arrival: int) -> Placed:
-        """Place packets in media time.
+        """Compute the media time of packets.
 
         Args:
-            packets: what came.
+            packets: received packets.
             arrival: units of the monotonic clock.
         """
         slots, extended, stamps = packets.slots, packets.extended, packets.stamps
         state = self._state.take(slots, axis=0)
         passed = ((stamps - state[:, _STAMP]) & 0xFFFFFFFF) * packets.steps
-        # Nearly always every packet follows the last, and says so.
-        if ((passed == state[:, _DURATION]) & (extended - state[:, _EXTENDED] == 1)).all():
+        # Common case: every packet is the successor of the newest, and its timestamp grew by the duration.
+        if not np.count_nonzero((passed != state[:, _DURATION]) | (extended - state[:, _EXTENDED] != 1)):
             media = state[:, _MEDIA] + passed
             transit = arrival - media
-            off = transit - state[:, _BASE]
-            if off.max() <= _WILD and off.min() >= -_WILD:
+            if not np.count_nonzero(np.abs(transit - state[:, _BASE]) > _WILD):
                 self._move(slots, state, packets, media, arrival)
                 return Placed(media, transit, None)
         fresh = state[:, _DURATION] == _UNBEGUN
@@ -155,6 +169,7 @@ class Timeline:
             self._begin(state, fresh, extended, stamps, arrival)
         ahead = extended - state[:, _EXTENDED]
         ordered = ahead * state[:, _DURATION]
+        # Signed difference of 32-bit timestamps: -2**31 to 2**31 - 1, then in units.
         stamped = (((stamps - state[:, _STAMP] + 0x80000000) & 0xFFFFFFFF) - 0x80000000) * packets.steps
         media = state[:, _MEDIA] + ordered
         odd = stamped != ordered
@@ -164,7 +179,8 @@ class Timeline:
         transit = arrival - media
         if (np.abs(transit - state[:, _BASE]) > _WILD).any():
             wild = (np.abs(transit - state[:, _BASE]) > _WILD) & (ahead > 0)
-            # Whole milliseconds keep holes divisible into samples of every rate.
+            # Place it as if it had come with the usual transit. Whole milliseconds (48 units) keep gaps
+            # divisible into whole samples at every rate.
             media[wild] = (arrival - state[wild, _BASE]) // UNITS_PER_MS * UNITS_PER_MS
             transit[wild] = arrival - media[wild]
         newer = np.flatnonzero(ahead > 0)
@@ -172,7 +188,7 @@ class Timeline:
         return Placed(media, transit, fresh if fresh.any() else None)
 
     def _move(self, slots: Indices, state: Ints, packets: Arrivals, media: Ints, arrival: int) -> None:
-        """Remember the newest packets."""
+        """Note the newest packets."""
         state[:, _EXTENDED], state[:, _STAMP] = packets.extended, packets.stamps
         state[:, _MEDIA], state[:, _DURATION], state[:, _ARRIVAL] = media, packets.durations, arrival
         self._state[slots] = state
@@ -189,15 +205,20 @@ class Timeline:
 
     @staticmethod
     def _correction(state: Ints, ahead: Ints, ordered: Ints, stamped: Ints, arrival: int) -> Ints:
-        """Return what to add to the place by order of packets whose timestamp says something else."""
+        """Return what to add to the ordered media time of packets whose timestamps disagree with it.
+
+        `elapsed` is the time between the arrivals of the newest packet and this one. Of the two candidates,
+        the one closer to it is right: frozen stamps stay at 0, random ones are far off, a pause agrees.
+        """
         elapsed = arrival - state[:, _ARRIVAL]
         credible = np.where(
             ahead > 0,
-            # A pause after the last packet, or packets of another length among those missing.
+            # A pause after the newest packet, or missing packets of another duration. A single step of
+            # exactly twice the duration is a wrong clock rate unless it is long enough for a pause.
             ((ahead > 1) | (stamped != 2 * ordered) | (stamped >= ordered + _GAP))
             & (stamped > 0)
             & (np.abs(elapsed - stamped) <= np.abs(elapsed - ordered)),
-            # Late ones are placed before the newest by their stamp, if that is possible at all.
+            # A late packet lies before the newest by its stamp, if -ahead packets can last that long.
             (stamped < 0) & (stamped >= ahead * _LONGEST),
         )
         return np.where(credible, stamped - ordered, 0)

@@ -1,4 +1,4 @@
-"""Session descriptions without I/O: RFC 8866 to dataclasses and back, RFC 3264 for one audio stream."""
+"""Session descriptions, pure: parser and writer (RFC 8866), offer and answer for audio (RFC 3264)."""
 
 from softswitch.sdp.accept import KeyPair, accept, accepted_keys
 from softswitch.sdp.answer import Local, answer_text
@@ -21,7 +21,7 @@ from softswitch.sdp.negotiate import (
     negotiate,
     payload_types,
 )
-from softswitch.sdp.own import Layout, OwnAudio, OwnTransport, layout_of, offered_formats, own_text
+from softswitch.sdp.own import Layout, OwnAudio, OwnTransport, layout_of, offered_formats, own_description
 from softswitch.sdp.transport import (
     CandidateLine,
     DtlsSide,
@@ -79,7 +79,7 @@ __all__ = [
     "narrowed",
     "negotiate",
     "offered_formats",
-    "own_text",
+    "own_description",
     "parse",
     "payload_types",
     "rtcp_port",

@@ -1,4 +1,4 @@
-"""Take the answer to an offer of ours (RFC 3264 section 7)."""
+"""Evaluation of the answer to an own offer (RFC 3264 section 7)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,59 +25,60 @@ _EVENTS = "telephone-event"
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """The two lines that an offer and its answer agree on."""
+    """The ``a=crypto`` lines of an offer and its answer that belong together."""
 
-    ours: CryptoLine
-    theirs: CryptoLine
+    own: CryptoLine
+    remote: CryptoLine
 
 
 def accept(offer: Description, answer: Description) -> Agreement:
-    """Return what an answer makes of an offer of ours.
+    """Return the agreement that an answer to an own offer makes.
 
-    Of several codecs the first is taken for what we send; all of them may arrive.
+    The first codec of the answer is used for sending; all its codecs may be received.
 
     Raises:
-        NotAcceptableError: it refuses the stream, changes how it is keyed, or has no codec of the offer.
+        NotAcceptableError: The answer refuses the stream, changes its encryption, or has no codec of the
+        offer.
     """
     index = _served_index(offer)
-    ours = offer.media[index]
+    own = offer.media[index]
     if index >= len(answer.media) or answer.media[index].kind != "audio":
-        raise NotAcceptableError("the answer has not the sections of the offer", field="answer")
-    theirs = answer.media[index]
-    if not is_open(theirs):
+        raise NotAcceptableError("the answer does not have the sections of the offer", field="answer")
+    remote = answer.media[index]
+    if not is_open(remote):
         raise NotAcceptableError("the answer refuses the audio", field="answer")
-    if not _is_alike(ours.protocol, theirs.protocol):
-        raise NotAcceptableError(f"the answer has {theirs.protocol}, not {ours.protocol}", field="answer")
-    offered, answered = payload_types(ours), payload_types(theirs)
+    if not _is_alike(own.protocol, remote.protocol):
+        raise NotAcceptableError(f"the answer has {remote.protocol}, not {own.protocol}", field="answer")
+    offered, answered = payload_types(own), payload_types(remote)
     common = [item for item in answered if _like(item, offered)]
     known = {name.lower() for name in CODECS}
     codec = next((item for item in common if item.name.lower() in known), None)
     if codec is None:
         raise NotAcceptableError("the answer has none of the codecs of the offer", field="answer")
     events = tuple(item for item in common if item.name.lower() == _EVENTS)
-    wanted = direction_of(offer, ours)
+    wanted = direction_of(offer, own)
     return Agreement(
         index=index,
         codec=codec,
         events=events,
         send_events=next((item for item in events if item.clock_rate == codec.clock_rate), None),
-        offered=narrowed(direction_of(answer, theirs), wanted),
-        ptime_ms=packet_time(theirs, codec, packet_time(ours, codec)),
-        level_extension=level_extension(theirs),
+        offered=narrowed(direction_of(answer, remote), wanted),
+        ptime_ms=packet_time(remote, codec, packet_time(own, codec)),
+        level_extension=level_extension(remote),
         receive=_receivable(offered, common),
     )
 
 
-def accepted_keys(ours: Sequence[CryptoLine], answer: Media) -> KeyPair:
-    """Return the keys that an answer has chosen.
+def accepted_keys(own: Sequence[CryptoLine], answer: Media) -> KeyPair:
+    """Return the keys that an answer selected.
 
     Raises:
-        NotAcceptableError: it has none, or one of a tag and suite that were not offered.
+        NotAcceptableError: The answer has no key with the tag and suite of an offered one.
     """
-    for theirs in crypto_lines(answer):
-        for line in ours:
-            if (line.tag, line.suite) == (theirs.tag, theirs.suite):
-                return KeyPair(line, theirs)
+    for remote in crypto_lines(answer):
+        for line in own:
+            if (line.tag, line.suite) == (remote.tag, remote.suite):
+                return KeyPair(line, remote)
     raise NotAcceptableError("the answer has no a=crypto that was offered", field="answer")
 
 
@@ -85,9 +86,9 @@ def _served_index(offer: Description) -> int:
     return next(index for index, media in enumerate(offer.media) if media.kind == "audio" and is_open(media))
 
 
-def _is_alike(ours: str, theirs: str) -> bool:
-    """Tell whether a profile answers another: with or without feedback; never in the clear instead."""
-    return any(ours in family and theirs in family for family in (PLAIN_PROFILES, SECURE_PROFILES))
+def _is_alike(own: str, remote: str) -> bool:
+    """Return whether a profile may answer another one: feedback may differ, encryption may not."""
+    return any(own in family and remote in family for family in (PLAIN_PROFILES, SECURE_PROFILES))
 
 
 def _like(item: PayloadType, others: Sequence[PayloadType]) -> PayloadType | None:
@@ -96,11 +97,14 @@ def _like(item: PayloadType, others: Sequence[PayloadType]) -> PayloadType | Non
 
 
 def _receivable(offered: Sequence[PayloadType], common: Sequence[PayloadType]) -> tuple[PayloadType, ...]:
-    """Return what may arrive: by our numbers, as it must be, and by theirs where those are free."""
+    """Return the receivable payload types: by the offer's numbers, and by the answer's where these are free.
+
+    The peer must use the numbers of the offer, but some use those of their answer.
+    """
     found: dict[int, PayloadType] = {}
     for item in common:
-        if ours := _like(item, offered):
-            found.setdefault(ours.number, ours)
+        if own := _like(item, offered):
+            found.setdefault(own.number, own)
     for item in common:
         found.setdefault(item.number, item)
     return tuple(found.values())

@@ -1,21 +1,21 @@
-"""Write the answer of a WebRTC offer: one audio section served, the others refused (RFC 9429 section 5.3)."""
+"""Writer of the answer to a WebRTC offer: one audio section, the others refused (RFC 9429 section 5.3)."""
 
 from dataclasses import dataclass
 
 from softswitch.sdp.description import Description
 from softswitch.sdp.negotiate import Agreement
-from softswitch.sdp.own import OwnAudio, OwnTransport, layout_of, own_text
+from softswitch.sdp.own import OwnAudio, OwnTransport, layout_of, own_description
 from softswitch.sdp.transport import CandidateLine, Fingerprint, IceCredentials, Setup
 
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """Our side of the transport and of the stream."""
+    """Local side of the transport and of the stream."""
 
     session: int
-    """Id of the description, constant over all answers of a leg."""
+    """Session id, constant for all answers of a leg."""
     version: int
-    """Grows by one with each answer (RFC 3264 section 8)."""
+    """Session version, which increases by one with each answer (RFC 3264 section 8)."""
     credentials: IceCredentials
     candidates: tuple[CandidateLine, ...]
     fingerprint: Fingerprint
@@ -24,7 +24,9 @@ class Local:
     ssrc: int
     cname: str
     bitrate: int = 0
-    """Of Opus, bit/s, that we would like to get; 0 asks for nothing (RFC 7587 section 6.1)."""
+    """Opus bit rate to ask for, in bit/s; 0 asks for none (RFC 7587 section 6.1)."""
+    complete: bool = True
+    """Whether no further candidates follow."""
 
 
 def answer_text(offer: Description, agreement: Agreement, local: Local) -> str:
@@ -37,6 +39,7 @@ def answer_text(offer: Description, agreement: Agreement, local: Local) -> str:
             setup=local.setup,
             credentials=local.credentials,
             candidates=local.candidates,
+            complete=local.complete,
         ),
         formats=(agreement.codec, *agreement.events),
         ssrc=local.ssrc,
@@ -46,4 +49,4 @@ def answer_text(offer: Description, agreement: Agreement, local: Local) -> str:
         mid=chosen.first("mid") or "",
         bitrate=local.bitrate,
     )
-    return own_text(own, layout_of(offer, agreement.index), local.session, local.version)
+    return own_description(own, layout_of(offer, agreement.index), local.session, local.version).text()

@@ -1,4 +1,4 @@
-"""Keys of SRTP in the description (RFC 4568, with the suites of RFC 7714)."""
+"""SRTP keys in descriptions (SDES, RFC 4568, with the suites of RFC 7714)."""
 
 import base64
 import binascii
@@ -9,62 +9,62 @@ from dataclasses import dataclass
 from softswitch.sdp.description import Media
 
 MAX_LINES = 32
-"""Lines that are looked at; there are not half as many suites in the world."""
+"""Most ``a=crypto`` lines that are read; fewer suites than that are defined."""
 
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """A way to protect packets."""
+    """An SRTP crypto suite."""
 
     name: str
-    """As ``a=crypto`` has it."""
+    """Name in ``a=crypto``."""
     profile: str
-    """As pylibsrtp has it."""
+    """Name in pylibsrtp."""
     key_length: int
-    """Octets of master key and salt together."""
+    """Bytes of master key and salt together."""
 
 
 SUITES = {
     suite.name: suite
     for suite in (
-        # The one that everybody must have comes first: some telephones read the first line alone.
+        # The mandatory suite comes first: some telephones read the first line only.
         Suite("AES_CM_128_HMAC_SHA1_80", "AES128_CM_SHA1_80", 30),
         Suite("AEAD_AES_256_GCM", "AEAD_AES_256_GCM", 44),
         Suite("AEAD_AES_128_GCM", "AEAD_AES_128_GCM", 28),
         Suite("AES_CM_128_HMAC_SHA1_32", "AES128_CM_SHA1_32", 30),
     )
 }
-"""By name, in the order of our offers."""
+"""Suites by name, in the order of own offers."""
 
 _TAG = re.compile(r"[0-9]{1,9}")
 _INLINE = re.compile(r"inline:([A-Za-z0-9+/]+={0,2})(?:\|(?:2\^[0-9]{1,2}|[0-9]{1,20}))?", re.IGNORECASE)
-"""Key and lifetime. One with an MKI is passed over: the packets would carry it."""
+"""Key and lifetime. A key with an MKI does not match, since packets would carry the MKI."""
 
 _HARMLESS = re.compile(r"WSH=[0-9]{1,9}|KDR=0", re.IGNORECASE)
-"""Session parameters that change nothing in how packets are protected (RFC 4568 section 6.3)."""
+"""Session parameters that do not change the protection of packets (RFC 4568 section 6.3)."""
 
 
 @dataclass(frozen=True, slots=True)
 class CryptoLine:
-    """One ``a=crypto`` line that can be used."""
+    """A usable ``a=crypto`` line."""
 
     tag: str
-    """A number, kept as it was written: the answer repeats it."""
+    """Tag number as it was written, which the answer repeats."""
     suite: Suite
     key: bytes
-    """Master key and salt of whoever wrote the line: for what they send."""
+    """Master key and salt for the packets that the writer of the line sends."""
 
     def text(self) -> str:
         """Return the value of ``a=crypto``."""
         return f"{self.tag} {self.suite.name} inline:{base64.b64encode(self.key).decode()}"
 
     def __repr__(self) -> str:
-        """Show no key: it is a secret of the call."""
+        """Return a text without the key."""
         return f"CryptoLine(tag={self.tag!r}, suite={self.suite.name!r}, key='***')"
 
 
 def crypto_lines(media: Media) -> tuple[CryptoLine, ...]:
-    """Return the lines of a section that can be used, in their order; what cannot be is passed over."""
+    """Return the usable ``a=crypto`` lines of a section in order; others are ignored."""
     found: dict[str, CryptoLine] = {}
     for line in _readable(media):
         found.setdefault(line.tag, line)
@@ -89,7 +89,7 @@ def _line(value: str) -> CryptoLine | None:
         return None
     text = inline[1].rstrip("=")
     try:
-        # Padding is left out by some, though RFC 4568 section 6.1 wants it.
+        # Some peers omit the padding that RFC 4568 section 6.1 requires.
         key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except binascii.Error:
         return None

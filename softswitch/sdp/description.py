@@ -1,30 +1,30 @@
-"""Session descriptions (RFC 8866): text to frozen dataclasses and back.
+"""Session descriptions (RFC 8866): parser into frozen dataclasses, and writer.
 
-The reader forgives what telephones and browsers get wrong without harm: bare line feeds, a missing last
-line end, missing ``s=`` and ``t=``, unknown line types, bytes that are not UTF-8. It refuses what no meaning
-can be given to, and everything beyond its bounds, always as :class:`SdpError` that names the line.
+The parser accepts harmless errors of telephones and browsers: bare line feeds, a missing last line end,
+missing ``s=`` and ``t=``, unknown line types, bytes that are not UTF-8. Meaningless lines, and descriptions
+beyond the limits, raise an :class:`SdpError` that names the line.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from softswitch.errors import MalformedError
 
 MAX_BYTES = 65536
-"""Largest description; a browser with five media sections writes about 12 kB."""
+"""Bytes of the largest description; a browser with five media sections writes about 12 kB."""
 MAX_LINES = 2000
 MAX_MEDIA = 32
 MAX_FORMATS = 128
-"""Formats of one media line: there are no more payload types."""
+"""Most formats of one media line, which is the number of RTP payload types."""
 
 
 class SdpError(MalformedError):
-    """Say that a description cannot be read, or contradicts itself."""
+    """A description is malformed or contradicts itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """One ``a=`` line."""
+class Attribute(NamedTuple):
+    """An ``a=`` line."""
 
     name: str
     value: str | None = None
@@ -33,7 +33,7 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The ``o=`` line; the numbers stay text since they may exceed 64 bits (RFC 8866 section 5.2)."""
+    """The ``o=`` line; its numbers are text, since they may exceed 64 bits (RFC 8866 section 5.2)."""
 
     username: str = "-"
     session: str = "0"
@@ -50,26 +50,26 @@ class Connection:
     family: str
     """IP4 or IP6."""
     address: str
-    """Without the TTL and count of multicast addresses."""
+    """Address without TTL and count of multicast addresses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """One ``m=`` line and what follows it."""
+    """A media section: an ``m=`` line and the lines that follow it."""
 
     kind: str
     """audio, video, application, image, ..."""
     port: int
-    """0-65535; 0 rejects or bundles."""
+    """0 to 65535; 0 in a rejected or bundled section."""
     protocol: str
-    """RTP/AVP, UDP/TLS/RTP/SAVPF, ... in capitals."""
+    """Transport profile in capitals: RTP/AVP, UDP/TLS/RTP/SAVPF, ..."""
     formats: tuple[str, ...]
     """Payload types of RTP, in order of preference, each once."""
     connection: Connection | None = None
     attributes: tuple[Attribute, ...] = ()
 
     def all(self, name: str) -> Iterator[str]:
-        """Yield the values of the attribute `name` in order; "" where it has none."""
+        """Yield the values of all attributes `name` in order, "" for one without a value."""
         return _values(self.attributes, name)
 
     def first(self, name: str) -> str | None:
@@ -77,13 +77,13 @@ class Media:
         return next(self.all(name), None)
 
     def has(self, name: str) -> bool:
-        """Tell whether the attribute `name` is there."""
+        """Return whether there is an attribute `name`."""
         return self.first(name) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A whole session description."""
+    """A session description."""
 
     origin: Origin = Origin()
     name: str = "-"
@@ -92,7 +92,7 @@ class Description:
     media: tuple[Media, ...] = ()
 
     def all(self, name: str) -> Iterator[str]:
-        """Yield the values of the session attribute `name` in order; "" where it has none."""
+        """Yield the values of all session attributes `name` in order, "" for one without a value."""
         return _values(self.attributes, name)
 
     def first(self, name: str) -> str | None:
@@ -100,11 +100,11 @@ class Description:
         return next(self.all(name), None)
 
     def connection_of(self, media: Media) -> Connection | None:
-        """Return where `media` is: its own ``c=`` wins over that of the session (RFC 8866 section 5.7)."""
+        """Return the ``c=`` line of `media`, or else that of the session (RFC 8866 section 5.7)."""
         return media.connection or self.connection
 
     def text(self) -> str:
-        """Return the description as text, lines ending in CRLF."""
+        """Return the description as text with CRLF line ends."""
         origin = self.origin
         numbers = f"{origin.session} {origin.version}"
         lines = [
@@ -123,13 +123,13 @@ class Description:
 
 
 def parse(text: str | bytes) -> Description:
-    """Read a session description.
+    """Parse a session description.
 
     Args:
         text: RFC 8866 text; bytes that are not UTF-8 are read as Latin-1.
 
     Raises:
-        SdpError: it is too large, does not begin with ``v=0``, or a line of a known type has no meaning.
+        SdpError: It is too large, does not begin with ``v=0``, or a line of a known type is malformed.
     """
     lines = _lines(text)
     if not lines or lines[0][1].strip() != "v=0":
@@ -141,10 +141,10 @@ def parse(text: str | bytes) -> Description:
 
 
 def _lines(text: str | bytes) -> list[tuple[int, str]]:
-    """Return the lines that are not empty with their numbers, bounds checked."""
+    """Return the non-empty lines with their numbers; check the limits."""
     if len(text) > MAX_BYTES:
         raise SdpError(f"the description has {len(text)} bytes, more than {MAX_BYTES}", field="sdp")
-    # Not splitlines(): it would also cut at form feeds and U+2028, which SDP knows nothing of.
+    # splitlines() would also split at form feeds and U+2028, which are not line ends in SDP.
     lines = [line.rstrip("\r") for line in _decoded(text).split("\n")]
     if len(lines) > MAX_LINES:
         raise SdpError(f"the description has {len(lines)} lines, more than {MAX_LINES}", field="sdp")
@@ -161,7 +161,7 @@ def _decoded(text: str | bytes) -> str:
 
 
 class _Reader:
-    """Collect lines into a description."""
+    """Builder of a description from its lines."""
 
     def __init__(self) -> None:
         self._origin = Origin()
@@ -173,7 +173,7 @@ class _Reader:
     def take(self, number: int, line: str) -> None:
         kind, separator, value = line.partition("=")
         if not separator or len(kind.strip()) != 1:
-            raise SdpError(f"line {number} is not of the form x=value", field="sdp")
+            raise SdpError(f"line {number} must have the form x=value", field="sdp")
         match kind.strip():
             case "o":
                 self._origin = _origin(value)
@@ -212,7 +212,7 @@ class _Reader:
 
 @dataclass(slots=True)
 class _Section:
-    """A media section while it is being read."""
+    """A media section while it is parsed."""
 
     kind: str
     port: int
@@ -228,7 +228,7 @@ class _Section:
 
 
 def _origin(value: str) -> Origin:
-    """Read ``o=``; nobody decides anything by it, so that a short one is not an error."""
+    """Parse ``o=``; nothing depends on it, so an incomplete one is not an error."""
     parts = value.split()
     return Origin(*parts[:6]) if len(parts) >= 6 else Origin()
 
@@ -236,7 +236,7 @@ def _origin(value: str) -> Origin:
 def _connection(number: int, value: str) -> Connection:
     parts = value.split()
     if len(parts) < 3 or parts[0].upper() != "IN" or parts[1].upper() not in {"IP4", "IP6"}:
-        raise SdpError(f"line {number}: c= is not 'IN IP4 address' or 'IN IP6 address'", field="sdp")
+        raise SdpError(f"line {number}: c= must be 'IN IP4 address' or 'IN IP6 address'", field="sdp")
     return Connection(parts[1].upper(), parts[2].partition("/")[0])
 
 
@@ -248,10 +248,10 @@ def _attribute(value: str) -> Attribute:
 def _media(number: int, value: str) -> _Section:
     parts = value.split()
     if len(parts) < 4:
-        raise SdpError(f"line {number}: m= is not 'kind port protocol formats'", field="sdp")
+        raise SdpError(f"line {number}: m= must be 'kind port protocol formats'", field="sdp")
     port = parts[1].partition("/")[0]
     if not (port.isascii() and port.isdigit()) or len(port) > 5 or int(port) > 65535:
-        raise SdpError(f"line {number}: the port of m= is not within 0-65535", field="sdp")
+        raise SdpError(f"line {number}: the port of m= must be within 0-65535", field="sdp")
     formats = tuple(dict.fromkeys(parts[3:]))
     if len(formats) > MAX_FORMATS:
         raise SdpError(f"line {number}: m= has more than {MAX_FORMATS} formats", field="sdp")

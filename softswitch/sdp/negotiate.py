@@ -4,27 +4,28 @@ import ipaddress
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from softswitch.errors import PeerError
 from softswitch.sdp.description import Description, Media, SdpError
+from softswitch.sdp.transport import address_of, lookup
 
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 
 CODECS = ("opus", "G722", "PCMU", "PCMA")
-"""What can be decoded and encoded, as the SDP writes it."""
+"""Supported codecs, by their encoding names in SDP."""
 
 SECURE_PROFILES = frozenset({"UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP", "RTP/SAVPF", "RTP/SAVP"})
-"""Profiles of DTLS-SRTP media; some WebRTC stacks leave out ``UDP/TLS`` (RFC 9429 section 5.1.2)."""
+"""Profiles of encrypted media; some WebRTC stacks omit ``UDP/TLS`` (RFC 9429 section 5.1.2)."""
 PLAIN_PROFILES = frozenset({"RTP/AVP", "RTP/AVPF"})
 
 AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
-"""Header extension with the loudness of a packet (RFC 6464)."""
+"""Header extension with the audio level of a packet (RFC 6464)."""
 
 DEFAULT_PTIME_MS = 20
 PTIMES_MS = (10, 20, 30, 40, 50, 60)
 OPUS_PTIMES_MS = (10, 20, 40, 60)
-"""Durations that one Opus frame can have."""
+"""Possible durations of an Opus packet of one frame, in milliseconds."""
 
 _MIRROR: dict[Direction, Direction] = {
     "sendrecv": "sendrecv",
@@ -33,26 +34,25 @@ _MIRROR: dict[Direction, Direction] = {
     "inactive": "inactive",
 }
 _STATIC = {0: ("PCMU", 8000), 8: ("PCMA", 8000), 9: ("G722", 8000), 13: ("CN", 8000)}
-# G722 states 8000 although it samples at 16000 (RFC 3551 section 4.5.2); 16000 there has no meaning.
+# G722 has the clock rate 8000 although it samples at 16000 Hz (RFC 3551 section 4.5.2); 16000 is invalid.
 _CLOCK_RATES = {"opus": 48000, "g722": 8000, "pcmu": 8000, "pcma": 8000, "cn": 8000}
 _EVENT_CLOCK_RATES = (48000, 8000)
 _RTPMAP = re.compile(r"([0-9]{1,3})\s+([A-Za-z0-9_.+-]{1,64})/([0-9]{1,6})(?:/([0-9]{1,3}))?")
 
 
 class NotAcceptableError(PeerError):
-    """Say that a description is understood and offers nothing that can be agreed on (SIP: 488)."""
+    """A description is well-formed but has nothing to agree on (SIP: 488)."""
 
     code = 488
 
 
-@dataclass(frozen=True, slots=True)
-class PayloadType:
-    """One RTP payload type of a media section."""
+class PayloadType(NamedTuple):
+    """An RTP payload type of a media section."""
 
     number: int
-    """0-127."""
+    """Payload type number, 0 to 127."""
     name: str
-    """Encoding name as the offer writes it."""
+    """Encoding name as the offer spells it."""
     clock_rate: int
     """Hz."""
     channels: int = 1
@@ -60,13 +60,13 @@ class PayloadType:
 
     @property
     def rtpmap(self) -> str:
-        """Return the value of ``a=rtpmap`` for it."""
+        """Value of ``a=rtpmap``."""
         return f"{self.number} {self.name}/{self.clock_rate}" + (
             f"/{self.channels}" if self.channels > 1 else ""
         )
 
     def parameter(self, name: str) -> str | None:
-        """Return one parameter of ``a=fmtp``, None when it is absent."""
+        """Return a parameter of ``a=fmtp``, None if it is absent."""
         for part in self.fmtp.split(";"):
             key, _, value = part.partition("=")
             if key.strip().lower() == name:
@@ -76,39 +76,42 @@ class PayloadType:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What an offer and our abilities have in common."""
+    """Parameters of the audio stream that both parties support."""
 
     index: int
-    """Number of the media section, from 0; the others are refused."""
+    """Index of the media section, from 0; all others are refused."""
     codec: PayloadType
-    """The one audio codec of both directions."""
+    """Audio codec of both directions."""
     events: tuple[PayloadType, ...]
-    """telephone-event formats to understand, each clock rate once."""
+    """telephone-event formats to receive, one for each clock rate."""
     send_events: PayloadType | None
-    """The one to send digits with; it shares the codec's stream, hence its clock (RFC 4733 section 2.1)."""
+    """telephone-event format to send; it has the clock rate of the codec (RFC 4733 section 2.1)."""
     offered: Direction
-    """Direction as the far end sees it."""
+    """Direction from the peer's point of view."""
     ptime_ms: int
-    """Length of the packets the far end wants."""
+    """Packet time that the peer asks for."""
     level_extension: int = 0
     """Id of the audio level header extension, 0 without one."""
     receive: tuple[PayloadType, ...] = ()
-    """What may arrive where that is more than `codec` and `events`: an answerer may number formats anew, and
-    send any of those it answered (RFC 3264 sections 6.1 and 7)."""
+    """Payload types that may be received, if they are more than `codec` and `events`.
+
+    An answerer may use other numbers, and send any format of its answer (RFC 3264 sections 6.1 and 7). An
+    offerer may list the codec several times with different parameters, and send by any of these numbers.
+    """
 
     @property
     def direction(self) -> Direction:
-        """Return the direction of the answer, as we see it."""
+        """Direction of the answer, from the local point of view."""
         return _MIRROR[self.offered]
 
     @property
     def on_hold(self) -> bool:
-        """Tell whether the far end does not want to hear us (RFC 3264 section 8.4)."""
+        """Whether the peer put the call on hold and receives no audio (RFC 3264 section 8.4)."""
         return self.offered in {"sendonly", "inactive"}
 
     @property
     def is_silent(self) -> bool:
-        """Tell whether no audio is to be expected from the far end."""
+        """Whether the peer sends no audio."""
         return self.offered in {"recvonly", "inactive"}
 
 
@@ -121,18 +124,18 @@ def negotiate(
     accepts: Callable[[Media], bool] | None = None,
     ptime_ms: int = DEFAULT_PTIME_MS,
 ) -> Agreement:
-    """Agree on the first usable audio section of an offer.
+    """Return the agreement on the first usable audio section of an offer.
 
     Args:
-        offer: what the far end sent.
-        profiles: transport profiles that can be served, in capitals.
-        preferred: codec to take before the order of the offer, any case; one that is not offered is no error.
-        supported: codecs that can be served, any case.
-        accepts: tells whether the keys of a section can be served; None where the profile says it all.
-        ptime_ms: packet time where the offer does not say.
+        offer: offer of the peer.
+        profiles: supported transport profiles, in capitals.
+        preferred: codec to prefer to the order of the offer, in any case; it need not be offered.
+        supported: supported codecs, in any case.
+        accepts: returns whether the keys of a section are usable; None accepts all.
+        ptime_ms: packet time in milliseconds if the offer has none.
 
     Raises:
-        NotAcceptableError: there is no such section, or no codec of it is known.
+        NotAcceptableError: There is no usable section, or none of its codecs is supported.
     """
     sections = [(index, media) for index, media in enumerate(offer.media) if media.kind == "audio"]
     if not sections:
@@ -147,17 +150,23 @@ def negotiate(
         if not usable:
             raise NotAcceptableError("no audio section of the offer has keys that can be used", field="offer")
     for index, media in usable:
-        types = payload_types(media)
+        types = tuple(item for item in payload_types(media) if not _is_odd_opus(offer, media, item))
         if codec := _choose(types, preferred, supported):
             return _agree(offer, index, types, codec, ptime_ms)
+    if any(_is_odd_opus(offer, media, item) for _, media in usable for item in payload_types(media)):
+        raise NotAcceptableError(
+            "the offer has Opus with one channel in a=rtpmap; the only valid form is opus/48000/2 (RFC 7587"
+            " section 7)",
+            field="offer",
+        )
     raise NotAcceptableError("the offer has none of the codecs " + ", ".join(supported), field="offer")
 
 
 def payload_types(media: Media) -> tuple[PayloadType, ...]:
     """Return the payload types of a section in the order of its ``m=`` line.
 
-    Those without a usable ``a=rtpmap`` and without a static meaning (RFC 3551 table 4) are left out, and so
-    are codecs at a clock rate that they do not have.
+    Types without ``a=rtpmap`` and static assignment (RFC 3551 table 4) are left out, as are codecs with an
+    invalid clock rate.
     """
     maps = _rtpmaps(media)
     parameters = _fmtps(media)
@@ -173,19 +182,18 @@ def payload_types(media: Media) -> tuple[PayloadType, ...]:
 
 
 def media_address(offer: Description, media: Media) -> tuple[str, int]:
-    """Return where plain RTP of a section goes (no ICE).
+    """Return the destination of the RTP of a section without ICE.
 
     Raises:
-        SdpError: there is no ``c=`` line.
-        NotAcceptableError: the address is not one of a single host, or the port is privileged.
+        SdpError: There is no ``c=`` line.
+        NotAcceptableError: The address is not that of a single host, or the port is below 1024.
     """
     connection = offer.connection_of(media)
     if connection is None:
         raise SdpError("the description has no c= line", field="sdp")
-    try:
-        address = ipaddress.ip_address(connection.address)
-    except ValueError:
-        raise NotAcceptableError("the c= line does not have an address", field="sdp") from None
+    address = address_of(connection.address)
+    if address is None:
+        raise NotAcceptableError("the c= line does not have an address", field="sdp")
     if address.is_multicast or address == ipaddress.IPv4Address("255.255.255.255"):
         raise NotAcceptableError("the c= line has a multicast or broadcast address", field="sdp")
     if media.port < 1024:
@@ -194,39 +202,49 @@ def media_address(offer: Description, media: Media) -> tuple[str, int]:
 
 
 def direction_of(offer: Description, media: Media) -> Direction:
-    """Return the direction of a section; an address of zeros is the hold of RFC 2543."""
+    """Return the direction of a section; an unspecified address is a hold of RFC 2543."""
     names = [item.name for item in (*media.attributes, *offer.attributes) if item.name in _MIRROR]
     direction: Direction = next((key for name in names[:1] for key in _MIRROR if key == name), "sendrecv")
     connection = offer.connection_of(media)
-    # With ICE, zeros only mean that there are no candidates yet (RFC 8839 section 4.3.1).
+    # With ICE, an unspecified address means that there are no candidates yet (RFC 8839 section 4.3.1).
     zeros = connection is not None and connection.address in {"0.0.0.0", "::"}  # noqa: S104
-    if zeros and not media.has("ice-ufrag"):
+    if zeros and lookup(offer, media, "ice-ufrag") is None:
         return "sendonly" if direction == "sendrecv" else "inactive" if direction == "recvonly" else direction
     return direction
 
 
 def can_send(direction: Direction) -> bool:
-    """Tell whether who states `direction` sends."""
+    """Return whether the party that states `direction` sends."""
     return direction in {"sendrecv", "sendonly"}
 
 
 def can_receive(direction: Direction) -> bool:
-    """Tell whether who states `direction` receives."""
+    """Return whether the party that states `direction` receives."""
     return direction in {"sendrecv", "recvonly"}
 
 
-def narrowed(direction: Direction, far: Direction) -> Direction:
-    """Return what is left of a direction where the other side states `far`."""
-    sends = can_send(direction) and can_receive(far)
-    receives = can_receive(direction) and can_send(far)
+def narrowed(direction: Direction, remote: Direction) -> Direction:
+    """Return the direction that remains of `direction` if the other party states `remote`."""
+    sends = can_send(direction) and can_receive(remote)
+    receives = can_receive(direction) and can_send(remote)
     if sends:
         return "sendrecv" if receives else "sendonly"
     return "recvonly" if receives else "inactive"
 
 
 def is_open(media: Media) -> bool:
-    """Tell whether a section is in use; with port 0 only as a part of a bundle (RFC 9143 section 6)."""
+    """Return whether a section is in use; with port 0 only as part of a bundle (RFC 9143 section 6)."""
     return media.port != 0 or media.has("bundle-only")
+
+
+def _is_odd_opus(offer: Description, media: Media, item: PayloadType) -> bool:
+    """Return whether a browser cannot decode this Opus format: it knows opus/48000/2 only.
+
+    Telephones that leave out the number of channels decode it nevertheless.
+    """
+    return (
+        item.name.lower() == "opus" and item.channels != 2 and lookup(offer, media, "ice-ufrag") is not None
+    )
 
 
 def _choose(types: tuple[PayloadType, ...], preferred: str, supported: Sequence[str]) -> PayloadType | None:
@@ -242,6 +260,7 @@ def _agree(
     media = offer.media[index]
     events = {item.clock_rate: item for item in reversed(types) if item.name.lower() == "telephone-event"}
     understood = tuple(events[rate] for rate in _EVENT_CLOCK_RATES if rate in events)
+    again = tuple(item for item in types if item is not codec and _is_same_codec(item, codec))
     return Agreement(
         index=index,
         codec=codec,
@@ -250,11 +269,16 @@ def _agree(
         offered=direction_of(offer, media),
         ptime_ms=packet_time(media, codec, ptime_ms),
         level_extension=level_extension(media),
+        receive=(codec, *understood, *again) if again else (),
     )
 
 
+def _is_same_codec(item: PayloadType, codec: PayloadType) -> bool:
+    return item.name.lower() == codec.name.lower() and item.clock_rate == codec.clock_rate
+
+
 def packet_time(media: Media, codec: PayloadType, default_ms: int = DEFAULT_PTIME_MS) -> int:
-    """Return the packet time that a section asks for, within its maximum and what the codec can."""
+    """Return the packet time of a section in milliseconds, within its maxptime and the codec's durations."""
     wanted = _milliseconds(media.first("ptime"))
     most = _milliseconds(media.first("maxptime"))
     ptime = wanted if wanted in PTIMES_MS else default_ms
@@ -266,7 +290,7 @@ def packet_time(media: Media, codec: PayloadType, default_ms: int = DEFAULT_PTIM
 
 
 def _milliseconds(text: str | None) -> int:
-    """Read a time, which some write as a decimal fraction; 0 when it makes no sense."""
+    """Parse milliseconds, which some peers write with a decimal fraction; 0 for malformed text."""
     match = re.fullmatch(r"([0-9]{1,4})(?:\.[0-9]{1,6})?", (text or "").strip())
     return int(match[1]) if match else 0
 
@@ -275,7 +299,7 @@ def level_extension(media: Media) -> int:
     """Return the id of the audio level header extension, 0 without one."""
     for value in media.all("extmap"):
         identifier, _, rest = value.partition(" ")
-        # Ids above 14 need the two-byte form (RFC 8285 section 4.3); one with a direction is not taken.
+        # Ids above 14 need the two-byte form (RFC 8285 section 4.3); an id with a direction is ignored.
         if rest.split()[:1] == [AUDIO_LEVEL] and identifier.isascii() and identifier.isdigit():
             return int(identifier) if len(identifier) < 3 and 1 <= int(identifier) <= 14 else 0
     return 0

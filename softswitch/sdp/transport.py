@@ -1,24 +1,30 @@
-"""What an offer says about its transport: ICE (RFC 8839), DTLS (RFC 8842), fingerprints (RFC 8122)."""
+"""Transport attributes of descriptions: ICE (RFC 8839), DTLS (RFC 8842), fingerprints (RFC 8122)."""
 
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from softswitch.sdp.description import Description, Media, SdpError
 
+MOST_ADDRESSES = 1024
+"""Texts of addresses whose meaning is remembered: descriptions repeat few of them."""
+LONGEST_ADDRESS = 100
+"""Characters of the longest text that may be an address: IPv6 with a zone."""
+
 Setup = Literal["actpass", "active", "passive"]
-"""Who opens the DTLS association: the offerer's choice (RFC 8842 section 5.3)."""
+"""DTLS role: active opens the association, actpass lets the answerer choose (RFC 8842 section 5.3)."""
 
 DIGEST_BYTES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
-"""Hash functions that are good enough; sha-1 and md5 are forged today."""
+"""Accepted hash functions with their digest sizes; sha-1 and md5 are broken."""
 
 MAX_CANDIDATES = 64
 MAX_FINGERPRINTS = 8
 
 _UFRAG = re.compile(r"[A-Za-z0-9+/=_-]{4,256}")
 _PASSWORD = re.compile(r"[A-Za-z0-9+/=_-]{22,256}")
-# RFC 8839 allows ice-char only, but "=", "-" and "_" are sent by some stacks and do no harm.
+# RFC 8839 permits ice-char only, but some stacks also send "=", "-" and "_", which are harmless.
 _FOUNDATION = re.compile(r"[A-Za-z0-9+/=_-]{1,64}")
 _HOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _CANDIDATE_TYPES = {"host", "srflx", "prflx", "relay"}
@@ -26,50 +32,50 @@ _CANDIDATE_TYPES = {"host", "srflx", "prflx", "relay"}
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """Hash of a certificate."""
+    """Fingerprint of a certificate."""
 
     algorithm: str
     """sha-256, sha-384 or sha-512."""
     value: str
-    """Bytes in capital hexadecimal, separated by colons."""
+    """Bytes in upper-case hexadecimal, separated by colons."""
 
 
 @dataclass(frozen=True, slots=True)
 class IceCredentials:
-    """Name and password of one ICE session; new ones restart it (RFC 8839 section 5.4)."""
+    """Credentials of an ICE session; new ones restart ICE (RFC 8839 section 5.4)."""
 
     ufrag: str
     password: str
 
     def __repr__(self) -> str:
-        """Show the name alone: the password is a secret of the call."""
+        """Return a text without the password."""
         return f"IceCredentials(ufrag={self.ufrag!r}, password='***')"
 
 
 @dataclass(frozen=True, slots=True)
 class CandidateLine:
-    """One candidate of the far end, read (RFC 8839 section 5.1)."""
+    """An ICE candidate (RFC 8839 section 5.1)."""
 
     foundation: str
     component: int
-    """1 RTP, 2 RTCP where it is not multiplexed."""
+    """1 for RTP, 2 for RTCP that is not multiplexed."""
     protocol: str
     """udp or tcp."""
     priority: int
     address: str
-    """IP address, or a name such as those of mDNS."""
+    """IP address or host name, such as an mDNS name."""
     port: int
     kind: str
     """host, srflx, prflx or relay."""
     related_address: str = ""
     related_port: int = 0
     ufrag: str = ""
-    """ICE session it belongs to, "" when it does not say."""
+    """ICE session of the candidate, "" if it is not given."""
 
     @property
     def ip(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-        """Return the address, None where there is a host name in its place."""
-        return _ip_address(self.address)
+        """IP address, None for a host name."""
+        return address_of(self.address)
 
     def text(self) -> str:
         """Return the candidate as the value of ``a=candidate``."""
@@ -77,9 +83,9 @@ class CandidateLine:
             f"{self.foundation} {self.component} {self.protocol} {self.priority} "
             f"{self.address} {self.port} typ {self.kind}"
         )
-        return text + (
-            f" raddr {self.related_address} rport {self.related_port}" if self.related_address else ""
-        )
+        if self.related_address:
+            text += f" raddr {self.related_address} rport {self.related_port}"
+        return f"{text} ufrag {self.ufrag}" if self.ufrag else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +97,17 @@ class TransportOffer:
     setup: Setup
     candidates: tuple[CandidateLine, ...]
     lite: bool = False
-    """The far end answers checks but makes none."""
+    """Whether the peer is an ICE-lite agent, which answers checks but sends none."""
     trickle: bool = False
     refused: tuple[str, ...] = ()
-    """Why candidates were passed over: one malformed line is no reason to refuse a call."""
+    """Errors of ignored candidates; a malformed candidate does not fail the call."""
 
 
 def candidate_line(text: str) -> CandidateLine:
-    """Read one candidate, with or without ``a=`` and ``candidate:`` before it.
+    """Parse a candidate, with or without the prefixes ``a=`` and ``candidate:``.
 
     Raises:
-        SdpError: it is not a candidate; the message says which part is wrong.
+        SdpError: It is malformed; the error names the part.
     """
     text = text.strip().removeprefix("a=").removeprefix("candidate:")
     parts = text.split()
@@ -115,7 +121,7 @@ def candidate_line(text: str) -> CandidateLine:
         raise _wrong("foundation")
     if kind not in _CANDIDATE_TYPES:
         raise _wrong("type")
-    if _ip_address(address) is None and not _HOST_NAME.fullmatch(address):
+    if address_of(address) is None and not _HOST_NAME.fullmatch(address):
         raise _wrong("address")
     extensions = dict(zip(parts[8::2], parts[9::2], strict=False))
     related_port = extensions.get("rport", "0")
@@ -134,15 +140,16 @@ def candidate_line(text: str) -> CandidateLine:
 
 
 def transport_offer(offer: Description, media: Media) -> TransportOffer:
-    """Read the ICE and DTLS part of an offer for one of its media sections.
+    """Parse the ICE and DTLS attributes of a media section.
 
-    What the section does not say is looked for at the session level, then in the first section of its bundle,
-    which speaks for all of them (RFC 9143 section 7.1.3).
+    Attributes and candidates that the section lacks are taken from the session, then from the first section
+    of its bundle, which applies to the whole bundle (RFC 9143 section 7.1.3).
 
     Raises:
         SdpError: ICE credentials, a strong fingerprint, a proper ``a=setup`` or ``a=rtcp-mux`` are missing.
     """
-    if not media.has("rtcp-mux"):
+    tagged = _bundle_tagged(offer, media)
+    if not (media.has("rtcp-mux") or (tagged is not None and tagged.has("rtcp-mux"))):
         raise SdpError("the offer does not carry RTCP with RTP (a=rtcp-mux)", field="offer")
     ufrag = lookup(offer, media, "ice-ufrag")
     password = lookup(offer, media, "ice-pwd")
@@ -150,7 +157,8 @@ def transport_offer(offer: Description, media: Media) -> TransportOffer:
         raise SdpError("a=ice-ufrag is missing or malformed", field="offer")
     if not password or not _PASSWORD.fullmatch(password):
         raise SdpError("a=ice-pwd is missing or malformed", field="offer")
-    candidates, refused = _candidates(media)
+    shares = tagged if media.first("candidate") is None else None
+    candidates, refused = _candidates(shares or media)
     options = (lookup(offer, media, "ice-options") or "").split()
     return TransportOffer(
         credentials=IceCredentials(ufrag, password),
@@ -165,17 +173,17 @@ def transport_offer(offer: Description, media: Media) -> TransportOffer:
 
 @dataclass(frozen=True, slots=True)
 class DtlsSide:
-    """What a description says about DTLS where there is no ICE."""
+    """DTLS attributes of a description without ICE."""
 
     fingerprints: tuple[Fingerprint, ...]
     setup: Setup
 
 
 def dtls_side(description: Description, media: Media) -> DtlsSide:
-    """Read the DTLS part of a section.
+    """Parse the DTLS attributes of a section.
 
     Raises:
-        SdpError: a strong fingerprint or a proper ``a=setup`` is missing.
+        SdpError: A strong fingerprint or a proper ``a=setup`` is missing.
     """
     return DtlsSide(_fingerprints(description, media), _setup(lookup(description, media, "setup")))
 
@@ -208,7 +216,7 @@ def _fingerprints(offer: Description, media: Media) -> tuple[Fingerprint, ...]:
 
 
 def _fingerprint(value: str) -> Fingerprint | None:
-    """Read a fingerprint; None when its hash function is unknown or too weak."""
+    """Parse a fingerprint; return None if its hash function is unknown or too weak."""
     algorithm, _, digest = value.partition(" ")
     algorithm = algorithm.lower()
     if algorithm not in DIGEST_BYTES:
@@ -226,11 +234,11 @@ def _setup(value: str | None) -> Setup:
         case None:
             return "active"  # RFC 4145 section 4: the default of an offer
         case _:
-            raise SdpError("a=setup is none of actpass, active, passive", field="offer")
+            raise SdpError("a=setup must be actpass, active or passive", field="offer")
 
 
 def lookup(offer: Description, media: Media, name: str) -> str | None:
-    """Return an attribute of a section, of the session, or of who speaks for the section's bundle."""
+    """Return an attribute of a section, of the session, or of the first section of its bundle."""
     if (value := media.first(name)) is not None:
         return value
     if (value := offer.first(name)) is not None:
@@ -240,16 +248,35 @@ def lookup(offer: Description, media: Media, name: str) -> str | None:
 
 
 def _bundle_tagged(offer: Description, media: Media) -> Media | None:
-    """Return the section that speaks for the bundle of `media`."""
+    """Return the first section of the bundle of `media`, None without a bundle."""
+    index = tagged_index(offer, media)
+    return None if index is None else offer.media[index]
+
+
+def tagged_index(offer: Description, media: Media) -> int | None:
+    """Return the index of the first section of the bundle of `media`, None without a bundle."""
     mid = media.first("mid")
     for group in offer.all("group"):
         members = group.split()
         if members[:1] == ["BUNDLE"] and mid in members[1:]:
-            return next((other for other in offer.media if other.first("mid") == members[1]), None)
+            mids = (index for index, other in enumerate(offer.media) if other.first("mid") == members[1])
+            return next(mids, None)
     return None
 
 
-def _ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def is_acceptable_tag(media: Media) -> bool:
+    """Return whether a section without audio may be accepted as inactive: RTP, and not rejected."""
+    is_open = media.port != 0 or media.has("bundle-only")
+    return is_open and media.kind in {"audio", "video"} and "RTP/" in media.protocol and bool(media.formats)
+
+
+def address_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the IP address that a text is, None for any other text."""
+    return _known_address(text) if len(text) <= LONGEST_ADDRESS else None
+
+
+@lru_cache(MOST_ADDRESSES)
+def _known_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Load the settings: the file, then the environment, then the flags; the last one wins."""
+"""Loader of the settings: flags override environment variables, which override the file."""
 
 import difflib
 import json
@@ -11,19 +11,24 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from softswitch.errors import SettingsError
+from softswitch.settings.acme import FOLDER, LIVE
 from softswitch.settings.section import Section
-from softswitch.settings.sections import Settings
+from softswitch.settings.sections import Paths, Settings
+from softswitch.settings.speech_provider import check_providers
 
 PREFIX = "SOFTSWITCH_"
-"""What the name of an environment variable starts with: SOFTSWITCH_<SECTION>_<KEY>."""
+"""Prefix of environment variables: SOFTSWITCH_<SECTION>_<KEY>."""
 
-_ELSEWHERE = re.compile(r"SOFTSWITCH_(CONFIG|TEST_.*|PORT|PORT_.*|SERVICE_HOST|SERVICE_PORT.*)")
-"""Not ours to read here: the file's name, switches of the tests, and what Kubernetes sets into every
-container beside a service called softswitch."""
+_ELSEWHERE = re.compile(r"SOFTSWITCH_(CONFIG|KEY|WORKER|TEST_.*|PORT|PORT_.*|SERVICE_HOST|SERVICE_PORT.*)")
+"""Variables with this prefix that are not settings.
+
+They are the name of the file, the key of clients, the place of a worker, switches of the tests, and what
+Kubernetes sets in every container beside a service named softswitch.
+"""
 
 
 def row_type(hint: object) -> type[Section] | None:
-    """Return the struct of a list of tables, or None for any other type."""
+    """Return the struct of the rows if `hint` is a list of tables, None for any other type."""
     first = next(iter(get_args(hint)), None)
     return first if isinstance(first, type) and issubclass(first, Section) else None
 
@@ -38,7 +43,7 @@ SECTIONS: dict[str, type[Section]] = {
 TABLES: dict[str, type[Section]] = {
     name: struct for name, hint in _HINTS.items() if (struct := row_type(hint))
 }
-"""What may be there many times, as `[[trunk]]`, by name."""
+"""Lists of tables, such as `[[trunk]]`, by name."""
 
 
 def load(
@@ -49,12 +54,13 @@ def load(
     """Load and check the settings.
 
     Args:
-        config: a TOML file, or None for none.
+        config: TOML file, None for no file.
         environ: environment variables.
-        flags: values of the command line by section and key.
+        flags: values from the command line, by section and key.
 
     Raises:
-        SettingsError: naming section and key, and the nearest known name where a name is unknown.
+        SettingsError: A setting is unknown or invalid; the error names section and key, and the closest known
+            name for an unknown one.
     """
     raw = _read(config) if config else {}
     for section, table in raw.items():
@@ -70,6 +76,7 @@ def load(
             raw[section] = value
     for (section, key), value in (flags or {}).items():
         raw.setdefault(section, {})[key] = value
+    _use_certificates(raw)
     sections: dict[str, Any] = {name: _convert(name, raw.get(name, {})) for name in SECTIONS}
     tables: dict[str, Any] = {name: _convert_rows(name, raw.get(name, [])) for name in TABLES}
     settings = Settings(**sections, **tables)
@@ -78,10 +85,27 @@ def load(
     except ValueError as error:
         raise SettingsError(str(error)) from None
     try:
+        check_providers(settings.speech.provider)
+    except ValueError as error:
+        raise SettingsError(f"[speech] {error}", section="speech", key="provider") from None
+    try:
         settings.check_bind()
     except ValueError as error:
         raise SettingsError(f"[http] {error}", section="http", key="host") from None
     return settings
+
+
+def _use_certificates(raw: dict[str, Any]) -> None:
+    """Let listeners without a certificate of their own use that of [acme], where there is one."""
+    acme = raw.get("acme", {})
+    if not acme.get("domains"):
+        return
+    paths = _convert("paths", raw.get("paths", {}))
+    root = paths.root() if isinstance(paths, Paths) else Path()
+    for section, wanted in (("http", acme.get("https", True)), ("sip", raw.get("sip", {}).get("tls_port"))):
+        table = raw.setdefault(section, {})
+        if wanted and not table.get("tls_cert"):
+            table["tls_cert"] = table["tls_key"] = str(root / FOLDER / LIVE)
 
 
 def _read(config: Path) -> dict[str, Any]:
@@ -104,7 +128,7 @@ def _known(name: str, names: Iterable[str], what: str) -> None:
 
 def _check_table(section: str, table: object) -> None:
     if not isinstance(table, dict):
-        raise SettingsError(f"[{section}] is a section, not a value", section=section)
+        raise SettingsError(f"{section} is a section: write [{section}]", section=section)
     hints = get_type_hints(SECTIONS[section])
     for key, value in table.items():
         _known(key, hints, f"[{section}] {key}")
@@ -115,7 +139,7 @@ def _check_table(section: str, table: object) -> None:
 
 def _check_rows(place: str, struct: type[Section], table: object) -> None:
     if not isinstance(table, list):
-        raise SettingsError(f"[[{place}]] is written in double brackets: it is a list", section=place)
+        raise SettingsError(f"[[{place}]] is a list of tables: write it in double brackets", section=place)
     for row in table:
         for name in row if isinstance(row, dict) else ():
             _known(name, struct.__struct_fields__, f"[[{place}]] {name}")
@@ -140,12 +164,12 @@ def _from_environment(environ: Mapping[str, str]) -> dict[tuple[str, str], objec
 
 
 def _read_variable(name: str, text: str, hint: Any) -> object:
-    """Turn the text of a variable into a plain value: lists by commas, lists of tables as JSON."""
+    """Parse an environment variable: lists are separated by commas, lists of tables are JSON."""
     try:
         if row_type(hint):
             rows = json.loads(text)
             if not isinstance(rows, list):
-                raise SettingsError(f"{name}: a list of tables is a JSON array")
+                raise SettingsError(f"{name}: must be a JSON array of objects")
             return rows
         if getattr(hint, "__origin__", None) is tuple:
             return [part for part in map(str.strip, text.split(",")) if part]
@@ -158,7 +182,7 @@ def _convert(section: str, table: dict[str, Any]) -> Section:
     try:
         return msgspec.convert(table, SECTIONS[section])
     except msgspec.ValidationError as error:
-        # msgspec says "Expected `int`, got `str` - at `$.port`"; a person wants "[http] port: ...".
+        # msgspec writes "Expected `int`, got `str` - at `$.port`"; the operator gets "[http] port: ...".
         message, _, place = str(error).partition(" - at ")
         key = place.strip("`").removeprefix("$").lstrip(".")
         where = f"[{section}] {key}".rstrip()

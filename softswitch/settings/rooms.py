@@ -1,20 +1,24 @@
-"""Hold what an operator may set for rooms."""
+"""Settings of rooms."""
 
-from softswitch.settings.section import Positive, Seconds, Section
+from softswitch.settings.section import Count, Positive, Seconds, Section
 
 
 class Rooms(Section, frozen=True):
-    """Rooms, where people are joined peer to peer or mixed by the switch."""
+    """Rooms (conferences), connected peer to peer or mixed by the switch."""
 
     max_participants: Positive = 100
-    """Most people in one mixed room."""
+    """Most participants of one mixed room."""
     max_rooms: Positive = 10000
-    """Rooms open at once."""
+    """Most open rooms."""
+    rooms_per_account: Count = 1000
+    """Most open rooms of one account; 0 means as many as max_rooms. Administrators are not limited."""
+    empty_s: Seconds = 86400.0
+    """Seconds after which a room is closed if no participant has joined it; 0 means never."""
     kept: Positive = 10000
-    """Closed rooms that can still be listed."""
+    """Closed rooms that can still be listed. Beyond that, the account with most of them loses its oldest."""
     grace_s: Seconds = 20.0
-    """Time to come back for somebody whose WebSocket was lost, in seconds."""
+    """Seconds in which a participant whose WebSocket was lost can return."""
     connect_timeout_s: Seconds = 30.0
-    """Time to be connected before a seat is given up, in seconds."""
+    """Seconds in which a participant's media must connect; then the participant is removed."""
     auth_timeout_s: Seconds = 5.0
-    """Time for the auth message on /ws, in seconds, where somebody has to prove who he is."""
+    """Seconds in which a client of /ws must send its auth message, if authentication is required."""

@@ -1,4 +1,4 @@
-"""Be the ground of every section: its types, and a text that shows no secret."""
+"""Base class of the sections, and the types of their fields."""
 
 from typing import Annotated
 
@@ -7,18 +7,23 @@ from msgspec import Meta
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=0)]
+Measured = Annotated[int, Meta(ge=-1)]
+"""A count that -1 leaves to the size of the machine."""
 Positive = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(ge=0)]
 
-SECRET_KEYS = frozenset({"api_keys", "jwt_secret", "turn_secret", "credential", "password", "postgres"})
-"""The keys whose values are shown to nobody."""
+SECRET_KEYS = frozenset(
+    {"api_keys", "jwt_secret", "turn_secret", "credential", "password", "postgres", "secret", "stream_secret"}
+    | {"key", "secret_id", "session", "token", "ha1"}
+)
+"""Keys whose values never appear in logs."""
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Be a section: shown without its secrets, since settings end up in logs and tracebacks."""
+    """A section of the settings; its text hides secrets, since settings appear in logs and tracebacks."""
 
     def __repr__(self) -> str:
-        """Show the section as its keyword arguments, secrets as stars."""
+        """Return the section as keyword arguments, with secrets as stars."""
         shown = ", ".join(
             f"{key}='***'" if key in SECRET_KEYS and getattr(self, key) else f"{key}={getattr(self, key)!r}"
             for key in self.__struct_fields__

@@ -1,15 +1,22 @@
-"""Hold where records are kept."""
+"""Settings of the database."""
 
-from softswitch.settings.section import Section
+from softswitch.settings.section import Count, Section
 
 
 class Store(Section, frozen=True):
-    """Records of calls, rooms and sessions. Recordings and dumps stay below [paths] data."""
+    """Database of calls, rooms and sessions. Recordings and dumps stay in the [paths] data folder."""
 
     postgres: str = ""
-    """postgresql://user:password@host/name, with the extra "postgres". Empty: a file below [paths] data."""
+    """URL postgresql://user:password@host/name; needs the extra [postgres]. Empty: a file in [paths] data."""
+
+    key_file: str = ""
+    """File with the key that seals passwords and keys of /admin/trunks, /admin/providers and /admin/webhooks
+    in the database; made at the first use. Empty: secrets.key in [paths] data."""
+
+    spool_mb: Count = 64
+    """Megabytes on the disk for records that wait while the database is away; up to 16 more are in memory."""
 
     def __post_init__(self) -> None:
-        """Refuse what is no URL of a PostgreSQL database."""
+        """Check the URL."""
         if self.postgres and not self.postgres.startswith(("postgresql://", "postgres://")):
-            raise ValueError("postgres must begin with postgresql://")
+            raise ValueError("postgres must start with postgresql://")

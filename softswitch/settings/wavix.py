@@ -1,4 +1,4 @@
-"""Hold what an operator may set for Wavix's call control and streams."""
+"""Settings of Wavix call control and streams."""
 
 from typing import Literal
 
@@ -6,14 +6,35 @@ from softswitch.settings.section import Count, Section
 
 
 class Wavix(Section, frozen=True):
-    """Streams of calls to services outside, and the call control that starts them."""
+    """Wavix call control, and the streams that it starts to external services."""
 
     prebuffer_ms: Count = 60
-    """Audio of a service collected before it sounds, in milliseconds; running out of it primes again."""
+    """Milliseconds of a service's audio to buffer before playing it; the same again after an underrun."""
     timestamp: Literal["ms", "rtp"] = "ms"
-    """What media.timestamp counts: milliseconds of the stream, or samples at 24 kHz."""
+    """Unit of media.timestamp: milliseconds of the stream, or samples at 24 kHz."""
     extras: tuple[Literal["start", "dtmf", "mark_status", "hangup"], ...] = ()
-    """What every stream has beyond the plain protocol: start tells more of the call, dtmf tells of keys,
-    mark_status tells played from cleared marks, hangup lets the service end the call."""
+    """Additions to the stream protocol. start: more fields of the call. dtmf: key events. mark_status:
+    whether a mark was played or cleared. hangup: the service may end the call."""
+    per_minute: float = 0.0
+    """Price of a call's minute in US dollars, which records of calls show. Every begun minute counts."""
+    voices: tuple[str, ...] = (
+        "Ivy=slt",
+        "Joanna=slt",
+        "Kendra=slt",
+        "Kimberly=slt",
+        "Salli=slt",
+        "Joey=rms",
+        "Justin=rms",
+        "Matthew=rms",
+        "Conchita=es",
+        "Lucia=es",
+        "Enrique=es",
+        "Marlene=de",
+        "Vicki=de",
+        "Hans=de",
+        "Tatyana=ru",
+        "Maxim=ru",
+    )
+    """Voices of the switch for voices of requests, as NAME=VOICE. A name that is not listed stays."""
     stream_secret: str = ""
-    """Signs the handshake of streams: X-Softswitch-Signature has an HMAC-SHA256. Empty: no signature."""
+    """Secret for the HMAC-SHA256 in X-Softswitch-Signature of stream handshakes. Empty: no signature."""

@@ -1,13 +1,15 @@
 """SIP without I/O: messages, transactions, dialogs, sessions, registrations (RFC 3261 and its extensions).
 
-A shell reads with `framer` and `message.parse`, drives one `agent.UserAgent` and, per trunk, one
-`registration.Registration`; what happened is told in `happenings`. Within, from below:
+The driver in `softswitch.legs.sip` cuts streams with `syntax.framer`, reads messages with
+`syntax.message.parse`, drives one `agent.UserAgent` and one `registrar.registration.Registration` per trunk,
+and receives `events`. From below:
 
-- `transaction_tables`, `transaction`, `transactions`: the four machines;
-- `exchange`: one request of ours over challenges (`proof`) and servers; `asking`: those outside a call;
-- `dialog`, `routing`: who the far end is, and the way there;
-- `session`: the state of a call, and the rooms that work on it: `session_caller` and `session_called` until
-  the answer, `session_accept` (200 and its ACK), `session_reliable` (100rel), `session_offers`,
-  `session_timer`, `session_refer`, `session_inside`, `session_ending`;
-- `reception`: the door, where requests come in.
+- `syntax`: messages and their header values;
+- `transaction`: the four transaction machines of RFC 3261 section 17;
+- `security`: digest authentication, challenges, limits for unknown sources;
+- `context`: state that all parts of an agent share;
+- `dialog`: dialogs, routing, and requests that need several transactions;
+- `session`: calls;
+- `registrar`: bindings of phones, registrations of trunks;
+- `reception`: dispatch of incoming requests.
 """

@@ -1,4 +1,4 @@
-"""How long to leave alone what has just failed, so that it is not asked again by everybody at once."""
+"""How long to leave alone what has just failed, so that it is not asked again by all callers at once."""
 
 from collections.abc import Callable
 from random import random

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from softswitch.audio.pcm import FULL_SCALE, TICK_MS, Pcm
-from softswitch.speech.asr_wire import RATE
 
+RATE = 16000
+"""Of the audio that is cut, Hz."""
 FRAME = RATE * TICK_MS // 1000
 _START_DB, _QUIETEST_DB = -52.0, -62.0
 _FALL, _RISE_DB = 0.25, 0.06
@@ -29,13 +30,19 @@ _GRAIN = 2500.0
 class Endpointer:
     """Follows one stream at 16 kHz, frame by frame."""
 
-    def __init__(self, pause_ms: int, longest_s: float) -> None:
+    def __init__(
+        self, pause_ms: int, longest_s: float, breath_ms: int | None = None, long_s: float = 0.0
+    ) -> None:
         """Begin in silence.
 
         Args:
             pause_ms: silence that ends an utterance by itself.
             longest_s: length at which an utterance is cut.
+            breath_ms: silence that ends an utterance longer than `long_s`; None: the same as any other.
+            long_s: see `breath_ms`.
         """
+        self._breath = (pause_ms if breath_ms is None else breath_ms) // TICK_MS
+        self._long = int(long_s * 1000) // TICK_MS
         self._pause = pause_ms // TICK_MS
         self._longest = int(longest_s * 1000) // TICK_MS
         self._recent: deque[Pcm] = deque(maxlen=_PRE_ROLL)
@@ -48,6 +55,11 @@ class Endpointer:
         self._window: NDArray[np.float32] = np.hanning(FRAME).astype(np.float32)
         self.speaking = False
         """Whether an utterance goes on."""
+
+    @property
+    def quiet_ms(self) -> int:
+        """How long it has been quiet within the utterance that goes on."""
+        return self._quiet * TICK_MS
 
     @property
     def narrow(self) -> bool:
@@ -73,7 +85,8 @@ class Endpointer:
             self._measure(frame)
         self._quiet = 0 if loud else self._quiet + 1
         self._length += 1
-        if self._quiet >= self._pause or self._length >= self._longest:
+        pause = self._breath if self._length >= self._long else self._pause
+        if self._quiet >= min(pause, self._pause) or self._length >= self._longest:
             self.end()
         return frame
 

@@ -5,6 +5,7 @@ as a :class:`SpeechError`; only opening may raise. Times are milliseconds from t
 """
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import msgspec
@@ -21,6 +22,27 @@ class SpeechUnavailableError(UnavailableError):
 
 class SpeechBusyError(NotNowError):
     """Say that a provider has as much to do as it is allowed to."""
+
+
+@dataclass(slots=True)
+class Usage:
+    """What one stream used of one provider, as vendors bill it."""
+
+    characters: int = 0
+    """Text given to be spoken."""
+    seconds: float = 0.0
+    """Audio given to be recognised."""
+
+
+@dataclass(slots=True)
+class Meter:
+    """What one part of a call uses of hosted providers, by the name of the provider."""
+
+    used: dict[str, Usage] = field(default_factory=dict)
+
+    def of(self, provider: str) -> Usage:
+        """Return what is counted for a provider."""
+        return self.used.setdefault(provider, Usage())
 
 
 # --- speaking -------------------------------------------------------------------
@@ -45,6 +67,14 @@ class TtsOptions(msgspec.Struct, frozen=True, kw_only=True):
     """A wish, Hz; 0: the provider's own. What comes says its rate."""
     extra: dict[str, object] = {}
     """What only this provider understands: keys, models ..."""
+    account: str = ""
+    """Account of the call."""
+    call: str = ""
+    """Id of the call."""
+    patience_s: float = 0.0
+    """Seconds to the first audio of a sentence before it has failed; 0: as long as the provider likes."""
+    meter: Meter | None = None
+    """Counts what is used."""
 
 
 class TtsAudio(msgspec.Struct, frozen=True):
@@ -78,7 +108,7 @@ class SpeechMetric(msgspec.Struct, frozen=True):
     """A measurement worth an event."""
 
     key: str
-    """``ttfb.tts.builtin``, ``completion.asr.builtin`` ..."""
+    """``ttfb.tts.builtin``, ``completed.asr.deepgram`` ..."""
     duration_ms: int
     data: dict[str, object] = {}
 
@@ -92,7 +122,16 @@ class SpeechError(msgspec.Struct, frozen=True):
     """As in HTTP: 500 failed, 503 busy, 413 too much."""
 
 
-TtsOutput = TtsAudio | TtsMark | TtsDone | SpeechMetric | SpeechError
+class SpeechSwitched(msgspec.Struct, frozen=True):
+    """Another provider of the chain has taken over; what was begun goes on with it."""
+
+    sender: Literal["asr", "tts"]
+    error: str
+    """Which provider failed, why, and which one takes its place."""
+    code: int = 502
+
+
+TtsOutput = TtsAudio | TtsMark | TtsDone | SpeechMetric | SpeechError | SpeechSwitched
 
 
 class TtsStream(Protocol):
@@ -127,13 +166,30 @@ class Tts(Protocol):
         """
 
     def voices(self) -> Sequence[str]:
-        """Return the names of the voices known without asking anybody."""
+        """Return the names of the voices known without asking a service."""
 
     async def close(self) -> None:
         """Let everything go."""
 
 
 # --- listening ------------------------------------------------------------------
+
+
+class Intent(msgspec.Struct, frozen=True):
+    """Something that a caller may want, and how it may be said."""
+
+    name: str
+    phrases: tuple[str, ...]
+
+
+class Grammar(msgspec.Struct, frozen=True):
+    """What may be said; what fits none of it is rejected."""
+
+    type: Literal["phrases", "spot", "intents", "digits"]
+    """The whole utterance is one of the items; an item occurs in it; it means one of them; it is digits."""
+    items: tuple[str | Intent, ...] = ()
+    threshold: float = 0.5
+    """Confidence from which on an utterance fits, 0 to 1."""
 
 
 class AsrOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,11 +200,20 @@ class AsrOptions(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     sample_rate: int = 16000
     """Of the audio that will be pushed, Hz."""
-    grammar: str | tuple[str, ...] = ""
-    """``digits``, ``yes/no``, ``free`` (the same as empty), or the phrases that may be said."""
+    grammar: str | tuple[str, ...] | Grammar = ""
+    """``digits``, ``yes/no``, ``free`` (the same as empty), the phrases that may be said, or more of them."""
     hotwords: tuple[str, ...] = ()
     """Words to expect in free speech."""
     extra: dict[str, object] = {}
+    """What only this provider understands: keys, models ..."""
+    account: str = ""
+    """Account of the call."""
+    call: str = ""
+    """Id of the call."""
+    patience_s: float = 0.0
+    """Seconds to the final text of an utterance before it has failed; 0: as long as the provider likes."""
+    meter: Meter | None = None
+    """Counts what is used."""
 
 
 class AsrDelta(msgspec.Struct, frozen=True):
@@ -166,8 +231,22 @@ class AsrDelta(msgspec.Struct, frozen=True):
 class AsrFinal(AsrDelta, frozen=True):
     """What an utterance said."""
 
+    rejected: bool = False
+    """Whether it fits nothing of the grammar; the text is empty then."""
+    match: str = ""
+    """The item of the grammar that it fits: a phrase as it was given, or the name of an intent."""
 
-AsrOutput = AsrDelta | AsrFinal | SpeechMetric | SpeechError
+
+class AsrTurn(msgspec.Struct, frozen=True):
+    """A speaker has paused: the probability that the turn is over, judged by its sound."""
+
+    probability: float
+    """0 to 1."""
+    end_ms: int
+    """When the speech ended, in the audio pushed so far."""
+
+
+AsrOutput = AsrDelta | AsrFinal | AsrTurn | SpeechMetric | SpeechError | SpeechSwitched
 
 
 class AsrStream(Protocol):

@@ -9,13 +9,19 @@ LONGEST = 120
 LONGEST_DENSE = 60
 """The same for scripts where a character is a syllable or a word."""
 
+FIRST_WORDS, SHORTEST_CUT = 3, 6
+"""Words of a first part; of the shortest sentence that is cut in two."""
+
 _FULL = "。！？；…"
 _STOPS = ".!?;:"
 _CLOSING = "\"'”’»)]}」』）】"
+# A run of stops is looked at once: not again from each of its members.
 _END = re.compile(
-    rf"[{re.escape(_FULL)}]+[{re.escape(_CLOSING)}]*|\n+|[.!?;:]+[{re.escape(_CLOSING)}]*(?=\s)"
+    rf"[{re.escape(_FULL)}]+[{re.escape(_CLOSING)}]*|\n+"
+    rf"|(?<![.!?;:])[.!?;:]++[{re.escape(_CLOSING)}]*+(?=\s)"
 )
-_LAST_WORD = re.compile(r"(\S+)\Z")
+_LONGEST_END = 64
+"""Characters that the end of a sentence may take: stops, quotes and brackets."""
 _DENSE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _BREATH = re.compile(r"[,，、]\s*|\s+-\s+|\s*[—–]\s*")
 _SPEAKABLE = re.compile(r"[^\W_]")
@@ -51,14 +57,23 @@ class SentenceCutter:
         """Whether something speakable is held back."""
         return speakable(self._held)
 
+    @property
+    def waits_for_end(self) -> bool:
+        """Whether what is held back is spoken only once it is whole: never, its end may not come."""
+        return False
+
     def push(self, text: str) -> list[str]:
         """Take more text; return the sentences it completes, without the white space around them."""
-        self._held += text
+        held = self._held + text
+        begin = 0
         sentences: list[str] = []
-        while (end := self._end()) is not None:
-            sentence, self._held = self._held[:end].strip(), self._held[end:]
+        # The window shows all that decides on one sentence, so that the time does not grow with the text.
+        while (end := _end(held[begin : begin + LONGEST + _LONGEST_END])) is not None:
+            sentence = held[begin : begin + end].strip()
+            begin += end
             if speakable(sentence):
                 sentences.append(sentence)
+        self._held = held[begin:]
         return sentences
 
     def flush(self) -> list[str]:
@@ -67,33 +82,54 @@ class SentenceCutter:
         self._held = ""
         return sentences
 
-    def _end(self) -> int | None:
-        """Return where the first sentence ends, None while it may go on."""
-        longest = LONGEST_DENSE if _DENSE.search(self._held[:LONGEST_DENSE]) else LONGEST
-        for match in _END.finditer(self._held):
-            if match.start() > longest:
-                break
-            if match[0][0] not in _STOPS or _closes(self._held[: match.start()], match[0]):
-                return match.end()
-        return self._breath(longest) if len(self._held) > longest else None
 
-    def _breath(self, longest: int) -> int:
-        """Return where to cut a sentence that is too long: after a comma, else at a space, else anywhere."""
-        cuts = [match.end() for match in _BREATH.finditer(self._held, longest // 3, longest)]
-        if cuts:
-            return cuts[-1]
-        space = self._held.rfind(" ", longest // 3, longest)
-        return space + 1 if space >= 0 else longest
+def first_clause(sentence: str) -> tuple[str, ...]:
+    """Return a sentence in two parts, so that the first can be heard early; a short one as it is.
+
+    It is cut after its first comma, else after its fourth word.
+    """
+    words = sentence.split()
+    if len(words) < SHORTEST_CUT:
+        return (sentence,)
+    cut = FIRST_WORDS
+    for index, word in enumerate(words[1 : 2 * FIRST_WORDS], 2):
+        if word[-1] in ",;:":
+            cut = index
+            break
+    if any(sign in part for part in (" ".join(words[:cut]), " ".join(words[cut:])) for sign in "[]"):
+        return (sentence,)  # Phonemes belong to their word, and a word may have spaces.
+    head = " ".join(words[:cut])
+    return (head if head[-1] in ",;:" else f"{head},", " ".join(words[cut:]))
+
+
+def _end(held: str) -> int | None:
+    """Return where the first sentence ends, None while it may go on."""
+    longest = LONGEST_DENSE if _DENSE.search(held[:LONGEST_DENSE]) else LONGEST
+    for match in _END.finditer(held):
+        if match.start() > longest:
+            break
+        if match[0][0] not in _STOPS or _closes(held[: match.start()], match[0]):
+            return match.end()
+    return _breath(held, longest) if len(held) > longest else None
+
+
+def _breath(held: str, longest: int) -> int:
+    """Return where to cut a sentence that is too long: after a comma, else at a space, else anywhere."""
+    cuts = [match.end() for match in _BREATH.finditer(held, longest // 3, longest)]
+    if cuts:
+        return cuts[-1]
+    space = held.rfind(" ", longest // 3, longest)
+    return space + 1 if space >= 0 else longest
 
 
 def _closes(before: str, stop: str) -> bool:
     """Return whether a Latin stop ends a sentence: not after an abbreviation or an initial."""
     if not stop.startswith(".") or stop.startswith(".."):
         return True
-    word = _LAST_WORD.search(before)
-    if word is None:
+    if not before or before[-1].isspace():
         return True
-    last = word[1].lower().lstrip("\"'(“‘«[")
+    word = before.rsplit(maxsplit=1)[-1]
+    last = word.lower().lstrip("\"'(“‘«[")
     if last in _ABBREVIATIONS or (_INITIAL.fullmatch(last) and last not in {"i", "a"}):
         return False
-    return not (last.isdigit() and before.strip() == word[1])
+    return not (last.isdigit() and before.strip() == word)

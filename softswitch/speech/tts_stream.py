@@ -6,6 +6,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from typing import Protocol
 
 from softswitch.errors import NotNowError
 from softswitch.speech.interface import (
@@ -29,9 +30,29 @@ PAUSE_S, BREATH_S = 0.18, 0.06
 """Silence before a sentence that follows another one, or a part of the same that was too long."""
 MAX_PENDING = 65536
 """Characters that may wait to be spoken."""
+MOST_CUT = 1000
+"""Characters that are cut into sentences at once; others run before the next ones are."""
 
 Synthesize = Callable[[str], AsyncGenerator[Spoken, None]]
 """Speak one sentence, in pieces."""
+
+
+class Cutter(Protocol):
+    """Cuts streamed text into sentences; see :class:`SentenceCutter`."""
+
+    @property
+    def holding(self) -> bool:
+        """Whether something speakable is held back."""
+
+    @property
+    def waits_for_end(self) -> bool:
+        """Whether what is held back is spoken only once it is whole, however long that takes."""
+
+    def push(self, text: str) -> list[str]:
+        """Take more text; return the sentences it completes."""
+
+    def flush(self) -> list[str]:
+        """Return what was held back."""
 
 
 class SentenceStream:
@@ -48,6 +69,8 @@ class SentenceStream:
         cache: PhraseCache | None = None,
         key: Key = (),
         warnings: Sequence[str] = (),
+        cutter: Cutter | None = None,
+        shown: Callable[[str], str] = str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin to work; needs a running loop.
@@ -58,6 +81,8 @@ class SentenceStream:
             cache: keeps whole sentences; None keeps nothing.
             key: all that changes the sound of a sentence, besides its text.
             warnings: what the opener could not honour.
+            cutter: cuts the text into sentences; None: by its punctuation.
+            shown: what is told of a sentence, where `cutter` puts more into it than is read.
             clock: monotonic seconds.
         """
         self.warnings: Sequence[str] = tuple(warnings)
@@ -66,7 +91,9 @@ class SentenceStream:
         self._cache = cache
         self._key = (provider, *key)
         self._clock = clock
-        self._cutter = SentenceCutter()
+        self._cutter: Cutter = cutter or SentenceCutter()
+        self._shown = shown
+        self._texts: deque[str] = deque()
         self._sentences: deque[str] = deque()
         self._pending = 0
         self._closed = False
@@ -93,26 +120,23 @@ class SentenceStream:
         if self._pending + len(text) > MAX_PENDING:
             self._give(SpeechError("tts", f"text: more than {MAX_PENDING} characters are waiting", 413))
             return
-        self._add(self._cutter.push(text))
+        self._texts.extend(text[at : at + MOST_CUT] for at in range(0, len(text), MOST_CUT))
+        self._pending += len(text)
+        self._to_do.set()
 
     def flush(self) -> None:
         """Speak what is held back; nothing follows."""
-        if not self._closed:
-            self._closed = True
-            self._add(self._cutter.flush())
+        self._closed = True
+        self._to_do.set()
 
     def cancel(self) -> None:
         """Stop at once."""
         self._closed = self._cancelled = True
+        self._texts.clear()
         self._sentences.clear()
         self._outputs.clear()
         self._worker.cancel()
         self._to_read.set()
-
-    def _add(self, sentences: Sequence[str]) -> None:
-        self._sentences.extend(sentences)
-        self._pending += sum(map(len, sentences))
-        self._to_do.set()
 
     # --- the reader's side --------------------------------------------------------
 
@@ -153,16 +177,34 @@ class SentenceStream:
     async def _next_is_due(self) -> bool:
         """Wait until a sentence should be spoken; return False when there will be none."""
         while not self._sentences or self._ahead_s >= LOOK_AHEAD_S:
+            if not self._sentences and (self._texts or (self._closed and self._cutter.holding)):
+                await self._cut()
+                continue
             if self._closed and not self._sentences:
                 return False
             self._to_do.clear()
-            settle = SETTLE_S if self._cutter.holding and not self._sentences else None
+            waits = self._cutter.holding and not self._cutter.waits_for_end and not self._sentences
+            settle = SETTLE_S if waits else None
             try:
                 async with asyncio.timeout(settle):
                     await self._to_do.wait()
             except TimeoutError:
-                self._add(self._cutter.flush())
+                self._take(self._cutter.flush())
         return True
+
+    async def _cut(self) -> None:
+        """Cut some of the text that waits into sentences; at its end also what was held back."""
+        if self._texts:
+            text = self._texts.popleft()
+            self._pending -= len(text)
+            self._take(self._cutter.push(text))
+            await asyncio.sleep(0)
+        else:
+            self._take(self._cutter.flush())
+
+    def _take(self, sentences: Sequence[str]) -> None:
+        self._sentences.extend(sentences)
+        self._pending += sum(map(len, sentences))
 
     async def _speak(self, sentence: str) -> None:
         key = (*self._key, sentence)
@@ -193,8 +235,9 @@ class SentenceStream:
         """Tell the first piece of a sentence, after a pause where something was said before."""
         pause = int(self._pause_s * piece.sample_rate)
         self._sentence_s = self._spoken_s + pause / piece.sample_rate
-        self._say(Spoken(bytes(2 * pause) + piece.pcm, piece.sample_rate, piece.words), sentence)
-        self._pause_s = PAUSE_S if closed(sentence) else BREATH_S
+        text = self._shown(sentence)
+        self._say(Spoken(bytes(2 * pause) + piece.pcm, piece.sample_rate, piece.words), text)
+        self._pause_s = PAUSE_S if closed(text) else BREATH_S
 
     def _say(self, piece: Spoken, sentence: str | None = None) -> None:
         if piece.pcm or sentence is not None:
@@ -210,7 +253,7 @@ class SentenceStream:
 
     def _finish(self) -> None:
         if self._heard:
-            self._measure("completion")
+            self._measure("completed")
         self._give(TtsDone(round(self._spoken_s * 1000)))
 
     def _measure(self, what: str) -> None:

@@ -1,4 +1,4 @@
-"""Persistence: what is remembered of calls after they are over."""
+"""Persistence: records of calls, rooms and sessions, recordings, and dumps of calls."""
 
 from softswitch.store.folder import is_safe_name
 from softswitch.store.sqlite import SqliteStore

@@ -1,7 +1,7 @@
-"""A folder of files whose names come from strangers.
+"""A folder of files whose names come from clients.
 
-A name is one component that fits the rule of call ids, so it cannot lead out of the folder; and nothing is
-opened through a symbolic link, so a file inside cannot either.
+A name is one path component that follows the rule for call ids, so it cannot lead out of the folder. Symbolic
+links are not followed, so a file in the folder cannot either.
 """
 
 import errno
@@ -14,19 +14,19 @@ from typing import BinaryIO, NamedTuple
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.@:-]{0,127}")
 _SAFE_FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-"""NONBLOCK keeps a FIFO that somebody put there from holding us up."""
+"""O_NONBLOCK: opening a FIFO must not block."""
 
 _NOT_THERE = frozenset({errno.ENOENT, errno.ELOOP, errno.ENXIO})
-"""No file; a symbolic link; a socket."""
+"""Errors for a missing file, a symbolic link, and a socket."""
 
 
 def is_safe_name(name: str) -> bool:
-    """Tell whether a text is an id, and so may be part of a file's name (wire-call section 1)."""
+    """Return whether a text follows the rule for call ids, and so may be part of a file name."""
     return _NAME.fullmatch(name) is not None
 
 
 class File(NamedTuple):
-    """One file of a folder."""
+    """A file of a folder."""
 
     name: str
     size: int
@@ -36,19 +36,19 @@ class File(NamedTuple):
 
 
 class Folder:
-    """Be one folder. All methods touch the disk: call them off the loop."""
+    """A folder; all methods access the disk, so they are kept off the event loop."""
 
     def __init__(self, root: Path, suffix: str = "") -> None:
-        """Take the folder `root`; every name given later has `suffix` added to make the file's name."""
+        """Create an object for the folder `root`; file names are names with `suffix` appended."""
         self.root = root
         self._suffix = suffix
 
     def make(self) -> None:
-        """Make the folder, for nobody but us, unless it is there."""
+        """Create the folder, accessible to this user only, unless it exists."""
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def path(self, name: str) -> Path | None:
-        """Return the path of a file that is there, is a plain file and has a safe name; else None."""
+        """Return the path of a regular file with a safe name, None if there is no such file."""
         place = self._place(name)
         try:
             if place is None or not stat.S_ISREG(place.lstat().st_mode):
@@ -58,23 +58,23 @@ class Folder:
         return place
 
     def create(self, name: str) -> Path:
-        """Make a new empty file.
+        """Create an empty file.
 
         Raises:
-            ValueError: if the name is not safe.
-            FileExistsError: if there is one already, a link included.
+            ValueError: The name is not safe.
+            FileExistsError: A file or link of that name exists.
         """
         place = self._place(name)
         if place is None:
-            raise ValueError("not a name for a file")
+            raise ValueError("the name is not safe as a file name")
         os.close(os.open(place, os.O_CREAT | os.O_EXCL | os.O_WRONLY | _SAFE_FLAGS, 0o600))
         return place
 
     def open(self, name: str) -> BinaryIO | None:
-        """Open a plain file for reading, or return None where there is none.
+        """Open a regular file for reading; return None if there is no such file.
 
         Raises:
-            OSError: if the disk fails.
+            OSError: The disk failed.
         """
         try:
             descriptor = self._descriptor(name, os.O_RDONLY)
@@ -85,20 +85,26 @@ class Folder:
         return None if descriptor is None else os.fdopen(descriptor, "rb")
 
     def append(self, name: str, pieces: Sequence[bytes], bound: int, mark: bytes) -> int:
-        """Append to a file that must not grow beyond `bound` bytes, making it if need be.
+        """Append to a file of at most `bound` bytes; create it if necessary.
 
-        The first piece that does not fit is replaced by `mark`, and nothing follows a mark: so a file either
-        has everything or says that it has not.
+        The first piece that does not fit is replaced by `mark`, and nothing is written after a mark: a file
+        is either complete or marked.
+
+        Args:
+            name: name of the file.
+            pieces: data to append.
+            bound: largest size of the file, in bytes.
+            mark: last piece of an incomplete file.
 
         Returns:
-            How many pieces were written.
+            The number of pieces written.
 
         Raises:
-            OSError: if the disk fails; also where the name is not safe, or a link or a device is in the way.
+            OSError: The disk failed, the name is not safe, or it names a link or device.
         """
         descriptor = self._descriptor(name, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         if descriptor is None:
-            raise FileNotFoundError(errno.ENOENT, "not a plain file with a safe name")
+            raise FileNotFoundError(errno.ENOENT, "not a regular file with a safe name")
         try:
             size = os.fstat(descriptor).st_size
             if _ends_with(descriptor, size, mark):
@@ -111,7 +117,7 @@ class Folder:
         return fitting
 
     def delete(self, name: str) -> bool:
-        """Delete a plain file; False where there is none."""
+        """Delete a regular file; return False if there is no such file."""
         place = self.path(name)
         if place is None:
             return False
@@ -119,7 +125,7 @@ class Folder:
         return True
 
     def files(self) -> list[File]:
-        """List the plain files with safe names and our suffix, the newest first."""
+        """Return the regular files with safe names and the suffix, the newest first."""
         found = []
         with os.scandir(self.root) as entries:
             for entry in entries:
@@ -133,7 +139,7 @@ class Folder:
         return found
 
     def free_bytes(self) -> int:
-        """Return the room on the folder's disk."""
+        """Return the free bytes on the disk of the folder."""
         disk = os.statvfs(self.root)
         return disk.f_bavail * disk.f_frsize
 

@@ -1,4 +1,4 @@
-"""The store of several hosts: records in PostgreSQL, recordings and dumps below a folder of this host."""
+"""Store of several hosts: records in PostgreSQL, recordings and dumps in a folder of this host."""
 
 import asyncio
 import re
@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 
 from softswitch.errors import UnavailableError
 from softswitch.store.database import Row
-from softswitch.store.migrate import migrations
+from softswitch.store.migrate import WORDS_VERSION, migrations
 from softswitch.store.sqlite import SqliteStore
 from softswitch.store.store import OnHealth
-from softswitch.store.tables import Record
+from softswitch.store.tables import SAVE_WORDS, Record
+from softswitch.store.words import indexed
 
 try:
     import asyncpg
@@ -24,15 +25,15 @@ Result = TypeVar("Result")
 CONNECT_S = 5.0
 COMMAND_S = 10.0
 _LOCK = 7_036_875
-"""Advisory lock of the migration: several switches may start together."""
+"""Advisory lock of the migration, since several switches may start at the same time."""
 _USER = re.compile(r"\buser\b")
 
 
 @lru_cache(maxsize=256)
 def dialect(statement: str) -> str:
-    """Return a statement of the SQLite store as PostgreSQL wants it.
+    """Return an SQLite statement of this package in PostgreSQL's dialect.
 
-    Only what our own texts contain is looked at: marks of values, the row's number, a word that is reserved.
+    Only what these statements contain is translated: value marks, the row id, a reserved word.
     """
     statement = (
         statement.replace("LIMIT -1", "LIMIT ALL").replace("rowid", "ctid").replace("INTEGER", "BIGINT")
@@ -44,7 +45,7 @@ def dialect(statement: str) -> str:
 
 
 class _Connection:
-    """One connection with a loop of its own: the threads of the store wait for what it does."""
+    """Connection with an event loop of its own, for the synchronous threads of the store."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -56,7 +57,7 @@ class _Connection:
         return self._link is not None and not self._link.is_closed()
 
     def open(self) -> None:
-        """Connect; raises UnavailableError."""
+        """Connect; raises `UnavailableError`."""
         if asyncpg is None:
             raise UnavailableError("asyncpg is not installed: pip install softswitch[postgres]")
         self.close()
@@ -80,7 +81,7 @@ class _Connection:
         return self._link
 
     def close(self) -> None:
-        """Close; a second time does nothing."""
+        """Close; closing twice is harmless."""
         link, self._link = self._link, None
         loop, self._loop = self._loop, None
         if loop is None:
@@ -90,53 +91,56 @@ class _Connection:
                 loop.run_until_complete(link.close(timeout=CONNECT_S))
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 link.terminate()
-        # What a connection that broke has still to run, so that nothing of it outlives the loop.
+        # Run the callbacks of a broken connection, so that none of them outlives the loop.
         loop.run_until_complete(asyncio.sleep(0))
         loop.close()
 
 
 class PostgresDatabase:
-    """Be the writing side. Belongs to one thread at a time."""
+    """Writing side, used by one thread at a time."""
 
     def __init__(self, url: str) -> None:
         self._connection = _Connection(url)
 
     def open(self) -> None:
-        """Connect and bring the tables up to date; raises UnavailableError."""
+        """Connect and apply the migrations; raises `UnavailableError`."""
         self._connection.open()
         try:
             self._connection.wait(_migrate(self._connection.link))
         except (OSError, TimeoutError, asyncpg.PostgresError) as error:
             self.close()
-            raise UnavailableError(f"the database cannot be brought up to date: {error}") from error
+            raise UnavailableError(f"the migration of the database failed: {error}") from error
 
     def close(self) -> None:
-        """Close; a second time does nothing."""
+        """Close; closing twice is harmless."""
         self._connection.close()
 
     def write(self, rows: Sequence[Row]) -> list[bool]:
-        """Carry out statements in one transaction; see the SQLite store for what is promised."""
+        """Execute statements in one transaction; see `Writing.write`."""
         try:
             link = self._connection.link
             try:
                 self._connection.wait(_transaction(link, rows))
-            except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError):
+            except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, ValueError, OverflowError):
                 return [self._alone(link, row) for row in rows]
-        except (OSError, TimeoutError, UnavailableError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except UnavailableError:
             self.close()
-            return [False] * len(rows)
+            raise
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            self.close()
+            raise UnavailableError(f"the database cannot be written: {type(error).__name__}") from error
         return [True] * len(rows)
 
     def _alone(self, link: Any, row: Row) -> bool:
         try:
             self._connection.wait(link.execute(dialect(row.statement), *row.values))
-        except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError):
+        except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, ValueError, OverflowError):
             return False
         return True
 
 
 class PostgresReader:
-    """Be the reading side. Belongs to one thread."""
+    """Reading side, used by one thread."""
 
     def __init__(self, url: str) -> None:
         self._connection = _Connection(url)
@@ -144,20 +148,36 @@ class PostgresReader:
     def records(
         self, table: str, kind: type[Record], clause: str, values: tuple[str | int, ...] = ()
     ) -> list[Record]:
-        """Return rows as records; raises UnavailableError, and the next call tries anew."""
+        """Return rows as records; raises `UnavailableError`, and the next call connects again."""
         names = kind.__struct_fields__
-        rows = self._fetch(f"SELECT {', '.join(names)} FROM {table} {clause}", values)  # noqa: S608 - our own
+        rows = self._fetch(f"SELECT {', '.join(names)} FROM {table} {clause}", values)  # noqa: S608 - constant texts
         return [kind(**dict(zip(names, row, strict=True))) for row in rows]
 
     def count(self, table: str, clause: str, values: tuple[str | int, ...] = ()) -> int:
-        """Count rows; raises UnavailableError."""
+        """Return the number of rows; raises `UnavailableError`."""
         return int(self._fetch(f"SELECT COUNT(*) FROM {table} {clause}", values)[0][0])  # noqa: S608 - as above
 
+    def matching(self, account_word: str, beginnings: Sequence[str]) -> tuple[str, str]:
+        """Return the condition of a tsquery; words hold letters, digits and ``=`` alone."""
+        wanted = [f"'{account_word}'"] if account_word else []
+        wanted += [f"'{beginning}':*" for beginning in beginnings]
+        return "lexemes @@ CAST(CAST(? AS TEXT) AS TSQUERY)", " & ".join(wanted)
+
     def close(self) -> None:
-        """Close; a second time does nothing."""
+        """Close; closing twice is harmless."""
         self._connection.close()
 
     def _fetch(self, statement: str, values: tuple[str | int, ...]) -> list[Any]:
+        was_open = self._connection.is_open
+        try:
+            return self._fetch_once(statement, values)
+        except UnavailableError:
+            if not was_open:
+                raise
+        # The connection may have broken long ago, with a server that was restarted.
+        return self._fetch_once(statement, values)
+
+    def _fetch_once(self, statement: str, values: tuple[str | int, ...]) -> list[Any]:
         try:
             link = self._connection.link
             found: list[Any] = self._connection.wait(link.fetch(dialect(statement), *values))
@@ -168,7 +188,7 @@ class PostgresReader:
 
 
 class PostgresStore(SqliteStore):
-    """Keep records in PostgreSQL; everything else is as in the SQLite store."""
+    """Store with records in PostgreSQL; everything else is as in `SqliteStore`."""
 
     def __init__(
         self,
@@ -181,9 +201,14 @@ class PostgresStore(SqliteStore):
         dump_bytes: int = 4 * 1024 * 1024,
         free_bytes: int = 256 * 1024 * 1024,
         calls_kept: int = 1_000_000,
+        spool_bytes: int = 64_000_000,
         on_health: OnHealth | None = None,
+        node: str = "",
+        is_shared: bool = False,
+        is_cluster: bool = False,
+        uploads: bool = False,
     ) -> None:
-        """Set the places and bounds as in SQLite; ``url``: postgresql://user:password@host/name."""
+        """Create a store as `SqliteStore`; ``url`` is postgresql://user:password@host/name."""
         super().__init__(
             root,
             recordings=recordings,
@@ -192,9 +217,14 @@ class PostgresStore(SqliteStore):
             dump_bytes=dump_bytes,
             free_bytes=free_bytes,
             calls_kept=calls_kept,
+            spool_bytes=spool_bytes,
             on_health=on_health,
             database=PostgresDatabase(url),
             reader=PostgresReader(url),
+            node=node,
+            is_shared=is_shared,
+            is_cluster=is_cluster,
+            uploads=uploads,
         )
 
 
@@ -205,21 +235,34 @@ async def _transaction(link: Any, rows: Sequence[Row]) -> None:
 
 
 async def _migrate(link: Any) -> None:
-    """Apply the scripts that a database has not seen, all or none."""
-    known = migrations()
+    """Apply the scripts that a database lacks, in one transaction."""
+    known = migrations("postgres")
     async with link.transaction():
         await link.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
         await link.execute("CREATE TABLE IF NOT EXISTS softswitch_version (version BIGINT NOT NULL)")
         version = await link.fetchval("SELECT COALESCE(MAX(version), 0) FROM softswitch_version")
         if version > known[-1][0]:
             newest = known[-1][0]
-            raise UnavailableError(f"the database has version {version}, and this softswitch knows {newest}")
+            raise UnavailableError(
+                f"the database has version {version}, this softswitch supports {newest}: install a newer one"
+            )
         for number, script in known:
             if number > version:
                 await link.execute(dialect(_bare(script)))
+                if number == WORDS_VERSION:
+                    await _index_transcripts(link)
                 await link.execute("INSERT INTO softswitch_version VALUES ($1)", number)
 
 
+async def _index_transcripts(link: Any) -> None:
+    """Index the transcripts that are stored already."""
+    stored = link.cursor(
+        "SELECT id, created_at, account, transcript_json FROM calls WHERE transcript_json <> ''", prefetch=50
+    )
+    async for call_id, created_at, account, transcript in stored:
+        await link.execute(dialect(SAVE_WORDS), call_id, created_at, indexed(account, transcript))
+
+
 def _bare(script: str) -> str:
-    """Return a script without its comments, in which any word and mark may stand."""
+    """Return a script without its comments, which could contain value marks and reserved words."""
     return "\n".join(line.partition("--")[0] for line in script.splitlines())

@@ -1,22 +1,39 @@
-"""The store of one host: an SQLite file, and the folders of recordings and dumps beside it."""
+"""Store of one host: an SQLite file, with the folders of recordings and dumps beside it."""
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+import time
+import uuid
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeVar
 
 import msgspec
 
 from softswitch.errors import NotNowError, UnavailableError
+from softswitch.store.call_parts import SIP
 from softswitch.store.database import Database, Row, Writing
-from softswitch.store.shelf import Shelf
+from softswitch.store.file_storage import DAY_MS, FileStorage
+from softswitch.store.lock import FolderLock, one_at_a_time
+from softswitch.store.measure import repair
+from softswitch.store.node import Node, this_node
+from softswitch.store.queries import CallQuery, RecordingQuery, calls_where, recordings_where
+from softswitch.store.row_writer import RowWriter
+from softswitch.store.spool import NAME as SPOOL
+from softswitch.store.spool import Spool
 from softswitch.store.store import (
+    AuditRecord,
+    CallPart,
     CallRecord,
     Counters,
     Dump,
+    EntryRecord,
+    Forgotten,
+    HourRow,
     NewRecording,
     OnHealth,
     ParticipantRecord,
@@ -24,50 +41,95 @@ from softswitch.store.store import (
     RoomRecord,
     SessionRecord,
     Swept,
+    Upload,
     WebhookRecord,
 )
 from softswitch.store.tables import (
+    DELETE_BEGUN_RECORDING,
+    DELETE_ENTRY,
+    DELETE_FORGOTTEN_WORDS,
+    DELETE_PART,
     DELETE_RECORDING,
+    DELETE_SEEN,
     DELETE_WEBHOOK,
-    END_STAYS,
-    MARK_CUT_OFF,
+    ENDED,
+    FORGET_OLD_PARTS,
+    FORGET_OLD_TRANSCRIPTS,
+    FORGET_PARTS,
+    FORGET_TRANSCRIPTS,
+    FORGET_UPLOADED,
+    HOURS,
+    LEFT_BEGUN,
+    MAX_PAGE,
+    NAME_RECORDING,
+    NAMED,
+    NEWEST_BY_ID,
     NEWEST_FIRST,
+    NEWEST_HOURS,
+    NEWEST_PART,
     NEWEST_STARTED,
     NEWEST_WITH_ID,
     NOTHING,
+    OF_NODE,
+    SAVE_AUDIT,
+    SAVE_BEGUN_RECORDING,
     SAVE_CALL,
+    SAVE_ENTRY,
+    SAVE_PART,
     SAVE_PARTICIPANT,
     SAVE_RECORDING,
     SAVE_ROOM,
+    SAVE_SEEN,
     SAVE_SESSION,
     SAVE_WEBHOOK,
+    SET_UPLOAD,
+    TRIM_AUDIT,
     TRIM_CALLS,
+    TRIM_PARTS,
     TRIM_ROOMS,
+    WAITING_UPLOADS,
+    BegunRecording,
+    CallId,
     Reader,
     Reading,
     Record,
+    SeenNode,
+    close_left_open,
+    of_sessions,
     page,
 )
+from softswitch.store.words import indexed
 from softswitch.store.writer import Writer
 
 logger = logging.getLogger(__name__)
 
 _WAITING = 4096
 SETTLE_S = 1.0
+AUDIT_KEPT = 100_000
+"""Records of changes that a sweep leaves."""
+PARTS_KEPT = 200_000
+"""Parts of calls (SIP messages, quality) that a sweep leaves: of the newest calls."""
 _WAITING_BYTES = 16 * 1024 * 1024
 
 Result = TypeVar("Result")
 
 
 class _Line(NamedTuple):
-    """One line of a dump."""
+    """A line of a dump."""
 
     call_id: str
     text: str
 
 
+class _Probe:
+    """A write that tests whether writing works, and tells later starts how long this process has lived."""
+
+
+_PROBE = _Probe()
+
+
 class SqliteStore:
-    """Keep calls, recordings and dumps below one folder (see `Store` for what each method promises)."""
+    """Store in one data folder; see `Store` for its methods."""
 
     def __init__(
         self,
@@ -79,31 +141,53 @@ class SqliteStore:
         dump_bytes: int = 4 * 1024 * 1024,
         free_bytes: int = 256 * 1024 * 1024,
         calls_kept: int = 1_000_000,
+        spool_bytes: int = 64_000_000,
         on_health: OnHealth | None = None,
+        clock: Callable[[], float] = time.time,
         database: Writing | None = None,
         reader: Reading | None = None,
+        node: str = "",
+        is_shared: bool = False,
+        is_cluster: bool = False,
+        uploads: bool = False,
     ) -> None:
-        """Set the places and bounds.
+        """Create a store; `start` opens it.
 
         Args:
-            root: the data folder.
-            recordings: name of the folder of recordings below it.
-            quota_bytes: room for recordings and dumps together.
-            retention_days: age in days at which they are deleted; 0 keeps them.
-            dump_bytes: size of the largest dump; 0: no dumps.
-            free_bytes: room that stays free on the disk: below it nothing is recorded or dumped.
-            calls_kept: most call records; a sweep deletes the oldest beyond.
-            on_health: told on the loop when writing fails, and when it works again.
-            database: writes records; by default to a file in the data folder.
-            reader: reads them.
+            root: data folder.
+            recordings: folder of recordings in the data folder.
+            quota_bytes: space for recordings and dumps together.
+            retention_days: days after which they are deleted; 0 means never.
+            dump_bytes: size of the largest dump; 0 means no dumps.
+            free_bytes: free disk space below which nothing is recorded or dumped.
+            calls_kept: most call records; a sweep deletes the oldest ones.
+            spool_bytes: most bytes of records on the disk that wait for the database.
+            on_health: called when writing begins to fail, and when it works again.
+            clock: wall-clock time, in epoch seconds.
+            database: writing side; by default a file in the data folder.
+            reader: reading side.
+            node: name of this process, in place of that in the folder, where it is one of several.
+            is_shared: several processes share the folder, and their supervisor holds its lock.
+            is_cluster: other machines, which have files of their own, share the database.
+            uploads: finished recordings wait for their upload.
         """
         self.healthy = True
         self.counters = Counters()
         self.on_health = on_health
+        self.on_recording: Callable[[Recording], None] | None = None
+        """Called with each finished recording that waits for its upload."""
+        self._uploads: Upload = "waiting" if uploads else ""
         self._root = root
+        self._lock = FolderLock(root)
+        self._node = Node("", "")
+        self._clock = clock
+        self._name, self._is_shared, self._is_cluster = node, is_shared, is_cluster
+        spool = f"{SPOOL}-{node.rpartition('.')[2].partition('-')[0]}" if is_shared else SPOOL
+        self._spool = Spool(root / spool, disk_bytes=spool_bytes)
         self._calls_kept = calls_kept
+        self._retention = retention_days
         self._dumping = dump_bytes > 0
-        self._shelf = Shelf(
+        self._files = FileStorage(
             root,
             recordings=recordings,
             quota_bytes=quota_bytes,
@@ -111,19 +195,20 @@ class SqliteStore:
             dump_bytes=dump_bytes,
             free_bytes=free_bytes,
         )
-        self._database = database or Database(root / "softswitch.db")
+        self._database = database or Database(root / "softswitch.db", indexed)
+        self._rows = RowWriter(self._database, self._spool, self.counters)
         self._reader = reader or Reader(root / "softswitch.db")
-        self._writer: Writer[Row | _Line] = Writer(
+        self._writer: Writer[Row | _Line | _Probe] = Writer(
             self._write, waiting=_WAITING, waiting_bytes=_WAITING_BYTES
         )
         self._executor: ThreadPoolExecutor | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
-        """Open the database and make the folders.
+        """Open the database and create the folders.
 
         Raises:
-            UnavailableError: if one of them cannot be used; the text says which and why.
+            UnavailableError: One of them cannot be used; the text says which one and why.
         """
         self._loop = asyncio.get_running_loop()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
@@ -135,7 +220,7 @@ class SqliteStore:
         self._writer.start()
 
     async def close(self) -> None:
-        """Write what is waiting, then close; a second time does nothing."""
+        """Write the queue, then close; closing twice is harmless."""
         await self._writer.close()
         executor = self._executor
         if executor is not None:
@@ -144,13 +229,96 @@ class SqliteStore:
             executor.shutdown()
 
     def _open(self) -> None:
-        self._shelf.make()
-        self._database.open()
-        self._database.write([Row(statement) for statement in (MARK_CUT_OFF, *END_STAYS)])
+        if not self._is_shared:
+            self._lock.acquire()
+        self._node = Node(self._name, uuid.uuid4().hex) if self._name else this_node(self._root)
+        self._files.make()
+        # Workers that start together would apply the same migrations.
+        with one_at_a_time(self._root) if self._is_shared else contextlib.nullcontext():
+            self._database.open()
+        self._spool.open()
+        self._rows.replay()
+        self._close_left_open()
+
+    def _close_left_open(self) -> None:
+        """Close the records of calls, stays and recordings that an earlier process did not close."""
+        self._database.write([*self._left_open(self._node), self._seen()])
+
+    def _left_open(self, node: Node, reason: str = "interrupted") -> list[Row]:
+        """Return the rows that close what other incarnations of a node have left open."""
+        seen = self._reader.records("nodes", SeenNode, OF_NODE, (node.name,))
+        rows = close_left_open(node, max((each.seen_at for each in seen), default=0), reason)
+        for begun in self._reader.records("begun_recordings", BegunRecording, LEFT_BEGUN, node):
+            rows += self._found_again(begun)
+        return rows
+
+    async def close_lost(self, host: str, live: Collection[str]) -> list[str]:
+        """Close what the processes of a machine that are gone have left open; return their names.
+
+        Args:
+            host: name of the machine; its processes are named `host` and `host.<number>`.
+            live: names of the processes that run.
+
+        Raises:
+            UnavailableError: The database cannot be read.
+        """
+        known = await self._records("nodes", SeenNode, "")
+        gone = [
+            each.node
+            for each in known
+            if (each.node == host or each.node.startswith(f"{host}.")) and each.node not in live
+        ]
+        for name in gone:
+            await self.close_node(name)
+        return gone
+
+    async def close_node(self, name: str) -> None:
+        """Close what a process that is gone has left open; raises UnavailableError."""
+        for row in await self._off_loop(partial(self._left_open, Node(name, ""), "node_lost")):
+            self._put(row)
+        await self._put(Row(DELETE_SEEN, (name,)))
+
+    def _found_again(self, begun: BegunRecording) -> list[Row]:
+        """Return the rows that complete a recording whose writer crashed."""
+        path = self._files.recordings.path(begun.name)
+        rows = [Row(DELETE_BEGUN_RECORDING, (begun.name,))]
+        if path is None:
+            return rows
+        try:
+            size, duration_ms = repair(path)
+        except OSError as error:
+            logger.warning(
+                "an interrupted recording cannot be read",
+                extra={"file": begun.name, "reason": error.strerror},
+            )
+            return rows
+        found = Recording(
+            size=size,
+            duration_ms=duration_ms,
+            upload=self._uploads if size else "",
+            **msgspec.structs.asdict(begun),
+        )
+        return [
+            *rows,
+            Row(SAVE_RECORDING, msgspec.structs.astuple(found)),
+            Row(NAME_RECORDING, (begun.name, begun.call_id, begun.created_at)),
+        ]
+
+    def _seen(self) -> Row:
+        return Row(SAVE_SEEN, (*self._node, round(self._clock() * 1000)))
 
     def _shut(self) -> None:
+        try:
+            self._rows.replay()
+        except UnavailableError:
+            self.counters.rows_lost += self._spool.in_memory
+            logger.error(
+                "the store closes while its database is away; the next start writes the spooled records",
+                extra={"spooled": len(self._spool), "lost": self._spool.in_memory},
+            )
         self._database.close()
         self._reader.close()
+        self._lock.release()
 
     async def _off_loop(self, work: Callable[[], Result]) -> Result:
         if self._executor is None:
@@ -159,45 +327,89 @@ class SqliteStore:
 
     # ---------------------------------------------------------------- writing, on the loop
 
+    async def probe(self) -> bool:
+        """Write the time, after which `healthy` is up to date and rows that were kept are written."""
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        # If the queue is full, queued writes update `healthy` as well.
+        return await future if self._writer.put(_PROBE, future=future) else False
+
+    @property
+    def spooled_rows(self) -> int:
+        """Records that wait until the database is back."""
+        return len(self._spool)
+
+    @property
+    def spooled_bytes(self) -> int:
+        """Bytes of these records, on the disk and in memory."""
+        return self._spool.size
+
     def save_call(self, record: CallRecord) -> asyncio.Future[bool]:
-        """Keep a call, or replace what was kept of it."""
-        return self._put(Row(SAVE_CALL, msgspec.structs.astuple(record)))
+        """Store a call, or replace its record."""
+        return self._put(Row(SAVE_CALL, (*msgspec.structs.astuple(record), *self._node)))
+
+    def save_part(self, part: CallPart) -> asyncio.Future[bool]:
+        """Store a part of a call's record, or replace it."""
+        return self._put(Row(SAVE_PART, msgspec.structs.astuple(part)))
+
+    def begin_recording(self, recording: Recording) -> asyncio.Future[bool]:
+        """Store that a file is being written, so that the next start finds it if this process crashes."""
+        values = (getattr(recording, name) for name in BegunRecording.__struct_fields__)
+        return self._put(Row(SAVE_BEGUN_RECORDING, (*values, *self._node)))
 
     def save_recording(self, recording: Recording) -> asyncio.Future[bool]:
-        """Keep what is known of a finished recording."""
-        return self._put(Row(SAVE_RECORDING, msgspec.structs.astuple(recording)))
+        """Store the record of a finished recording."""
+        # A recorder that was refused leaves an empty file.
+        recording = msgspec.structs.replace(recording, upload=self._uploads if recording.size else "")
+        stored = self._put(Row(SAVE_RECORDING, msgspec.structs.astuple(recording)))
+        self._put(Row(DELETE_BEGUN_RECORDING, (recording.name,)))
+        if recording.upload and self.on_recording is not None:
+            # Only then does a look into the database find it.
+            stored.add_done_callback(partial(_told, self.on_recording, recording))
+        return stored
 
     def save_webhook(self, webhook: WebhookRecord) -> asyncio.Future[bool]:
-        """Keep a webhook."""
+        """Store a webhook."""
         return self._put(Row(SAVE_WEBHOOK, msgspec.structs.astuple(webhook)))
 
     def delete_webhook(self, number: int) -> asyncio.Future[bool]:
-        """Forget a webhook."""
+        """Delete a webhook."""
         return self._put(Row(DELETE_WEBHOOK, (number,)))
 
+    def save_entry(self, entry: EntryRecord) -> asyncio.Future[bool]:
+        """Store an entry, or replace it; it is not kept while the database is away."""
+        return self._put(Row(SAVE_ENTRY, msgspec.structs.astuple(entry)))
+
+    def delete_entry(self, kind: str, name: str) -> asyncio.Future[bool]:
+        """Delete an entry; the deletion is not kept while the database is away."""
+        return self._put(Row(DELETE_ENTRY, (kind, name)))
+
+    def save_audit(self, record: AuditRecord) -> asyncio.Future[bool]:
+        """Store a record of a change."""
+        return self._put(Row(SAVE_AUDIT, msgspec.structs.astuple(record)))
+
     def save_room(self, room: RoomRecord) -> asyncio.Future[bool]:
-        """Keep a room, or replace what was kept of it."""
-        return self._put(Row(SAVE_ROOM, msgspec.structs.astuple(room)))
+        """Store a room, or replace its record."""
+        return self._put(Row(SAVE_ROOM, (*msgspec.structs.astuple(room), *self._node)))
 
     def save_participant(
         self, participant: ParticipantRecord, session: SessionRecord
     ) -> asyncio.Future[bool]:
-        """Keep a stay of somebody and its session, or replace what was kept of them."""
-        self._put(Row(SAVE_PARTICIPANT, msgspec.structs.astuple(participant)))
-        return self._put(Row(SAVE_SESSION, msgspec.structs.astuple(session)))
+        """Store a participant and its session, or replace their records."""
+        self._put(Row(SAVE_PARTICIPANT, (*msgspec.structs.astuple(participant), *self._node)))
+        return self._put(Row(SAVE_SESSION, (*msgspec.structs.astuple(session), *self._node)))
 
     def dump(self, call_id: str, line: str) -> bool:
-        """Append a line to the dump of a call; False when it is lost already."""
+        """Append a line to the dump of a call; return False if it is already lost."""
         if not self._dumping:
             return False
-        # A character may take four bytes of memory.
+        # A character takes up to four bytes of memory.
         taken = self._writer.put(_Line(call_id, line), cost=len(line) * 4)
         self.counters.queue_full += not taken
         return taken
 
     def _put(self, row: Row) -> asyncio.Future[bool]:
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        cost = sum(len(value) * 4 for value in row.values if isinstance(value, str))
+        cost = 4 * sum([len(value) for value in row.values if isinstance(value, str)])
         if not self._writer.put(row, cost=cost, future=future):
             self.counters.queue_full += 1
             future.set_result(False)
@@ -205,28 +417,33 @@ class SqliteStore:
 
     # ---------------------------------------------------------------- writing, in the thread
 
-    def _write(self, items: Sequence[Row | _Line]) -> list[bool]:
-        outcome = iter(self._write_rows([item for item in items if isinstance(item, Row)]))
+    def _write(self, items: Sequence[Row | _Line | _Probe]) -> list[bool]:
+        rows = [item for item in items if isinstance(item, Row)]
+        probing = _PROBE in items
+        kept = iter(self._rows.write([*rows, self._seen()] if probing else rows, probing=probing))
         lines: dict[str, list[str]] = {}
         for item in items:
             if isinstance(item, _Line):
                 lines.setdefault(item.call_id, []).append(item.text)
-        kept = {call_id: self._append(call_id, texts) for call_id, texts in lines.items()}
-        answers = [next(outcome) if isinstance(item, Row) else kept[item.call_id] for item in items]
-        self._feel(healthy=all(answers))
+        appended = {call_id: self._append(call_id, texts) for call_id, texts in lines.items()}
+        healthy = not self._rows.is_away
+        answers = []
+        for item in items:
+            match item:
+                case Row():
+                    answers.append(next(kept))
+                case _Line(call_id):
+                    answers.append(appended[call_id])
+                case _Probe():
+                    answers.append(healthy)
+        self._update_health(healthy=healthy and all(appended.values()))
         return answers
 
-    def _write_rows(self, rows: Sequence[Row]) -> list[bool]:
-        kept = self._database.write(rows) if rows else []
-        self.counters.rows_written += sum(kept)
-        self.counters.rows_lost += len(kept) - sum(kept)
-        return kept
-
     def _append(self, call_id: str, texts: Sequence[str]) -> bool:
-        """Append lines to one dump; False only where the disk fails, since a bound is no illness."""
+        """Append lines to a dump; return False only if the disk failed, not if a limit is reached."""
         written = 0
         try:
-            written = self._shelf.append(call_id, texts)
+            written = self._files.append(call_id, texts)
         except OSError as error:
             logger.warning("a dump cannot be written", extra={"reason": error.strerror})
             return False
@@ -235,59 +452,139 @@ class SqliteStore:
             self.counters.lines_lost += len(texts) - written
         return True
 
-    def _feel(self, *, healthy: bool) -> None:
+    def _update_health(self, *, healthy: bool) -> None:
         if healthy == self.healthy:
             return
         self.healthy = healthy
         if healthy:
-            logger.info("the store works again")
+            logger.info("the store can write again")
         else:
-            logger.error("the store fails; what it loses is counted")
+            logger.error("the store cannot write; records kept and lost are counted in /metrics")
         if self.on_health is not None and self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.on_health, healthy)
 
     # ---------------------------------------------------------------- reading
 
-    async def calls(self, limit: int = 50, offset: int = 0) -> list[CallRecord]:
-        """List calls, the newest first."""
-        return await self._records("calls", CallRecord, NEWEST_FIRST, page(limit, offset))
+    async def calls(self, limit: int = 50, offset: int = 0, *, ended: bool = False) -> list[CallRecord]:
+        """Return calls, optionally those only that have ended, the newest first."""
+        clause = ENDED + NEWEST_FIRST if ended else NEWEST_FIRST
+        return await self._records("calls", CallRecord, clause, page(limit, offset))
 
     async def call(self, call_id: str) -> CallRecord | None:
-        """Find the newest call with an id."""
+        """Return the newest call with an id, None if there is no such call."""
         found = await self._records("calls", CallRecord, NEWEST_WITH_ID, (call_id,))
         return found[0] if found else None
 
+    async def hours(self, since_ms: int) -> list[HourRow]:
+        """Return the ended calls since a time (epoch milliseconds) by hour and reason."""
+        return await self._records(HOURS, HourRow, NEWEST_HOURS, (since_ms,))
+
+    async def part(self, call_id: str, name: str) -> CallPart | None:
+        """Return a part of the newest call with an id, None if there is no such part."""
+        found = await self._records("call_parts", CallPart, NEWEST_PART, (call_id, name))
+        return found[0] if found else None
+
+    async def delete_part(self, call_id: str, name: str) -> bool:
+        """Delete a part of all calls with an id; return False if there is no such part."""
+        there = await self.part(call_id, name) is not None
+        await self._put(Row(DELETE_PART, (call_id, name)))
+        return there
+
+    async def find_calls(self, query: CallQuery, limit: int, offset: int) -> tuple[list[CallRecord], int]:
+        """Return the ended calls that are wanted, the newest first, and how many there are in all."""
+        clause, values = calls_where(query, self._reader.matching)
+        places = (*values, *page(limit, offset))
+        records = await self._records("calls", CallRecord, clause + NEWEST_FIRST, places)
+        return records, await self._count("calls", clause, values)
+
+    async def list_calls(self, query: CallQuery, limit: int) -> list[CallRecord]:
+        """Return the first calls that are wanted, the newest first; `CallQuery.before` leads to the next."""
+        clause, values = calls_where(query, self._reader.matching)
+        places = (*values, page(limit, 0)[0])
+        return await self._records("calls", CallRecord, clause + NEWEST_BY_ID, places)
+
+    async def forget(self, account: str, before_ms: int) -> Forgotten:
+        """Delete recordings, dumps, transcripts and traces of an account's calls that began before a time.
+
+        Args:
+            account: the account; empty: the administrator's.
+            before_ms: epoch milliseconds.
+        """
+        where, values = "WHERE account = ? AND created_at < ? ", (account, before_ms)
+        recordings = dumps = 0
+        for recording in await self._records("recordings", Recording, where, values):
+            recordings += await self.delete_recording(recording.name)
+        for call in await self._records("calls", CallId, where, values):
+            dumps += await self.delete_dump(call.id)
+        transcripts = await self._count("calls", f"{where}AND transcript_json <> ''", values)
+        traces = await self._count("call_parts", f"{where}AND part = ?", (*values, SIP))
+        self._put(Row(FORGET_PARTS, values))
+        self._put(Row(FORGET_TRANSCRIPTS, values))
+        await self._put(Row(DELETE_FORGOTTEN_WORDS))
+        return Forgotten(recordings, dumps, transcripts, traces)
+
+    async def find_recordings(
+        self, query: RecordingQuery, limit: int, offset: int
+    ) -> tuple[list[Recording], int]:
+        """Return the recordings that are wanted, the newest first, and how many there are in all."""
+        clause, values = recordings_where(query)
+        places = (*values, *page(limit, offset))
+        records = await self._records("recordings", Recording, clause + NEWEST_FIRST, places)
+        return records, await self._count("recordings", clause, values)
+
     async def recordings(self, limit: int = 50, offset: int = 0) -> list[Recording]:
-        """List recordings, the newest first."""
+        """Return recordings, the newest first."""
         return await self._records("recordings", Recording, NEWEST_FIRST, page(limit, offset))
 
+    async def recordings_of(self, call_id: str, account: str) -> list[Recording]:
+        """Return an account's recordings of one call or room, the newest first."""
+        clause = "WHERE call_id = ? AND account = ? " + NEWEST_FIRST
+        return await self._records("recordings", Recording, clause, (call_id, account, *page(MAX_PAGE, 0)))
+
     async def webhooks(self) -> list[WebhookRecord]:
-        """List all webhooks, the oldest first."""
+        """Return all webhooks, the oldest first."""
         return await self._records("webhooks", WebhookRecord, "ORDER BY id")
 
+    async def entries(self) -> list[EntryRecord]:
+        """Return all entries, by kind and age."""
+        return await self._records("entries", EntryRecord, "ORDER BY kind, created_at, name")
+
+    async def audit(self, limit: int = 50, before: tuple[int, str] | None = None) -> list[AuditRecord]:
+        """Return records of changes, the newest first, those before a time and id only."""
+        clause, values = ("WHERE (created_at, id) < (?, ?) ", before) if before else ("", ())
+        places: tuple[str | int, ...] = (*values, page(limit, 0)[0])
+        return await self._records(
+            "audit", AuditRecord, f"{clause}ORDER BY created_at DESC, id DESC LIMIT ?", places
+        )
+
     async def settled(self) -> None:
-        """Wait until what was handed over so far is written, but not for long."""
+        """Wait until all writes queued so far are complete, for a limited time."""
         await asyncio.wait([self._put(Row(NOTHING))], timeout=SETTLE_S)
 
     async def rooms(self, limit: int = 1000, offset: int = 0) -> list[RoomRecord]:
-        """List rooms, the newest first."""
+        """Return rooms, the newest first."""
         return await self._records("rooms", RoomRecord, NEWEST_FIRST, page(limit, offset))
 
     async def session(self, session_id: str) -> SessionRecord | None:
-        """Find a session."""
+        """Return a session, None if there is no such session."""
         found = await self._records("sessions", SessionRecord, "WHERE id = ?", (session_id,))
         return found[0] if found else None
 
-    async def sessions(self, room_id: str = "", limit: int = 50, offset: int = 0) -> list[SessionRecord]:
-        """List sessions, of one room where one is named, the newest first."""
-        clause, values = ("WHERE room_id = ? ", (room_id,)) if room_id else ("", ())
-        places = (*values, *page(limit, offset))
+    async def sessions(
+        self, room_id: str = "", limit: int = 50, offset: int = 0, account: str | None = None
+    ) -> list[SessionRecord]:
+        """Return sessions, optionally of one room and one account, the newest first."""
+        clause, values = of_sessions(room_id, account)
+        places: tuple[str | int, ...] = (*values, *page(limit, offset))
         return await self._records("sessions", SessionRecord, clause + NEWEST_STARTED, places)
 
-    async def count_sessions(self, room_id: str = "") -> int:
-        """Count sessions, of one room where one is named."""
-        clause, values = ("WHERE room_id = ?", (room_id,)) if room_id else ("", ())
-        return await self._off_loop(lambda: self._reader.count("sessions", clause, values))
+    async def count_sessions(self, room_id: str = "", account: str | None = None) -> int:
+        """Return the number of sessions, optionally of one room and one account."""
+        clause, values = of_sessions(room_id, account)
+        return await self._count("sessions", clause, values)
+
+    async def _count(self, table: str, clause: str, values: tuple[str | int, ...]) -> int:
+        return await self._off_loop(lambda: self._reader.count(table, clause, values))
 
     async def _records(
         self, table: str, kind: type[Record], clause: str, values: tuple[str | int, ...] = ()
@@ -296,20 +593,20 @@ class SqliteStore:
 
     # ---------------------------------------------------------------- files
 
-    async def new_recording(self, call_id: str, wish: str = "", container: str = "wav") -> NewRecording:
-        """Make an empty file to record to.
+    async def new_recording(self, call_id: str, requested: str = "", container: str = "wav") -> NewRecording:
+        """Create an empty file for a recording.
 
         Args:
-            call_id: the call that is recorded; names the file where there is no fitting wish.
-            wish: the name or path that the client asked for; only its last part counts.
-            container: extension of the file.
+            call_id: id of the call, which names the file if `requested` is not usable.
+            requested: file name or path that the client requested; only its last component counts.
+            container: file extension.
 
         Raises:
-            NotNowError: if the quota is reached or the disk is full.
-            UnavailableError: if the folder cannot be written.
+            NotNowError: The quota is reached or the disk is full.
+            UnavailableError: The folder cannot be written.
         """
         try:
-            return await self._off_loop(lambda: self._shelf.new_recording(call_id, wish, container))
+            return await self._off_loop(lambda: self._files.new_recording(call_id, requested, container))
         except NotNowError:
             self.counters.recordings_refused += 1
             raise
@@ -318,23 +615,40 @@ class SqliteStore:
             raise UnavailableError(f"no recording can be written: {error.strerror}") from error
 
     async def recording_path(self, name: str) -> Path | None:
-        """Find the file of a recording; None where there is none, or the name is not one of ours."""
-        return await self._off_loop(lambda: self._shelf.recordings.path(name))
+        """Return the file of a recording, None if there is no such file or the name is not safe."""
+        return await self._off_loop(lambda: self._files.recordings.path(name))
 
     async def open_recording(self, name: str) -> BinaryIO | None:
         """Open a recording for reading; the caller closes it."""
-        return await self._off_loop(lambda: self._shelf.recordings.open(name))
+        return await self._off_loop(lambda: self._files.recordings.open(name))
 
     async def delete_recording(self, name: str) -> bool:
-        """Delete a recording and what is known of it; False where there is none."""
-        deleted = await self._off_loop(lambda: self._shelf.recordings.delete(name))
-        # Waited for, so that a listing that follows does not show it.
+        """Delete a recording and its record; return False if there is no such recording."""
+        deleted = await self._off_loop(lambda: self._files.recordings.delete(name))
+        if self._is_cluster and not deleted:
+            return False  # Its file is on another machine.
+        deleted = deleted or await self._count("recordings", NAMED, (name,)) > 0
+        # Wait, so that a listing that follows does not contain it.
+        self._put(Row(DELETE_BEGUN_RECORDING, (name,)))
         await self._put(Row(DELETE_RECORDING, (name,)))
         return deleted
 
+    async def waiting_uploads(self, limit: int, before_ms: int) -> list[Recording]:
+        """Return recordings that began before a time and wait for their upload, the oldest first."""
+        places = (before_ms, page(limit, 0)[0])
+        return await self._records("recordings", Recording, WAITING_UPLOADS, places)
+
+    def set_upload(self, name: str, state: Upload, url: str = "") -> asyncio.Future[bool]:
+        """Store where the upload of a recording stands."""
+        return self._put(Row(SET_UPLOAD, (state, url, name)))
+
+    async def drop_file(self, name: str) -> bool:
+        """Delete the file of a recording and keep its record; return False if there is no such file."""
+        return await self._off_loop(lambda: self._files.recordings.delete(name))
+
     async def dumps(self, limit: int = 50, offset: int = 0) -> list[Dump]:
-        """List dumps, the newest first."""
-        files = await self._off_loop(self._shelf.dumps.files)
+        """Return dumps, the newest first."""
+        files = await self._off_loop(self._files.dumps.files)
         count, start = page(limit, offset)
         return [
             Dump(call_id=file.name, size=file.size, modified_at=file.modified_at)
@@ -342,35 +656,55 @@ class SqliteStore:
         ]
 
     async def dump_path(self, call_id: str) -> Path | None:
-        """Find the file of a dump."""
-        return await self._off_loop(lambda: self._shelf.dumps.path(call_id))
+        """Return the file of a dump, None if there is no such file."""
+        return await self._off_loop(lambda: self._files.dumps.path(call_id))
 
     async def delete_dump(self, call_id: str) -> bool:
-        """Delete a dump; False where there is none."""
-        return await self._off_loop(lambda: self._shelf.dumps.delete(call_id))
+        """Delete a dump; return False if there is no such dump."""
+        return await self._off_loop(lambda: self._files.dumps.delete(call_id))
 
     async def sweep(self, now_ms: int) -> Swept:
-        """Delete recordings and dumps beyond the retention time, call records beyond their number.
+        """Delete recordings and dumps beyond the retention time, and call records beyond their number.
 
-        What the disk refuses is written to the log and tried again by the next sweep.
+        Failures are logged, and the next sweep tries again.
 
         Args:
-            now_ms: the wall clock, epoch milliseconds.
+            now_ms: wall-clock time, in epoch milliseconds.
         """
         recordings = dumps = 0
         try:
-            recordings, dumps = await self._off_loop(lambda: self._shelf.delete_old(now_ms))
-            await self._forget_missing()
+            recordings, dumps = await self._off_loop(lambda: self._files.delete_old(now_ms))
+            await self._delete_missing(now_ms)
         except (OSError, UnavailableError) as error:
-            logger.warning("a sweep of old files failed", extra={"reason": str(error)})
+            logger.warning("old recordings and dumps could not be deleted", extra={"reason": str(error)})
+        days = self._retention
+        if days:
+            self._put(Row(FORGET_OLD_TRANSCRIPTS, (now_ms - int(days * DAY_MS),)))
+            self._put(Row(FORGET_UPLOADED, (now_ms - int(days * DAY_MS),)))
+            self._put(Row(FORGET_OLD_PARTS, (now_ms - int(days * DAY_MS),)))
+        self._put(Row(TRIM_PARTS, (PARTS_KEPT,)))
         for statement in TRIM_ROOMS:
             self._put(Row(statement, (self._calls_kept,)))
-        await self._put(Row(TRIM_CALLS, (self._calls_kept,)))
+        self._put(Row(TRIM_AUDIT, (AUDIT_KEPT,)))
+        self._put(Row(TRIM_CALLS, (self._calls_kept,)))
+        await self._put(Row(DELETE_FORGOTTEN_WORDS))
         return Swept(recordings=recordings, dumps=dumps)
 
-    async def _forget_missing(self) -> None:
-        """Delete the rows of recordings whose files are gone."""
-        present = {file.name for file in await self._off_loop(self._shelf.recordings.files)}
+    async def _delete_missing(self, now_ms: int) -> None:
+        """Delete the records of recordings whose files do not exist.
+
+        Files of other machines are not seen from here: their records go when the retention time is over.
+        """
+        oldest = now_ms - int(self._retention * DAY_MS) if self._is_cluster else now_ms + DAY_MS
+        if self._is_cluster and not self._retention:
+            return
+        present = {file.name for file in await self._off_loop(self._files.recordings.files)}
         for known in await self._records("recordings", Recording, ""):
-            if known.name not in present:
+            if known.name not in present and known.upload != "uploaded" and known.created_at < oldest:
                 await self._put(Row(DELETE_RECORDING, (known.name,)))
+
+
+def _told(told: Callable[[Recording], None], recording: Recording, stored: asyncio.Future[bool]) -> None:
+    """Tell of a recording whose record is stored."""
+    if not stored.cancelled() and stored.result():
+        told(recording)

@@ -1,4 +1,4 @@
-"""One thread that does all the writing, so that no call ever waits for a disk."""
+"""Writer thread of the store, so that no call waits for the disk."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
 
 CLOSE_S = 5.0
-"""Seconds that the thread has to write what is waiting at the end."""
+"""Seconds in which the thread must write its queue when the store closes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class _Job(Generic[Item]):
 
 
 class Writer(Generic[Item]):
-    """Take items on the loop, write them in batches in a thread, and tell what became of each."""
+    """Bounded queue whose items a thread writes in batches."""
 
     def __init__(
         self,
@@ -34,66 +34,64 @@ class Writer(Generic[Item]):
         waiting_bytes: int,
         batch: int = 256,
     ) -> None:
-        """Set the bounds.
+        """Create a writer; `start` starts its thread.
 
         Args:
-            write: called in the thread with a batch; returns for each item whether it was kept.
-            waiting: most items that may wait.
-            waiting_bytes: most bytes that may wait, as their senders declared them.
-            batch: most items written at once.
+            write: writes a batch, in the thread; returns for each item whether it was stored.
+            waiting: most items in the queue.
+            waiting_bytes: most bytes in the queue, by the declared costs.
+            batch: most items per batch.
         """
         self._write = write
-        self._queue: queue.Queue[_Job[Item] | None] = queue.Queue(waiting)
-        self._waiting_bytes = waiting_bytes
+        # Its operations are single calls of C; those of a Queue take locks in Python.
+        self._queue: queue.SimpleQueue[_Job[Item] | None] = queue.SimpleQueue()
+        self._waiting, self._waiting_bytes = waiting, waiting_bytes
         self._batch = batch
-        # Each is written by one side only, so that neither needs a lock.
+        # The loop changes the first counter only and the thread the second, so that no lock is needed.
         self._bytes_in = 0
         self._bytes_out = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start the thread; the loop that runs now gets the answers."""
+        """Start the thread; futures complete on the running loop."""
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
     def put(self, item: Item, *, cost: int = 0, future: asyncio.Future[bool] | None = None) -> bool:
-        """Hand over an item, without waiting.
+        """Queue an item without waiting.
 
         Args:
-            item: what is to be written.
-            cost: its size in bytes.
-            future: gets the outcome; when the item is not taken, nobody touches it.
+            item: item to write.
+            cost: size of the item in bytes.
+            future: gets True once the item is stored, False if it is lost; unchanged if it is not queued.
 
         Returns:
-            Whether it was taken; False when too much is waiting, or nothing is taken any more.
+            False if the queue is full or the writer is closed.
         """
         if self._thread is None or self._bytes_in - self._bytes_out + cost > self._waiting_bytes:
             return False
-        try:
-            self._queue.put_nowait(_Job(item, cost, future))
-        except queue.Full:
+        if self._queue.qsize() >= self._waiting:
             return False
+        self._queue.put(_Job(item, cost, future))
         self._bytes_in += cost
         return True
 
     async def close(self) -> None:
-        """Write what is waiting, then end the thread; gives up on a disk that hangs."""
+        """Write the queue, then end the thread; return after `CLOSE_S` even if the disk hangs."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
         await asyncio.to_thread(self._end, thread)
         if thread.is_alive():
             logger.error(
-                "the store's disk hangs; what was waiting is lost", extra={"waiting": self._queue.qsize()}
+                "the disk of the store does not respond; queued records are lost",
+                extra={"waiting": self._queue.qsize()},
             )
 
     def _end(self, thread: threading.Thread) -> None:
-        try:
-            self._queue.put(None, timeout=CLOSE_S)
-        except queue.Full:
-            return  # the caller sees that the thread still lives, and says so
+        self._queue.put(None)
         thread.join(CLOSE_S)
 
     def _run(self) -> None:
@@ -111,13 +109,13 @@ class Writer(Generic[Item]):
                     break
             going = job is not None
             if jobs:
-                self._carry_out(jobs)
+                self._write_batch(jobs)
 
-    def _carry_out(self, jobs: Sequence[_Job[Item]]) -> None:
+    def _write_batch(self, jobs: Sequence[_Job[Item]]) -> None:
         try:
             kept = self._write([job.item for job in jobs])
         except Exception:
-            logger.exception("a batch of the store failed")
+            logger.exception("a batch of records could not be written")
             kept = [False] * len(jobs)
         self._bytes_out += sum(job.cost for job in jobs)
         answers = [(job.future, good) for job, good in zip(jobs, kept, strict=True) if job.future is not None]

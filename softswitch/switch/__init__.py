@@ -1,1 +1,1 @@
-"""The use cases: carries out what calls decide, and tells them what happened below."""
+"""The use cases: carries out the effects of calls and rooms, and reports to them what legs and media do."""

@@ -2,46 +2,48 @@
 
 import asyncio
 
-from softswitch.call.events import Answer, Event, HungUp
 from softswitch.call.state import State
-from softswitch.switch.conversation import Conversation
+from softswitch.call.vocabulary.events import Answer, Event, HungUp
+from softswitch.switch.directory import CallHandle
 
 
 class _Waiter:
-    """A subscriber that wants to know one thing."""
+    """A subscriber that waits for the answer or the end of a call."""
 
     def __init__(self) -> None:
         self.answered: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     def event(self, event: Event, seq: int) -> None:
-        """Look whether it is decided."""
+        """Note the answer or the end."""
         if isinstance(event, Answer | HungUp) and not self.answered.done():
             self.answered.set_result(isinstance(event, Answer))
 
     def audio(self, side: int, pcm: bytes) -> None:
-        """Leave audio out."""
+        """Ignore audio."""
 
     def close(self, code: int, reason: str) -> None:
-        """Take the end for a no."""
+        """Note the end."""
         if not self.answered.done():
             self.answered.set_result(False)
 
 
-async def until_answered(conversation: Conversation, seconds: float) -> bool:
-    """Return whether a call is answered, at once where that is known.
+async def until_answered(call: CallHandle, seconds: float) -> bool:
+    """Return whether a call is answered within a time, at once where that is known.
 
     Args:
-        conversation: The call.
-        seconds: How long to wait.
+        call: The call.
+        seconds: Longest wait.
     """
-    if conversation.call.state in (State.UP, State.OVER):
-        return conversation.call.state is State.UP
     waiter = _Waiter()
-    conversation.subscribe(waiter)
+    # The subscription comes first: an answer between a look and a subscription would be missed.
+    subscription = await call.subscribe(waiter)
     try:
+        state = (await call.snapshot()).state
+        if state in (State.UP, State.OVER):
+            return state is State.UP
         async with asyncio.timeout(seconds):
             return await waiter.answered
     except TimeoutError:
         return False
     finally:
-        conversation.unsubscribe(waiter)
+        subscription.close()

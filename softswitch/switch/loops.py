@@ -1,18 +1,18 @@
-"""Sounds that play over and over: decoded once, shared by all calls that want them."""
+"""Looped sounds: each is decoded once and shared by all calls that play it."""
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 
-from softswitch.errors import SoftswitchError
+from softswitch.log.tasks import spawn
 
 BOUND = 64 * 1024 * 1024
-"""Bytes of audio kept for all calls together."""
+"""Bytes of decoded audio that are kept for all calls together."""
 LONGEST = 24000 * 2 * 120
-"""Bytes of one sound that is kept: two minutes at the bus's rate; longer ones are decoded as they sound."""
+"""Most bytes of one sound that is kept: two minutes at 24 kHz. Longer ones are decoded while they play."""
 
 Decode = Callable[[int], AsyncIterator[bytes]]
-"""Start decoding at an offset in milliseconds; the pieces are a second long, but for the last."""
+"""Starts decoding at an offset in milliseconds; every piece but the last is a second long."""
 
 
 class _Sound:
@@ -23,13 +23,13 @@ class _Sound:
         self.size = 0
         self.is_whole = False
         self.is_over = False
-        """Nothing more is decoded, for whichever reason."""
+        """Whether decoding has ended: complete, too long or failed."""
         self.error: Exception | None = None
         self.task: asyncio.Task[None] | None = None
         self._grown = asyncio.Event()
 
     async def decode(self, decode: Decode) -> None:
-        """Fill it, until it is complete or too long to be kept."""
+        """Decode until the sound is complete or too long to be kept."""
         try:
             async for piece in decode(0):
                 self.pieces.append(piece)
@@ -38,21 +38,21 @@ class _Sound:
                 if self.size > LONGEST:
                     return
             self.is_whole = True
-        except (SoftswitchError, OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001  (each call that plays the sound raises it)
             self.error = error
 
     def grown(self) -> None:
-        """Wake whoever waits for the next piece."""
+        """Wake the calls that wait for the next piece."""
         grown, self._grown = self._grown, asyncio.Event()
         grown.set()
 
     async def wait(self) -> None:
-        """Return when there is more, or the end."""
+        """Wait until there is another piece, or decoding has ended."""
         await self._grown.wait()
 
 
 class Loops:
-    """Keeps decoded sounds by what they were decoded from, the least used going first."""
+    """Decoded sounds by the digest of their file; the least recently played is dropped first."""
 
     def __init__(self) -> None:
         """Start empty."""
@@ -60,14 +60,14 @@ class Loops:
         self._size = 0
 
     async def pieces(self, key: bytes, decode: Decode) -> AsyncIterator[bytes]:
-        """Yield the pieces of a sound; however many calls begin it at once, it is decoded for all of them.
+        """Yield the pieces of a sound, which is decoded once however many calls begin it together.
 
         Args:
-            key: What tells it from others: the digest of the file.
+            key: Digest of the file.
             decode: Starts decoding.
 
         Raises:
-            SoftswitchError, OSError, ValueError: What decoding raised.
+            Exception: The exception of decoding.
         """
         sound = self._kept.get(key) or self._begin(key, decode)
         if key in self._kept:
@@ -90,11 +90,11 @@ class Loops:
     def _begin(self, key: bytes, decode: Decode) -> _Sound:
         sound = self._kept[key] = _Sound()
         decoding = self._decode(key, sound, decode)
-        sound.task = asyncio.get_running_loop().create_task(decoding, name="decode a loop")
+        sound.task = spawn(decoding, package="switch", name="decode a loop")
         return sound
 
     async def _decode(self, key: bytes, sound: _Sound, decode: Decode) -> None:
-        """Keep what is complete; the others were for those who waited, and the next one begins afresh."""
+        """Decode a sound; keep it where it is complete, otherwise the next call decodes it anew."""
         try:
             await sound.decode(decode)
         finally:

@@ -1,4 +1,4 @@
-"""Who gets what the engine hands out: frames and reports by id, all calls together, once per tick."""
+"""Delivery of the engine's output: frames, reports and datagrams by id, for all calls, once a tick."""
 
 import logging
 from collections.abc import Callable
@@ -12,10 +12,10 @@ OnReport = Callable[[m.Report], None]
 
 
 class Routes:
-    """Tables from ids of the engine to whom it concerns; used on the event loop only."""
+    """Receivers by ids of the engine; used on the event loop only."""
 
     def __init__(self) -> None:
-        """Start empty."""
+        """Start without receivers."""
         self._frames: dict[int, OnFrame] = {}
         self._reports: dict[int, OnReport] = {}
         self._datagrams: dict[int, OnFrame] = {}
@@ -33,18 +33,24 @@ class Routes:
         """Route the reports of a port, track or recorder."""
         self._reports[number] = to
 
+    def narrow(self, number: int, passes: Callable[[m.Report], bool]) -> None:
+        """Keep reports of a port from its receiver unless they pass; without a receiver nothing happens."""
+        to = self._reports.get(number)
+        if to is not None:
+            self._reports[number] = lambda report: to(report) if passes(report) else None
+
     def datagrams(self, number: int, to: OnFrame) -> None:
-        """Route the datagrams of a port that the engine does not send by itself."""
+        """Route the datagrams of a port whose socket the engine does not have."""
         self._datagrams[number] = to
 
     def remove(self, number: int) -> None:
-        """Forget an id."""
+        """Remove the receivers of an id."""
         self._frames.pop(number, None)
         self._reports.pop(number, None)
         self._datagrams.pop(number, None)
 
     def deliver(self, output: m.Output) -> None:
-        """Hand out what one tick produced; one call's failure is logged and is not another's."""
+        """Deliver the output of one tick; a receiver that fails is logged, the others go on."""
         for table, pairs in ((self._frames, output.frames), (self._datagrams, output.datagrams)):
             for number, data in pairs:
                 to = table.get(number)
@@ -54,12 +60,12 @@ class Routes:
                     except Exception as error:  # noqa: BLE001  (one call's failure is not another's)
                         self._failed(error)
         for report in output.reports:
-            receiver = self._reports.get(_subject(report))
-            if receiver is not None:
-                try:
+            try:
+                receiver = self._reports.get(_subject(report))
+                if receiver is not None:
                     receiver(report)
-                except Exception as error:  # noqa: BLE001  (as above)
-                    self._failed(error)
+            except Exception as error:  # noqa: BLE001  (as above)
+                self._failed(error)
 
     def _failed(self, error: Exception) -> None:
         self.failures += 1
@@ -67,6 +73,14 @@ class Routes:
 
 
 def _subject(report: m.Report) -> int:
-    """Return the id that a report is about."""
-    first: int = getattr(report, report.__struct_fields__[0])
-    return first
+    """Return the id of the port, track or recorder that a report is about."""
+    match report:
+        case m.PortReport():
+            port: int = report.port
+            return port
+        case m.TrackReport():
+            return report.track
+        case m.RecorderClosed():
+            return report.recorder
+        case _:
+            raise TypeError(f"{type(report).__name__} is about no port, track or recorder")

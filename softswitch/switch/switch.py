@@ -1,76 +1,67 @@
-"""All calls of this process: open, find, list, kill, bridge, drain."""
+"""The table of all calls of this process: they are opened, found, bridged, ended and recorded here."""
 
 import asyncio
 import contextlib
-import json
 import logging
-import secrets
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 from softswitch.call.call import Call
+from softswitch.call.interfaces import EndpointFactory
+from softswitch.call.kind import LegKind
 from softswitch.call.lifetime import CallLimits
-from softswitch.call.needs import EndpointFactory
 from softswitch.call.state import State
 from softswitch.errors import ForbiddenError, NotNowError, RejectedError
+from softswitch.log.tasks import Tasks
 from softswitch.metrics import reason_label
 from softswitch.store.store import CallRecord
-from softswitch.switch.bridges import Bridges
-from softswitch.switch.conversation import Conversation, Source
+from softswitch.switch.conversation.bridges import Bridges
+from softswitch.switch.conversation.conversation import Conversation
+from softswitch.switch.origin import Origin
+from softswitch.switch.records import CallRecords
 from softswitch.switch.resources import Resources
+from softswitch.switch.resume_tokens import ResumeTokens
+from softswitch.switch.supervision.supervisions import Supervisions
 
 logger = logging.getLogger(__name__)
 
 
-RING_S = 90.0
-"""How long a telephone may ring where the invite says nothing."""
+END_AT_ONCE = 16
+"""Calls that are ended in one turn when the switch goes down."""
+BREATH_S = 0.02
+"""Time between two such turns, seconds."""
+MOST_BREATHS = 10
+"""Longest wait for a loop that stays late, in turns."""
 
 
 class Taken(RejectedError):
     """The session id belongs to a call that is live."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Who opens a call."""
-
-    owner: str = ""
-    """Name of the API key or subject of the token; empty where nobody has to prove anything."""
-    address: str = ""
-    source: Source = field(default_factory=Source)
-
-
-@dataclass(frozen=True, slots=True)
-class CallView:
-    """One line of the list of calls."""
-
-    id: str
-    kind: str
-    created_ms: int
-    option: dict[str, object]
-    state: str
-    caller: str
-    callee: str
-    duration_ms: int
-    source: Source
-
-
 class Switch:
-    """The table of calls and what is done with all of them."""
+    """The calls of this process, and what concerns all of them. Everything belongs to the event loop."""
 
     def __init__(self, resources: Resources) -> None:
         """Start without calls."""
         self.resources = resources
         self.draining = False
         self._calls: dict[str, Conversation] = {}
+        self._addresses: Counter[str] = Counter()
+        """Number of calls of each client's address."""
         self.bridges = Bridges(resources, self._calls)
+        self.supervisions = Supervisions(resources, self._calls, self.bridges)
+        self.bridges.supervise = self.supervisions.carry
         self.followers: list[Callable[[Conversation], None]] = []
-        """Told of each call as it is opened, before its first command."""
+        """Called with each call as it is opened, before its first command."""
         self._reserved: set[str] = set()
-        self._tokens: dict[str, str] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tokens = ResumeTokens()
+        self.elsewhere: Callable[[str], int] = lambda key: 0
+        """Returns how many calls an account (``owner:<name>``) or address (``address:<ip>``) has on other
+        nodes, or how many (``calls``) the other workers of this machine have."""
+        self._tasks = Tasks("switch")
+        self.records = CallRecords(resources, self._tasks)
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -94,11 +85,11 @@ class Switch:
 
         Args:
             call_id: Session id; None makes one.
-            kind: ``websocket``, ``webrtc`` or ``sip``.
-            party: Makes the endpoint of the client's leg, or the caller's; None: whom the client calls.
-            origin: Who opens it.
+            kind: Value of a :class:`softswitch.call.kind.LegKind`.
+            party: Makes the endpoint of the client's leg, or the caller's; None: the callee is the party.
+            origin: Opens the call.
             resumable: Whether the client may come back after its socket was lost.
-            keep_events: Whether somebody who comes later is told everything from the beginning.
+            keep_events: Whether events are kept for subscribers that come later.
 
         Raises:
             Taken: A live call has this id.
@@ -107,29 +98,27 @@ class Switch:
         call_id = call_id or str(uuid.uuid4())
         self._reserved.discard(call_id)
         self.check(call_id, origin)
-        token = secrets.token_urlsafe(24) if resumable else None
+        token = self._tokens.issue(call_id) if resumable else None
         call = self._call(call_id, kind, token)
         conversation = Conversation(
             call,
             self.resources,
             party,
-            self._over,
+            self._on_ended,
             bridges=self.bridges,
             keep_events=resumable or keep_events,
+            on_changed=self.records.change,
         )
         conversation.owner, conversation.address = origin.owner, origin.address
         conversation.source = origin.source
         self._calls[call_id] = conversation
-        if token is not None:
-            self._tokens[call_id] = token
+        self._addresses[origin.address] += 1
         for follow in self.followers:
             follow(conversation)
         self._empty.clear()
         self.resources.metrics.calls_started.labels(kind).inc()
         self.resources.metrics.calls_active.labels(kind).inc()
-        task = asyncio.get_running_loop().create_task(conversation.run(), name=f"call {call_id}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.spawn(conversation.run(), name=f"call {call_id}", call=call_id)
         await conversation.started.wait()
         return conversation
 
@@ -137,14 +126,15 @@ class Switch:
         limits = self.resources.settings.limits
         return Call(
             call_id,
-            kind,
+            LegKind(kind),
             time.monotonic(),
             epoch_offset=time.time() - time.monotonic(),
             limits=CallLimits(
-                setup_s=RING_S if kind == "sip" else 30.0,
+                setup_s=LegKind(kind).setup_s,
                 max_duration_s=limits.max_duration_s,
                 media_start_s=limits.media_timeout_start_s,
                 media_s=limits.media_timeout_s,
+                hold_music=self.resources.settings.media.hold_music != "off",
             ),
             resume_token=token,
         )
@@ -155,9 +145,23 @@ class Switch:
             raise Taken(f"id: a call {call_id!r} is live", field="id")
         self._admit(origin)
 
+    def admit(self) -> None:
+        """Decide on a new call that a client asks for, before any work.
+
+        Calls of telephones were decided on where they came in.
+
+        Raises:
+            NotNowError: The switch is overloaded.
+        """
+        try:
+            self.resources.pressure.check()
+        except NotNowError:
+            self.resources.metrics.calls_refused.labels("overload").inc()
+            raise
+
     @contextlib.contextmanager
     def reserved(self, call_id: str | None) -> Iterator[None]:
-        """Keep an id for a client that is connecting, until it opens its call or goes away."""
+        """Keep an id for a client that is connecting, until it opens its call or disconnects."""
         if call_id is None:
             yield
             return
@@ -169,31 +173,37 @@ class Switch:
 
     def _admit(self, origin: Origin) -> None:
         limits = self.resources.settings.limits
+        most = self.resources.calls_per_account.get(origin.owner, limits.calls_per_key)
         refused = ""
         if self.draining:
             refused = "draining"
-        elif limits.calls and len(self._calls) >= limits.calls:
+        elif limits.calls > 0 and len(self._calls) + self.elsewhere("calls") >= limits.calls:
             refused = "calls"
         elif (
-            limits.calls_per_ip
+            limits.calls_per_ip > 0
             and origin.address
-            and self._count("address", origin.address) >= limits.calls_per_ip
+            and self._addresses[origin.address] + self.elsewhere(f"address:{origin.address}")
+            >= limits.calls_per_ip
         ):
             refused = "calls_per_ip"
-        elif (
-            limits.calls_per_key
-            and origin.owner
-            and self._count("owner", origin.owner) >= limits.calls_per_key
-        ):
+        elif most > 0 and origin.owner and self._count_owned(origin.owner) >= most:
             refused = "calls_per_key"
+        elif self.resources.memory.is_full:
+            refused = "memory_mb"
         if refused:
             self.resources.metrics.calls_refused.labels(refused).inc()
             wait = 30.0 if refused == "draining" else 5.0
-            words = "the switch is going down" if refused == "draining" else f"[limits] {refused} is reached"
-            raise NotNowError(words, retry_after_s=wait)
+            reason = "the switch is going down" if refused == "draining" else f"[limits] {refused} is reached"
+            raise NotNowError(reason, retry_after_s=wait)
 
-    def _count(self, attribute: str, value: str) -> int:
-        return sum(getattr(conversation, attribute) == value for conversation in self._calls.values())
+    def _count_owned(self, owner: str) -> int:
+        here = sum(conversation.owner == owner for conversation in self._calls.values())
+        return here + self.elsewhere(f"owner:{owner}")
+
+    def _forget_address(self, address: str) -> None:
+        self._addresses[address] -= 1
+        if not self._addresses[address]:
+            del self._addresses[address]
 
     # --- finding ----------------------------------------------------------------------
 
@@ -205,19 +215,18 @@ class Switch:
         """Return the live calls, oldest first."""
         return list(self._calls.values())
 
-    def reattach(self, call_id: str, token: str, origin: Origin) -> Conversation:
-        """Return the call a client comes back to, using its token up.
+    def reattach(self, call_id: str, token: str, origin: Origin) -> tuple[Conversation, str]:
+        """Return the call a client comes back to, and its next token.
 
         Raises:
             ForbiddenError: No call waits for this token.
         """
-        expected = self._tokens.get(call_id, "")
         conversation = self._calls.get(call_id)
-        right = secrets.compare_digest(expected.encode(), token.encode())
-        if conversation is None or not right or conversation.owner != origin.owner:
-            raise ForbiddenError("resume: no call waits for this token", field="resume")
-        self._tokens[call_id] = conversation.call.resume_token = secrets.token_urlsafe(24)
-        return conversation
+        if conversation is not None and conversation.owner == origin.owner:
+            successor = self._tokens.use(call_id, token)
+            if successor is not None:
+                return conversation, successor
+        raise ForbiddenError("resume: no call waits for this token", field="resume")
 
     def pending(self, call_id: str | None) -> Conversation | None:
         """Return a call that has come in and waits for an application to take it."""
@@ -229,36 +238,17 @@ class Switch:
     def take(self, conversation: Conversation, origin: Origin, *, resumable: bool = False) -> None:
         """Give a pending call to the application that has come for it."""
         conversation.awaits_client = False
+        if conversation.id in self._calls:
+            self._forget_address(conversation.address)
+            self._addresses[origin.address] += 1
         conversation.owner, conversation.address = origin.owner, origin.address
         if resumable:
-            token = secrets.token_urlsafe(24)
-            self._tokens[conversation.id] = conversation.call.resume_token = token
-
-    def views(self) -> list[CallView]:
-        """Return the live calls, oldest first."""
-        now = time.monotonic()
-        return [self.view(conversation, now) for conversation in self._calls.values()]
-
-    def view(self, conversation: Conversation, now: float | None = None) -> CallView:
-        """Return one call as a line of the list."""
-        call = conversation.call
-        now = time.monotonic() if now is None else now
-        return CallView(
-            id=call.id,
-            kind=call.kind,
-            created_ms=conversation.created_ms,
-            option=call.option.shown,
-            state=call.state.value,
-            caller=call.option.caller,
-            callee=call.option.callee,
-            duration_ms=int((now - call.times.answered) * 1000) if call.times.answered is not None else 0,
-            source=conversation.source,
-        )
+            conversation.call.resume_token = self._tokens.issue(conversation.id)
 
     # --- ending -----------------------------------------------------------------------
 
     def kill(self, call_id: str) -> bool:
-        """End a call by order of an administrator; False where there is none."""
+        """End a call by order of an administrator; return False where no such call is live."""
         conversation = self._calls.get(call_id)
         if conversation is None:
             return False
@@ -266,26 +256,45 @@ class Switch:
         return True
 
     async def drain(self, seconds: float) -> None:
-        """Take no new calls; let those that run go on for at most ``seconds``, then end them."""
+        """Refuse new calls; wait at most ``seconds`` for the running ones, then end them."""
         self.draining = True
         try:
             async with asyncio.timeout(seconds):
                 await self._empty.wait()
         except TimeoutError:
-            logger.warning("calls outlived the time to drain", extra={"calls": len(self._calls)})
-        self.end_all()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=6.0)
+            logger.warning("calls are ended: [limits] drain_s is over", extra={"calls": len(self._calls)})
+        await self.end_all()
+        await self._tasks.join(6.0)
 
-    def end_all(self) -> None:
-        """End every call because the switch goes down."""
-        for conversation in list(self._calls.values()):
-            conversation.end("server_shutdown", "system", 1001)
+    async def end_all(self) -> None:
+        """End every call because the switch goes down, a few at a time.
 
-    def _over(self, conversation: Conversation) -> None:
+        Each end takes some milliseconds and sends a BYE. If all were sent at once, the answers would be read
+        after the last one was sent, and each BYE older than 500 ms (T1 of RFC 3261) would be sent again.
+        """
+        waiting = list(self._calls.values())
+        for start in range(0, len(waiting), END_AT_ONCE):
+            if start:
+                await self._breathe()
+            for conversation in waiting[start : start + END_AT_ONCE]:
+                if conversation.id in self._calls:
+                    conversation.end("server_shutdown", "system", 1001)
+
+    async def _breathe(self) -> None:
+        """Let the loop work off what is due until it is on time again, for at most `MOST_BREATHS` turns."""
+        loop = asyncio.get_running_loop()
+        for _ in range(MOST_BREATHS):
+            before = loop.time()
+            await asyncio.sleep(BREATH_S)
+            if loop.time() - before < 2 * BREATH_S:
+                return
+
+    def _on_ended(self, conversation: Conversation) -> None:
         call = conversation.call
-        self._calls.pop(call.id, None)
-        self._tokens.pop(call.id, None)
+        if self._calls.pop(call.id, None) is not None:
+            self._forget_address(conversation.address)
+        self.supervisions.ended(conversation)
+        self._tokens.forget(call.id)
         if not self._calls:
             self._empty.set()
         metrics = self.resources.metrics
@@ -295,36 +304,11 @@ class Switch:
         if call.times.answered is not None:
             metrics.call_seconds.labels(call.kind).observe(ended - call.times.answered)
             metrics.answer_seconds.labels(call.kind).observe(call.times.answered - call.times.created)
-        task = asyncio.get_running_loop().create_task(self._keep(conversation, ended))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.records.end(conversation, ended)
 
-    async def _keep(self, conversation: Conversation, ended: float) -> None:
-        """Store the record of a call once its last figures are in."""
-        await conversation.released.wait()
-        call = conversation.call
-        answered = call.times.answered
-        await self.resources.store.save_call(
-            CallRecord(
-                id=call.id,
-                kind=call.kind,
-                created_at=conversation.created_ms,
-                caller=call.option.caller,
-                callee=call.option.callee,
-                answered_at=call.epoch_ms(answered) if answered is not None else None,
-                ended_at=call.epoch_ms(ended),
-                reason=call.reason,
-                initiator=call.initiator,
-                duration_ms=int((ended - answered) * 1000) if answered is not None else 0,
-                codec=call.codec,
-                recording=conversation.carrier.recording.name,
-                option_json=json.dumps(call.option.shown, default=str),
-                statistics_json=json.dumps(conversation.carrier.legs.statistics),
-                direction=conversation.source.direction,
-                trunk=conversation.source.trunk or call.trunk,
-                user=conversation.source.user,
-                tag=conversation.tag,
-                account=conversation.owner,
-                code=call.code,
-            )
-        )
+    def ended(self, call_id: str) -> CallRecord | None:
+        """Return the record of a call that has ended and whose record is not stored yet, else None.
+
+        A webhook says that a call is over before everything is released, and clients ask for it at once.
+        """
+        return self.records.ended(call_id)

@@ -1,1 +1,1 @@
-"""HTTP routes and WebSockets: a few lines each, over the switch."""
+"""HTTP routes and WebSockets. They reach calls by the handles of `softswitch.switch.directory`."""

@@ -1,13 +1,21 @@
-"""Every error of a request as JSON with the right status; what is our fault is logged and not told."""
+"""Errors of requests as JSON with the right status; a fault of the switch is logged, not sent."""
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 
 from aiohttp import web
 
-from softswitch.errors import NotNowError, PeerError
+from softswitch.errors import NotNowError, PeerError, UnavailableError
 
 logger = logging.getLogger(__name__)
+
+SERVER = "softswitch"
+"""Value of the `Server` header; aiohttp would name its own version and that of Python."""
+NOT_NOW = "a part of the switch is not available now: try again later"
+RETRY_AFTER_S = "5"
+"""As often as the store is probed."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _HEADERS = {
@@ -24,31 +32,47 @@ _HEADERS = {
 
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn what a handler raises into an answer."""
+    """Answer the exceptions of handlers."""
     try:
         return await handler(request)
     except web.HTTPException as error:
         if error.status < 400:
             raise
         headers = {name: error.headers[name] for name in ("Allow", "Retry-After") if name in error.headers}
-        return answer(error.status, error.text or error.reason, headers)
+        return answer(error.status, error.text or error.reason, headers, request.path)
     except PeerError as error:
-        return answer(error.code, str(error))
+        return answer(error.code, str(error), path=request.path)
     except NotNowError as error:
-        return answer(error.code, str(error), {"Retry-After": str(max(1, round(error.retry_after_s)))})
+        wait = {"Retry-After": str(max(1, round(error.retry_after_s)))}
+        return answer(error.code, str(error), wait, request.path)
+    except UnavailableError as error:
+        logger.warning("a request cannot be served now", extra={"path": request.path, "reason": str(error)})
+        return answer(error.code, NOT_NOW, {"Retry-After": RETRY_AFTER_S}, request.path)
     except (ConnectionError, TimeoutError):
         raise
     except Exception:
         logger.exception("a request failed", extra={"path": request.path})
-        return answer(500, "internal error")
+        return answer(500, "internal error", path=request.path)
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Add what keeps a browser from doing harm (an ``on_response_prepare`` signal)."""
+    """Add headers that protect browsers, and name no versions (an ``on_response_prepare`` signal)."""
+    response.headers["Server"] = SERVER
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
 
 
-def answer(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
-    """Return an error as JSON."""
-    return web.json_response({"error": {"code": status, "message": message}}, status=status, headers=headers)
+def answer(status: int, message: str, headers: dict[str, str] | None = None, path: str = "") -> web.Response:
+    """Return an error as JSON.
+
+    Args:
+        status: The status.
+        message: What is wrong.
+        headers: Further headers.
+        path: Path of the request: the rooms API has texts for codes, every other one numbers.
+    """
+    code: int | str = status
+    if path.startswith("/api/"):
+        with contextlib.suppress(ValueError):
+            code = HTTPStatus(status).name
+    return web.json_response({"error": {"code": code, "message": message}}, status=status, headers=headers)

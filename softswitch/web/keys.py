@@ -1,34 +1,51 @@
-"""What handlers find in the application, typed."""
+"""Keys of the aiohttp application, under which handlers find the parts of the switch."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from aiohttp import web
 
-from softswitch.call.needs import EndpointFactory
+from softswitch.call.interfaces import EndpointFactory
+from softswitch.cluster.cluster import Cluster
 from softswitch.settings import Settings
-from softswitch.switch.rooms import Rooms
-from softswitch.switch.switch import Switch
-from softswitch.switch.webhooks import Webhooks
-from softswitch.web.auth import Gate, Handler
+from softswitch.switch.administration.administration import Administration
+from softswitch.switch.directory import CallDirectory
+from softswitch.switch.notify.webhooks import Webhooks
+from softswitch.switch.queues.queues import Queues
+from softswitch.switch.resources import Resources
+from softswitch.switch.rooms.directory import RoomDirectory
+from softswitch.switch.transcripts.transcripts import Transcripts
+from softswitch.switch.voicemail.voicemail import Voicemail
+from softswitch.web.auth import Authenticator, Handler
+from softswitch.web.proxy_protocol import Proxied
 from softswitch.web.readiness import Readiness
-from softswitch.web.session import Lines
+from softswitch.web.route import Route
 
 Receive = Callable[[], Awaitable[str | bytes | None]]
 """Wait for the next message of a WebSocket; None once it is closed."""
 Send = Callable[[bytes], Awaitable[None]]
 
 
+class SupervisorSide(Protocol):
+    """The supervisor of the workers of this host, as far as the web uses it."""
+
+    def restart_all(self) -> None:
+        """Replace all workers, one after the other."""
+
+    async def supervisor_figures(self) -> bytes:
+        """Return the numbers of the supervisor as JSON; raises BusError."""
+
+
 class SipSide(Protocol):
-    """What speaks SIP, as far as the web shows and feeds it."""
+    """The SIP side, as far as the web uses it."""
 
     async def serve_websocket(
         self, receive: Receive, send: Send, peer: tuple[str, int], *, secure: bool = False
     ) -> None:
         """Serve a browser phone (RFC 7118) until its WebSocket closes; ``secure``: it came over TLS."""
 
-    async def drain(self) -> None:
-        """Take no new calls and sign off at the trunks."""
+    async def drain(self, *, unregister: bool = True) -> None:
+        """Refuse new calls and unregister from the trunks, unless another worker keeps the registrations."""
 
     def trunks(self) -> Sequence[object]:
         """Return the state of each trunk."""
@@ -37,16 +54,30 @@ class SipSide(Protocol):
         """Return the registrations of each user."""
 
 
+CLUSTER: web.AppKey[Cluster | None] = web.AppKey("cluster", object)  # type: ignore[arg-type]
+"""Other processes of the switch; None where this one is alone."""
+SUPERVISOR: web.AppKey[SupervisorSide | None] = web.AppKey("supervisor", object)  # type: ignore[arg-type]
+"""The supervisor of this worker; None where this process is alone."""
+QUEUES = web.AppKey("queues", Queues)
+VOICEMAIL = web.AppKey("voicemail", Voicemail)
 SETTINGS = web.AppKey("settings", Settings)
-SWITCH = web.AppKey("switch", Switch)
-ROOMS = web.AppKey("rooms", Rooms)
-GATE = web.AppKey("gate", Gate)
-LINES: web.AppKey[Lines] = web.AppKey("lines", dict)
+CALLS = web.AppKey("calls", CallDirectory)
+ADMINISTRATION = web.AppKey("administration", Administration)
+RESOURCES = web.AppKey("resources", Resources)
+ROOMS = web.AppKey("rooms", RoomDirectory)
+PROXIED: web.AppKey[Proxied | None] = web.AppKey("proxied", object)  # type: ignore[arg-type]
+"""What headers of the PROXY protocol told; None where they are off."""
+GATE = web.AppKey("authenticator", Authenticator)
 WEBRTC: web.AppKey[EndpointFactory] = web.AppKey("webrtc", object)  # type: ignore[arg-type]
+WARM: web.AppKey[Callable[[], None]] = web.AppKey("warm", object)  # type: ignore[arg-type]
+"""Imports the libraries of WebRTC in the background: a client that needs them has come."""
 WEBHOOKS = web.AppKey("webhooks", Webhooks)
+TRANSCRIPTS = web.AppKey("transcripts", Transcripts)
 FEED: web.AppKey[Handler] = web.AppKey("feed", object)  # type: ignore[arg-type]
-"""Serves ``/sip`` to those who do not speak SIP there."""
+"""Serves the event feed on ``/sip`` to clients without the sub-protocol of SIP."""
 READINESS = web.AppKey("readiness", Readiness)
 DRAIN: web.AppKey[Callable[[], None]] = web.AppKey("drain", object)  # type: ignore[arg-type]
 SIP: web.AppKey[SipSide | None] = web.AppKey("sip", object)  # type: ignore[arg-type]
 """None, or not there, where SIP is switched off."""
+DESCRIBED: web.AppKey[tuple[Route, ...]] = web.AppKey("described", tuple)
+"""All routes, for the description of the interface."""

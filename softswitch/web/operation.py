@@ -1,6 +1,7 @@
-"""One REST operation as its description and its route need it."""
+"""A REST operation, from which its route and its description are made."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -15,8 +16,8 @@ class Operation:
     path: str
     handler: Handler
     summary: str
-    gives: type[msgspec.Struct]
-    """Body of the answer."""
+    gives: Any
+    """Type of the body of the answer; None: a file."""
     takes: type[msgspec.Struct] | None = None
     """Body of the request."""
     status: int = 200

@@ -1,4 +1,4 @@
-"""What a route is."""
+"""A route of the application."""
 
 from dataclasses import dataclass
 
@@ -13,6 +13,6 @@ class Route:
     path: str
     handler: Handler
     scope: str
-    """``call``, ``admin`` or ``rooms``; empty: everybody."""
+    """``call``, ``admin`` or ``rooms``; empty: no credentials are needed."""
     refuse: Refuse | None = None
-    """Makes the answer to those who may not; None: in the manner of /call."""
+    """Makes the answer to clients without valid credentials or scope; None: in the form of the /call API."""

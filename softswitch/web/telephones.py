@@ -1,10 +1,10 @@
-"""Telephones on the web: SIP over WebSocket for browser phones, the state of trunks and users."""
+"""SIP over WebSocket for browser phones, and the state of trunks and users."""
 
-import msgspec
 from aiohttp import WSMsgType, web
 
 from softswitch.settings import Limits
 from softswitch.web.keys import FEED, SETTINGS, SIP, SipSide
+from softswitch.web.server_socket import ServerSocket
 
 PROTOCOL = "sip"
 """The sub-protocol of RFC 7118."""
@@ -12,7 +12,7 @@ MAX_MESSAGE = 65536
 
 
 async def sip_websocket(request: web.Request) -> web.StreamResponse:
-    """Serve ``GET /sip``: a browser phone, which proves who it is in SIP itself, or a listener."""
+    """Serve ``GET /sip``: a browser phone, which authenticates in SIP itself, or an event feed."""
     offered = [name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
     if request.headers.get("Upgrade", "").lower() != "websocket":
         raise web.HTTPBadRequest(text="this is a WebSocket: connect with Upgrade: websocket")
@@ -20,13 +20,7 @@ async def sip_websocket(request: web.Request) -> web.StreamResponse:
         return await request.app[FEED](request)
     side = _side(request)
     limits: Limits = request.app[SETTINGS].limits
-    ws = web.WebSocketResponse(
-        heartbeat=limits.heartbeat_s,
-        max_msg_size=MAX_MESSAGE,
-        compress=False,
-        protocols=(PROTOCOL,),
-        timeout=2.0,
-    )
+    ws = ServerSocket(most=MAX_MESSAGE, heartbeat_s=limits.heartbeat_s, protocols=(PROTOCOL,))
     await ws.prepare(request)
 
     async def receive() -> str | bytes | None:
@@ -37,7 +31,7 @@ async def sip_websocket(request: web.Request) -> web.StreamResponse:
         return data
 
     async def send(data: bytes) -> None:
-        # JsSIP and SIP.js read text; what is no text cannot be of SIP's own and goes as it is.
+        # JsSIP and SIP.js read text frames; a message that is not UTF-8 goes as a binary frame.
         try:
             await ws.send_str(data.decode())
         except UnicodeDecodeError:
@@ -50,22 +44,11 @@ async def sip_websocket(request: web.Request) -> web.StreamResponse:
     return ws
 
 
-async def list_trunks(request: web.Request) -> web.Response:
-    """Serve ``GET /admin/trunks``: each trunk and how it stands."""
-    side = request.app.get(SIP)
-    return _shown({"trunks": list(side.trunks()) if side is not None else []})
-
-
-async def list_users(request: web.Request) -> web.Response:
-    """Serve ``GET /admin/users``: each user and the devices that are registered."""
-    side = request.app.get(SIP)
-    return _shown({"users": list(side.users()) if side is not None else []})
-
-
 def peer(request: web.Request) -> tuple[str, int]:
-    """Return address and port of whoever is connected."""
+    """Return address and port of the client; a trusted proxy names the address."""
     name = request.transport.get_extra_info("peername") if request.transport is not None else None
-    return (str(name[0]), int(name[1])) if isinstance(name, tuple) else (request.remote or "", 0)
+    port = int(name[1]) if isinstance(name, tuple) else 0
+    return request.remote or "", port
 
 
 def _side(request: web.Request) -> SipSide:
@@ -73,7 +56,3 @@ def _side(request: web.Request) -> SipSide:
     if side is None:
         raise web.HTTPServiceUnavailable(text="SIP is switched off: [sip] enabled")
     return side
-
-
-def _shown(body: object) -> web.Response:
-    return web.json_response(body=msgspec.json.encode(body))

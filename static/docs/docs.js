@@ -1,4 +1,4 @@
-// Draws an OpenAPI or AsyncAPI document. Everything comes from this switch; nothing is asked of anybody else.
+// Draws an OpenAPI or AsyncAPI document. Everything comes from this switch; no other server is asked.
 
 const sockets = location.pathname.replace(/\/$/, "").endsWith("/ws");
 const source = sockets ? "/docs/asyncapi.json" : "/docs/openapi.json";

@@ -1,7 +1,10 @@
 /** Where the switch is and how to ask it: addresses, the API key, JSON over HTTP. */
 
-/** The switch that served this file; two folders up from `static/js/`, so a path prefix is kept. */
-const HOME = new URL("../../", import.meta.url);
+/**
+ * The switch that served this file: what is above `static/`, so a path prefix is kept. The folder of the version, which
+ * lets browsers keep the files of this page for good, may be in between.
+ */
+const HOME = new URL(import.meta.url.replace(/static\/(?:v-[0-9a-f]+\/)?js\/server\.js.*$/, ""));
 const KEY_SLOT = "softswitch.api-key";
 /** What a sub-protocol may be made of (RFC 9110, token). */
 const PROTOCOL_TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
@@ -45,18 +48,39 @@ export class Server {
   }
 
   /** Fetch `path` and return the response; raise ServerError with a sentence a person can act on. */
-  async request(path, { method = "GET", body } = {}) {
+  async request(path, { method = "GET", body, signal } = {}) {
     const headers = {};
     if (this.token) headers.Authorization = `Bearer ${this.token}`;
     if (body !== undefined) headers["Content-Type"] = "application/json";
     let response;
     try {
-      response = await fetch(this.url(path), { method, headers, body: body && JSON.stringify(body) });
-    } catch {
+      response = await fetch(this.url(path), { method, headers, body: body && JSON.stringify(body), signal });
+    } catch (error) {
+      if (signal?.aborted) throw error;
       throw new ServerError("The switch cannot be reached.", 0);
     }
     if (!response.ok) throw new ServerError(await explain(response), response.status);
     return response;
+  }
+
+  /**
+   * Read server-sent events until the stream ends or `signal` aborts it. `EventSource` would put the key into the address.
+   * @param {(name: string, data: any) => void} onEvent
+   */
+  async stream(path, signal, onEvent) {
+    const response = await this.request(path, { signal });
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      const blocks = (text + value).split("\n\n");
+      text = blocks.pop();
+      for (const block of blocks) {
+        const data = /^data: (.*)$/m.exec(block)?.[1];
+        if (data) onEvent(/^event: (.*)$/m.exec(block)?.[1] ?? "message", JSON.parse(data));
+      }
+    }
   }
 
   async json(path, options) {

@@ -1,13 +1,15 @@
 /**
  * `<softswitch-call>`: a call button for any page.
  *
- * Attributes: `server` (address of the switch; by default the one that served this file), `way` (webrtc, websocket),
+ * Attributes: `server` (address of the switch; by default the one that served this file), `transport` (webrtc,
+ * websocket; `way` is an older name of it),
  * `caller`, `callee`, `greeting`, `label`, `captions` (show what is said), `token` (API key).
  * Methods: `call()`, `hangup()`, `say(text)`, `send(command)`. Properties: `state`, `session`.
  * Events, both bubbling: `softswitch-state` ({state, detail}), `softswitch-event` (each event of the switch).
  * Looks: `--softswitch-accent`, `--softswitch-on-accent`, and the parts `button`, `status`, `captions`.
  */
 
+import { t } from "./text.js";
 import { Session } from "./call/session.js";
 import { Sound } from "./call/sound.js";
 import { Server } from "./server.js";
@@ -50,6 +52,12 @@ export class SoftswitchCall extends HTMLElement {
     this.session = null;
   }
 
+  static observedAttributes = ["label"];
+
+  attributeChangedCallback() {
+    this.paintLabel();
+  }
+
   connectedCallback() {
     this.paint({ state: this.state, detail: "" });
   }
@@ -71,7 +79,7 @@ export class SoftswitchCall extends HTMLElement {
     if (this.session?.active) return;
     this.session = this.connect();
     await this.session.call({
-      way: this.getAttribute("way") ?? "webrtc",
+      transport: this.getAttribute("transport") ?? this.getAttribute("way") ?? "webrtc",
       greeting: this.getAttribute("greeting") ?? "",
       option: {
         caller: this.getAttribute("caller") ?? "web",
@@ -116,11 +124,15 @@ export class SoftswitchCall extends HTMLElement {
 
   paint(change) {
     const active = this.session?.active ?? false;
-    this.button.textContent = active ? "Hang up" : (this.getAttribute("label") ?? "Call");
+    this.paintLabel();
     this.button.classList.toggle("up", active);
-    this.status.textContent = change.state === "failed" ? change.detail : STATUS[change.state];
+    this.status.textContent = t(change.state === "failed" ? change.detail : STATUS[change.state]);
     if (!active) this.line.textContent = "";
     if (this.session) this.tell("softswitch-state", change);
+  }
+
+  paintLabel() {
+    this.button.textContent = this.session?.active ? t("Hang up") : (this.getAttribute("label") ?? t("Call"));
   }
 
   tell(type, detail) {

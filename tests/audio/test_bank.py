@@ -135,5 +135,5 @@ def test_each_codec_has_its_bank(monkeypatch):
 
 
 def test_telephone_events_have_no_bank():
-    with pytest.raises(ValueError, match="no bank for 'telephone-event'"):
+    with pytest.raises(ValueError, match="'telephone-event' is not supported"):
         bank_for(TELEPHONE_EVENT_8000)

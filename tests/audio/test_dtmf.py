@@ -150,5 +150,11 @@ def test_frames_that_are_no_hops_are_refused(samples):
 def test_generate_knows_lower_case_and_no_other_keys():
     assert np.array_equal(generate("a"), generate("A"))
     assert generate("").shape == (0,)
-    with pytest.raises(ValueError, match="'X' is no key"):
+    with pytest.raises(ValueError, match="'X' is not a DTMF key"):
         generate("1x")
+
+
+def test_comma_is_half_a_second_of_silence():
+    one, two = generate("1"), generate("2")
+    assert np.array_equal(generate("1,2"), np.concatenate((one, np.zeros(12000, np.float32), two)))
+    assert not generate(",,").any()

@@ -11,14 +11,15 @@ from softswitch.audio.g711 import (
     decode,
     encode,
 )
-from tests.conftest import require_case
+from tests.conftest import data_path
 
 LAWS = [("u", ULAW_ENCODE, ULAW_DECODE), ("a", ALAW_ENCODE, ALAW_DECODE)]
 
 
+@pytest.mark.third_party("codec/g711-stl")
 @pytest.mark.parametrize(("law", "encoding", "decoding"), LAWS)
 def test_all_65536_values_agree_with_the_itu_vectors(law, encoding, decoding):
-    folder = require_case("codec", "g711-stl")
+    folder = data_path("codec", "g711-stl")
     source = np.fromfile(folder / "sweep.src", "<i2")
     codes = (np.fromfile(folder / f"sweep-r.{law}", "<i2") & 0xFF).astype(np.uint8)
     decoded = np.fromfile(folder / f"sweep-r.re{law}", "<i2")

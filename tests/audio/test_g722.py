@@ -3,7 +3,7 @@ import pytest
 
 from softswitch.audio.g722 import G722Bank
 from tests.audio.sounds import noise, sine, voice
-from tests.conftest import require_case
+from tests.conftest import data_path
 
 SLOT = np.zeros(1, np.intp)
 
@@ -12,8 +12,9 @@ def pieces(data, size):
     return [data[at : at + size] for at in range(0, len(data), size)]
 
 
+@pytest.mark.third_party("codec/g722-stl")
 def test_encoder_is_bit_exact_to_the_itu_vectors():
-    folder = require_case("codec", "g722-stl")
+    folder = data_path("codec", "g722-stl")
     pcm = np.fromfile(folder / "inpsp.bin", "<i2").astype(np.float32)
     expected = (folder / "codsp.natural.g722").read_bytes()
     bank = G722Bank(slots=2)
@@ -27,9 +28,10 @@ def test_encoder_is_bit_exact_to_the_itu_vectors():
     assert b"".join(coded) == expected[: whole // 2]
 
 
+@pytest.mark.third_party("codec/g722-stl")
 @pytest.mark.parametrize("octets", [160, 80, 240])
 def test_decoder_is_bit_exact_to_the_itu_vectors(octets):
-    folder = require_case("codec", "g722-stl")
+    folder = data_path("codec", "g722-stl")
     codes = np.fromfile(folder / "codsp.natural.g722", np.uint8)
     expected = np.fromfile(folder / "outsp1.bin", "<i2")
     bank = G722Bank(slots=2)
@@ -100,6 +102,14 @@ def test_silence_is_20_ms_of_next_to_nothing():
     assert np.abs(pcm).max() < 20
 
 
-def test_encoder_takes_whole_frames_alone():
-    with pytest.raises(ValueError, match="no whole frames of 320"):
-        G722Bank(slots=1).encode(np.zeros((1, 160), np.float32), SLOT)
+def test_encoder_takes_whole_pieces_of_10_ms_alone():
+    with pytest.raises(ValueError, match="not whole pieces of 160"):
+        G722Bank(slots=1).encode(np.zeros((1, 200), np.float32), SLOT)
+
+
+def test_pieces_of_10_ms_are_coded_as_frames_of_20_ms_are():
+    pcm = voice(0.5, 16000)
+    whole, cut = G722Bank(slots=1), G722Bank(slots=1)
+    coded = [whole.encode(frame[None], SLOT)[0][0] for frame in pieces(pcm[:6400], 320)]
+    in_pieces = [cut.encode(piece[None], SLOT)[0][0] for piece in pieces(pcm[:6400], 160)]
+    assert np.array_equal(np.concatenate(coded), np.concatenate(in_pieces))

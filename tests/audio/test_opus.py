@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from softswitch.audio import libopus
 from softswitch.audio.opus import OpusBank, OpusUnavailableError
+from softswitch.audio.resample import Resampler
 from tests.audio.sounds import frames, noise, sine, voice
 
 SLOT = np.zeros(1, np.intp)
@@ -56,7 +57,7 @@ def test_every_duration_goes_both_ways(bank, duration_ms):
 
 
 def test_encoder_refuses_a_duration_opus_has_not(bank):
-    with pytest.raises(ValueError, match="no packet of 481 samples"):
+    with pytest.raises(ValueError, match="cannot encode 481 samples"):
         bank.encode(np.zeros((1, 481), np.float32), SLOT)
 
 
@@ -69,6 +70,13 @@ def test_bitrate_is_kept(bank):
     assert rate() == pytest.approx(16000, rel=0.25)
     bank.tune(0, bitrate=1)
     bank.tune(0, bitrate=10**9, loss_percent=1000)
+
+
+def test_packet_passes_a_network_of_1200_octets_whatever_the_bitrate(bank):
+    bank._set(bank._encoder(0), libopus.SET_BITRATE, 510000)
+    for seed in range(5):
+        _, lengths = bank.encode(noise(24 * 60, 20000.0, seed)[None], SLOT)
+        assert 1000 < lengths[0] <= 1100
 
 
 def test_lost_packet_comes_back_from_the_next_one(bank):
@@ -239,7 +247,82 @@ def test_contexts_are_freed(monkeypatch):
     assert counting.alive == 0
 
 
-def test_machine_without_libopus_is_told(monkeypatch):
+def test_machine_without_libopus_is_reported(monkeypatch):
     monkeypatch.setattr(libopus, "library", lambda: None)
     with pytest.raises(OpusUnavailableError, match="no libopus"):
         OpusBank()
+
+
+WIDEST_NARROW = 4
+"""Configurations 0-3 are narrowband (RFC 6716 table 2)."""
+
+
+def configurations(packets):
+    return [int(payloads[0, 0]) >> 3 for payloads, _ in packets]
+
+
+def phone(seconds):
+    """Return sound of a telephone at the bus rate, with a pause at the end of each second."""
+    resampler = Resampler(8000, 24000, 1)
+    pcm = voice(seconds, 8000).reshape(-1, 8000).copy()
+    pcm[:, -800:] = 0.0
+    return np.concatenate([resampler.process(frame[None], SLOT)[0] for frame in frames(pcm.ravel(), 160)])
+
+
+def test_telephone_is_coded_in_its_band_and_a_wide_source_wide_again(bank):
+    narrow = configurations(coded(bank, phone(3.0)))
+    assert narrow[0] >= WIDEST_NARROW
+    assert all(one < WIDEST_NARROW for one in narrow[-50:])
+    wide = configurations(coded(bank, noise(24000)))
+    assert all(one >= WIDEST_NARROW for one in wide)
+    assert all(one >= WIDEST_NARROW for one in configurations(coded(bank, voice(1.0, 24000) + noise(24000))))
+
+
+def test_silence_and_other_slots_do_not_narrow_an_encoder(bank):
+    assert all(one >= WIDEST_NARROW for one in configurations(coded(bank, np.zeros(72000, np.float32))))
+    both = np.arange(2)
+    for low, high in zip(frames(phone(3.0), 480), frames(noise(72000), 480), strict=True):
+        payloads, _ = bank.encode(np.stack((low, high)), both)
+    assert payloads[0, 0] >> 3 < WIDEST_NARROW <= payloads[1, 0] >> 3
+
+
+def test_encoder_of_another_band_keeps_its_settings(bank):
+    bank.tune(0, bitrate=12000, loss_percent=0)
+    packets = coded(bank, phone(4.0))[-100:]
+    assert configurations(packets)[-1] < WIDEST_NARROW
+    assert sum(int(lengths[0]) for _, lengths in packets) * 8 / 2 == pytest.approx(12000, rel=0.25)
+    bank.close(0)
+    assert configurations(coded(bank, phone(1.0)))[0] >= WIDEST_NARROW
+
+
+def test_sound_goes_on_through_a_change_of_the_band(bank):
+    low, high = sine(500, 4.0, 24000), sine(6000, 4.0, 24000) * 0.3
+    pcm = low.copy()
+    # A pause in which narrowband begins, and an upper band from the third second on.
+    pcm[36000:38400] *= 0.01
+    pcm[72000:] += high[72000:]
+    packets = coded(bank, pcm)
+    kinds = configurations(packets)
+    assert kinds[100] < WIDEST_NARROW <= kinds[151]
+    heard = np.concatenate([bank.decode(*packet, SLOT)[0][0] for packet in packets])
+    levels = np.sqrt(np.mean(heard.reshape(-1, 480) ** 2, axis=1)) / np.sqrt(np.mean(low**2))
+    assert levels[85:].min() > 0.75
+    assert levels[85:].max() < 1.35
+
+
+@pytest.mark.parametrize(("band_hz", "widest"), [(8000, 3), (16000, 11), (24000, 15)])
+def test_encoder_sends_no_more_band_than_its_source_has(band_hz, widest):
+    bank = OpusBank(slots=1)
+    bank.tune(0, band_hz=band_hz)
+    for seed in range(8):
+        packets, _ = bank.encode(noise(480, seed=seed)[None], np.zeros(1, np.intp))
+        # The upper five bits are the configuration: SILK of narrow band to hybrid (RFC 6716 table 2).
+        assert packets[0, 0] >> 3 <= widest
+
+
+def test_speech_of_12_khz_is_sent_whole_with_redundancy():
+    bank, pcm = OpusBank(slots=1), voice(1.0, 24000)
+    hiss = noise(len(pcm), 300.0, seed=3)
+    packets = [bank.encode(frame[None], SLOT)[0][0] for frame in frames(pcm + hiss, 480)]
+    # Configurations 12 and 13 are hybrid frames of super-wide band (RFC 6716 table 2).
+    assert {int(packet[0]) >> 3 for packet in packets[25:]} == {13}

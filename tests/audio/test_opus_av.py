@@ -15,8 +15,8 @@ def level(pcm):
 
 
 def test_both_engines_understand_each_other():
-    ours, fallback = OpusBank(slots=1), AvOpusBank()
-    for sender, receiver in ((ours, fallback), (fallback, ours)):
+    local, fallback = OpusBank(slots=1), AvOpusBank()
+    for sender, receiver in ((local, fallback), (fallback, local)):
         heard = []
         for frame in frames(sine(440.0, 0.6, 24000), 480):
             pcm, counts = receiver.decode(*sender.encode(frame[None], SLOT), SLOT)
@@ -55,7 +55,7 @@ def test_payload_that_cannot_be_decoded_is_counted():
 
 
 def test_encoder_takes_frames_of_20_ms_alone():
-    with pytest.raises(ValueError, match="no frame of 480"):
+    with pytest.raises(ValueError, match="not a frame of 480"):
         AvOpusBank().encode(np.zeros((1, 240), np.float32), SLOT)
 
 

@@ -88,7 +88,7 @@ def test_out_is_written_into():
 
 
 def test_a_part_of_a_sample_is_refused():
-    with pytest.raises(ValueError, match="no multiple of 3"):
+    with pytest.raises(ValueError, match="not a multiple of 3"):
         Resampler(24000, 8000, 1).process(np.zeros((1, 100), np.float32), SLOT)
 
 

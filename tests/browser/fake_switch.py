@@ -15,11 +15,14 @@ import numpy as np
 from aiohttp import WSMsgType, web
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 
+from tests.browser.fake_administration import FakeAdministration
+
 STATIC = Path(__file__).parents[2] / "static"
 RATE = 16000
 FRAME = RATE // 50
 LOUD = 600.0
 PITCH_HZ = 220.0
+TOKEN = "come-back"
 
 
 def hum(text: str) -> np.ndarray:
@@ -33,8 +36,11 @@ def hum(text: str) -> np.ndarray:
 class FakeCall:
     """One call: a queue of audio that plays in real time, and a crude ear."""
 
-    def __init__(self, ident: str, socket: web.WebSocketResponse, *, webrtc: bool) -> None:
+    def __init__(
+        self, ident: str, socket: web.WebSocketResponse, switch: "FakeSwitch", *, webrtc: bool
+    ) -> None:
         self.ident = ident
+        self.switch = switch
         self.socket = socket
         self.webrtc = webrtc
         self.telephone = False
@@ -69,7 +75,8 @@ class FakeCall:
             if self.webrtc or self.telephone
             else {"audio": {"codec": "pcm", "sampleRate": RATE, "ptime": 20}}
         )
-        await self.emit("answer", sdp=sdp, **audio)
+        token = {"resume": TOKEN} if self.switch.resumable else {}
+        await self.emit("answer", sdp=sdp, **token, **audio)
         await self.emit("trackStart")
 
     async def negotiate(self, offer: str) -> str:
@@ -112,6 +119,11 @@ class FakeCall:
 
     async def command(self, body: dict[str, Any]) -> bool:
         """Do what the command asks; return False when the call is over."""
+        if self.switch.deaf:
+            return True
+        if body.get("command") == "ping":
+            await self.socket.send_str(json.dumps({"event": "pong", "requestId": body["requestId"]}))
+            return True
         self.commands.append(body)
         match body.get("command"):
             case "invite" | "accept":
@@ -123,6 +135,9 @@ class FakeCall:
                 self.play_id = body.get("playId", "")
                 self.frames.extend(pcm[at : at + FRAME] for at in range(0, len(pcm) - FRAME, FRAME))
                 await self.emit("trackStart", playId=self.play_id)
+                if body.get("autoHangup"):
+                    await self.finish()
+                    return False
                 await self.emit("metrics", key="ttfb.tts.builtin", duration=34, data={"playId": self.play_id})
             case "play":
                 await self.emit("error", sender="play", error="the address is not allowed", code=403)
@@ -140,6 +155,12 @@ class FakeCall:
                 await self.emit("hangup", reason=body.get("reason"), initiator="user")
                 return False
         return True
+
+    async def finish(self) -> None:
+        """Send what is queued, at once, and end."""
+        while (frame := self.next_frame()) is not None:
+            await self.socket.send_bytes(frame.tobytes())
+        await self.emit("hangup", reason="autohangup", initiator="system")
 
     def row(self) -> dict[str, Any]:
         return {
@@ -197,13 +218,31 @@ class FakeSwitch:
         self.calls: dict[str, FakeCall] = {}
         self.recordings: dict[str, bytes] = {}
         self.past: list[dict[str, Any]] = []
-        self.trunks: list[dict[str, Any]] = []
-        self.users: list[dict[str, Any]] = []
+        self.administration = FakeAdministration()
+        self.trunks = self.administration.entries["trunks"]
+        self.users = self.administration.entries["users"]
+        self.supervised: list[dict[str, Any]] = []
+        """Calls that the page may supervise."""
+        self.voicemail: list[dict[str, Any]] = []
+        self.faults: list[str] = []
+        self.metrics = ""
+        self.dumps: dict[str, list[dict[str, Any]]] = {}
+        self.hours: list[dict[str, Any]] = []
+        self.quality: list[dict[str, Any]] = []
+        self.traces: dict[str, list[dict[str, Any]]] = {}
+        self.asked: list[dict[str, str]] = []
+        """Queries of `GET /calls`."""
         self.pending: dict[str, dict[str, Any]] = {}
-        """Calls that ring and wait for somebody, by id."""
+        """Calls that ring and wait for an answer, by id."""
         self.told: list[dict[str, Any]] = []
         """Commands that came by POST."""
         self.key = ""
+        self.opened: list[str] = []
+        """The call ids of all sockets, in their order."""
+        self.resumable = False
+        """Whether clients may come back after a lost socket."""
+        self.deaf = False
+        """Whether sockets are half open: commands do not arrive."""
         self.closing: list[asyncio.Task[None]] = []
         self.app = web.Application(middlewares=[self.guard])
         self.app.add_routes(
@@ -214,8 +253,19 @@ class FakeSwitch:
                 web.get("/call/webrtc", self.socket),
                 web.get("/call/sip", self.socket),
                 web.get("/call/lists", self.lists),
-                web.get("/admin/trunks", self.list_trunks),
-                web.get("/admin/users", self.list_users),
+                web.get("/supervise", self.list_supervised),
+                web.get("/voicemail", self.list_voicemail),
+                web.get("/voicemail/{user}/{id}", self.voice_message),
+                web.patch("/voicemail/{user}/{id}", self.mark_voicemail),
+                web.delete("/voicemail/{user}/{id}", self.delete_voicemail),
+                web.get("/speech", self.speech),
+                web.get("/readyz", self.ready),
+                web.get("/admin/overview/events", self.overview),
+                web.get("/calls/{id}", self.record),
+                web.get("/calls/{id}/sip", self.sip),
+                web.get("/dumps/{id}", self.dump),
+                web.get("/api/v1/rooms", self.rooms),
+                *self.administration.routes(),
                 web.post("/command/{id}", self.post_command),
                 web.post("/call/kill/{id}", self.kill),
                 web.get("/iceservers", self.ice_servers),
@@ -243,6 +293,26 @@ class FakeSwitch:
         response: web.StreamResponse = await handler(request)
         return response
 
+    async def list_voicemail(self, _request: web.Request) -> web.Response:
+        fresh = sum(not one["heard"] for one in self.voicemail)
+        return web.json_response({"messages": self.voicemail, "new": fresh})
+
+    async def voice_message(self, request: web.Request) -> web.Response:
+        return web.Response(body=self.recordings[request.match_info["id"]], content_type="audio/wav")
+
+    async def mark_voicemail(self, request: web.Request) -> web.Response:
+        for one in self.voicemail:
+            if one["id"] == request.match_info["id"]:
+                one.update(await request.json())
+        return web.json_response({"success": True})
+
+    async def delete_voicemail(self, request: web.Request) -> web.Response:
+        self.voicemail[:] = [one for one in self.voicemail if one["id"] != request.match_info["id"]]
+        return web.json_response({"success": True})
+
+    async def list_supervised(self, _request: web.Request) -> web.Response:
+        return web.json_response({"calls": self.supervised})
+
     async def closed(self, _app: web.Application) -> None:
         """Wait for every peer connection to be gone."""
         await asyncio.gather(*self.closing)
@@ -253,8 +323,14 @@ class FakeSwitch:
     async def socket(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(protocols=("softswitch",))
         await socket.prepare(request)
-        call = FakeCall(request.query["id"], socket, webrtc=request.path.endswith("webrtc"))
-        self.calls[call.ident] = call
+        ident, resumed = request.query["id"], request.query.get("resume", "") == TOKEN
+        self.opened.append(ident)
+        call = FakeCall(ident, socket, self, webrtc=request.path.endswith("webrtc"))
+        if resumed and (before := self.calls.get(ident)):
+            call.peer, before.peer = before.peer, None
+        self.calls[ident] = call
+        if resumed:
+            await call.emit("resumed", resume=TOKEN)
         call.telephone = request.path.endswith("sip")
         if waiting := self.pending.pop(call.ident, None):
             await call.emit("incoming", caller=waiting["caller"], callee=waiting["callee"], sdp="")
@@ -266,7 +342,8 @@ class FakeSwitch:
                 elif not await call.command(json.loads(message.data)):
                     break
         finally:
-            self.calls.pop(call.ident, None)
+            if self.calls.get(call.ident) is call:
+                del self.calls[call.ident]
             if pacing:
                 pacing.cancel()
             if call.peer:
@@ -278,8 +355,12 @@ class FakeSwitch:
     async def ice_servers(self, _request: web.Request) -> web.Response:
         return json_answer([])
 
-    async def records(self, _request: web.Request) -> web.Response:
-        return json_answer({"calls": self.past})
+    async def records(self, request: web.Request) -> web.Response:
+        self.asked.append(dict(request.query))
+        number = request.query.get("number", "")
+        return json_answer(
+            {"calls": [call for call in self.past if number in call["caller"] + call["callee"]]}
+        )
 
     async def lists(self, _request: web.Request) -> web.Response:
         rows = [call.row() for call in self.calls.values()]
@@ -293,11 +374,57 @@ class FakeSwitch:
         await call.socket.close()
         return json_answer(True)
 
-    async def list_trunks(self, _request: web.Request) -> web.Response:
-        return json_answer({"trunks": self.trunks})
+    async def speech(self, _request: web.Request) -> web.Response:
+        builtin = {"name": "builtin", "hosted": False, "voices": ["slt", "de"], "languages": ["de"]}
+        hosted = {"name": "cloud", "hosted": True, "voices": ["nova"], "languages": []}
+        defaults = {"tts": "builtin", "asr": "builtin", "vad": "silero", "voice": "", "language": "en-US"}
+        both = [builtin, hosted]
+        return json_answer({"tts": both, "asr": both, "vad": ["silero", "energy"], "defaults": defaults})
 
-    async def list_users(self, _request: web.Request) -> web.Response:
-        return json_answer({"users": self.users})
+    async def rooms(self, _request: web.Request) -> web.Response:
+        return json_answer({"data": []})
+
+    async def ready(self, _request: web.Request) -> web.Response:
+        if self.faults:
+            return json_answer({"status": "not ready", "faults": self.faults}, 503)
+        return json_answer({"status": "ready"})
+
+    async def overview(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        turn = 0
+        with contextlib.suppress(ConnectionError):
+            while turn < 200:
+                now = {
+                    "at": 0,
+                    "health": {"faults": self.faults, "warnings": []},
+                    "calls": len(self.calls) + len(self.pending),
+                    "trunks": self.trunks,
+                    "quality": self.quality,
+                    "metrics": self.metrics,
+                }
+                await response.write(f"event: now\ndata: {json.dumps(now)}\n\n".encode())
+                hours = {"since": 0, "hours": self.hours}
+                await response.write(f"event: hours\ndata: {json.dumps(hours)}\n\n".encode())
+                await asyncio.sleep(0.2)
+                turn += 1
+        return response
+
+    async def record(self, request: web.Request) -> web.Response:
+        found = [call for call in self.past if call["id"] == request.match_info["id"]]
+        return json_answer(found[0]) if found else json_answer({"error": {"message": "no record"}}, 404)
+
+    async def sip(self, request: web.Request) -> web.Response:
+        messages = self.traces.get(request.match_info["id"])
+        if messages is None:
+            return json_answer({"error": {"message": "no SIP messages"}}, 404)
+        return json_answer({"messages": messages})
+
+    async def dump(self, request: web.Request) -> web.Response:
+        lines = self.dumps.get(request.match_info["id"])
+        if lines is None:
+            return json_answer({"error": {"message": "no dump of this call"}}, 404)
+        return web.Response(text="".join(json.dumps(line) + "\n" for line in lines))
 
     async def post_command(self, request: web.Request) -> web.Response:
         self.told.append(await request.json() | {"id": request.match_info["id"]})

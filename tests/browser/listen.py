@@ -41,7 +41,7 @@ async def listen(page: Page, side: str, seconds: float) -> Heard:
     return Heard(levels, pitches)
 
 
-async def until_heard(page: Page, side: str, *, seconds: float = 10.0, above: float = HEARD_DB) -> float:
+async def until_heard(page: Page, side: str, *, seconds: float = 60.0, above: float = HEARD_DB) -> float:
     """Wait until `side` sounds; return the level, or fail."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -52,7 +52,7 @@ async def until_heard(page: Page, side: str, *, seconds: float = 10.0, above: fl
     raise AssertionError(f"nothing was heard on the {side} side within {seconds} s")
 
 
-async def until(page: Page, expression: str, *, seconds: float = 15.0) -> None:
+async def until(page: Page, expression: str, *, seconds: float = 60.0) -> None:
     """Wait until a JavaScript expression is true; Playwright's own way needs eval, which is forbidden."""
     end = time.monotonic() + seconds
     while not await page.evaluate(expression):
@@ -67,7 +67,7 @@ async def call_from(page: Page, way: str = "WebRTC") -> None:
     await until(page, "softswitch.session.state === 'connected'")
 
 
-async def until_page_hears(page: Page, hz: float, seconds: float = 10.0) -> None:
+async def until_page_hears(page: Page, hz: float, seconds: float = 60.0) -> None:
     """Wait until the page's own meter of the far side has its peak at a pitch, for a second."""
     peak = """() => {
         const meter = softswitch.session.sound.far;

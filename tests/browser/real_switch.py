@@ -19,10 +19,11 @@ READY_S = 60.0
 
 
 @contextlib.asynccontextmanager
-async def real_switch(data: Path, **settings: str) -> AsyncIterator[str]:
+async def real_switch(data: Path, file: Path | None = None, **settings: str) -> AsyncIterator[str]:
     """Run `python -m softswitch` with everything embedded; give its address.
 
-    `settings` are environment variables without their prefix: `AUTH_API_KEYS="..."`.
+    `file` is its settings file; `settings` are environment variables without their prefix:
+    `AUTH_API_KEYS="..."`.
     """
     port = free_port()
     environment = {
@@ -34,7 +35,11 @@ async def real_switch(data: Path, **settings: str) -> AsyncIterator[str]:
     }
     with (data / "switch.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "softswitch", env=environment, stdout=log, stderr=log
+            *(sys.executable, "-m", "softswitch"),
+            *(("serve", "--config", str(file)) if file else ()),
+            env=environment,
+            stdout=log,
+            stderr=log,
         )
     try:
         url = f"http://127.0.0.1:{port}/"
@@ -106,7 +111,7 @@ async def spoken(url: str, text: str, **tts: Any) -> np.ndarray:
     """Return `text` in the switch's own voice as a client of `/call` receives it: PCM16 at 48 kHz."""
     option = {"samplerate": SPOKEN_RATE, "vad": False, "tts": {"provider": "builtin", **tts}}
     address = f"{url.replace('http', 'ws')}call?dump=false"
-    async with aiohttp.ClientSession() as client, asyncio.timeout(30), client.ws_connect(address) as ws:
+    async with aiohttp.ClientSession() as client, asyncio.timeout(60), client.ws_connect(address) as ws:
         await ws.send_json({"command": "invite", "option": option})
         await ws.send_json({"command": "tts", "text": text, "playId": "say", "autoHangup": True})
         pieces = [message.data async for message in ws if message.type is aiohttp.WSMsgType.BINARY]

@@ -5,13 +5,14 @@ from contextlib import suppress
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from softswitch.call import commands as c
-from softswitch.call import effects, events, reports
-from softswitch.call.commands import CallOption, Command, CommandRejected
-from softswitch.call.reports import Report
-from tests.call.desk import Desk
+from softswitch.call.vocabulary import commands as c
+from softswitch.call.vocabulary import effects, events, reports
+from softswitch.call.vocabulary.commands import CallOption, Command, CommandBase
+from softswitch.call.vocabulary.rejection import CommandRejected
+from softswitch.call.vocabulary.reports import Report
+from tests.call.harness import Harness
 
-LEGS = st.sampled_from(["party", "second", "transfer-1", "transfer-2", "nobody"])
+LEGS = st.sampled_from(["party", "second", "transfer-1", "transfer-2", "unknown"])
 REPORTS: st.SearchStrategy[Report] = LEGS.flatmap(
     lambda leg: st.sampled_from(
         [
@@ -34,12 +35,12 @@ REPORTS: st.SearchStrategy[Report] = LEGS.flatmap(
             reports.Bridged("s2"),
             reports.Bridged("s2", alone=True),
             reports.Unbridged("s2"),
-            reports.DigitReceived(leg, "1"),
+            reports.DigitReceived(leg, 100.0, "1"),
             reports.DigitsPassed("2"),
             reports.TextReceived(leg, "hi", "text/plain"),
-            reports.MediaSilent(leg, 3.0),
-            reports.MediaResumed(leg, 4.0),
-            reports.SpeechStopped(leg, 1.0, 2.0),
+            reports.MediaSilent(leg, 100.0, 3.0),
+            reports.MediaResumed(leg, 100.0, 4.0),
+            reports.SpeechStopped(leg, 100.0, 1.0, 2.0),
         ]
     )
 )
@@ -68,27 +69,27 @@ STEPS = st.lists(REPORTS | COMMANDS | st.floats(0.1, 100.0), max_size=30)
 @settings(deadline=None, max_examples=300)
 @given(incoming=st.booleans(), steps=STEPS)
 def test_call_ends_once_and_lets_everybody_go(incoming: bool, steps: list[Report | Command | float]) -> None:
-    desk = Desk(kind="sip")
+    harness = Harness(kind="sip")
     if incoming:
-        desk.call.incoming("alice", "100", "v=0", {}, desk.now, accept_s=50.0)
-        desk.report()
+        harness.call.incoming("alice", "100", "v=0", {}, harness.now, accept_s=50.0)
+        harness.report()
     for step in steps:
         match step:
-            case Report():
-                desk.report(step)
-            case Command():
+            case reports.ReportBase() | reports.PortReport() | reports.TrackReport():
+                harness.report(step)
+            case CommandBase():
                 with suppress(CommandRejected):
-                    desk.command(step)
-            case _:
-                desk.wait(step)
-    desk.call.end("killed", "system", desk.now)
-    desk.report()
-    assert [type(event) for event in desk.events].count(events.HungUp) == 1
-    assert isinstance(desk.events[-1], events.HungUp)
-    assert isinstance(desk.effects[-1], effects.CloseCall)
-    opened = {leg.leg for leg in desk.did(effects.OpenLeg)}
-    opened |= {leg.leg for leg in desk.did(effects.PrepareLeg)}
+                    harness.command(step)
+            case float():
+                harness.wait(step)
+    harness.call.end("killed", "system", harness.now)
+    harness.report()
+    assert [type(event) for event in harness.events].count(events.HungUp) == 1
+    assert isinstance(harness.events[-1], events.HungUp)
+    assert isinstance(harness.effects[-1], effects.CloseCall)
+    opened = {leg.leg for leg in harness.effects_of(effects.OpenLeg)}
+    opened |= {leg.leg for leg in harness.effects_of(effects.PrepareLeg)}
     gone = {step.leg for step in steps if isinstance(step, reports.LegRejected | reports.LegFailed)}
-    closed = {leg.leg for leg in desk.did(effects.CloseLeg)}
+    closed = {leg.leg for leg in harness.effects_of(effects.CloseLeg)}
     assert opened <= closed | gone
-    assert desk.call.deadline() is None
+    assert harness.call.deadline() is None

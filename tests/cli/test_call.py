@@ -2,13 +2,15 @@
 
 import json
 import wave
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from softswitch.cli import main
-from softswitch.cli.call import read_microphone
+from softswitch.cli.call import _print, read_microphone
+from softswitch.protocol.call_events import Event, decode
 from tests.support.switch import SwitchThread
 
 
@@ -20,6 +22,17 @@ def write(path: Path, rate: int = 16000, channels: int = 1, width: int = 2) -> P
         tone = (6000 * np.sin(2 * np.pi * 600 * np.arange(rate) / rate)).astype("<i2")
         file.writeframes(tone.tobytes())
     return path
+
+
+async def test_event_is_printed_with_the_fields_that_are_not_known(capsys):
+    async def events() -> AsyncIterator[Event]:
+        yield decode('{"event":"dtmf","trackId":"t","timestamp":1,"digit":"5","volume":-10}')
+        yield decode('{"event":"weather","timestamp":2,"mm":3}')
+
+    await _print(events())
+    dtmf, weather = map(json.loads, capsys.readouterr().out.splitlines())
+    assert dtmf == {"event": "dtmf", "trackId": "t", "timestamp": 1, "digit": "5", "extra": {"volume": -10}}
+    assert (weather["kind"], weather["extra"]) == ("weather", {"mm": 3})
 
 
 def test_call_to_the_echo_prints_events_and_keeps_what_is_heard(
@@ -45,7 +58,7 @@ def test_switch_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) ->
 
 @pytest.mark.parametrize("wrong", [{"rate": 11025}, {"channels": 2}, {"width": 1}])
 def test_microphone_file_of_another_kind_is_refused(tmp_path: Path, wrong: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="mono, 16 bits"):
+    with pytest.raises(ValueError, match="mono, have 16 bits"):
         read_microphone(write(tmp_path / "in.wav", **wrong))
 
 

@@ -29,3 +29,20 @@ def test_token_without_a_secret_says_how_to_get_one(capsys):
 def test_new_secret_is_long_enough_for_the_settings(capsys):
     assert cli.main(["token", "--new-secret"]) == 0
     assert len(capsys.readouterr().out.strip()) >= 32
+
+
+def test_token_names_account_rooms_and_grants(capsys, monkeypatch):
+    monkeypatch.setenv("SOFTSWITCH_AUTH_JWT_SECRET", SECRET)
+    given = ["--account", "shop", "--room", "r1=join,hear", "--room", "*=record", "--user", "alice"]
+    assert cli.main(["token", *given]) == 0
+    claims = jwt.decode(capsys.readouterr().out.strip(), SECRET, algorithms=["HS256"])
+    assert claims["users"] == ["alice"]
+    assert (claims["account"], claims["scope"]) == ("shop", "")
+    assert claims["rooms"] == {"r1": ["join", "hear"], "*": ["record"]}
+
+
+@pytest.mark.parametrize("room", ["r1", "r1=", "=join", "r1=join,fly"])
+def test_token_refuses_grants_that_are_none(room, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["token", "--room", room])
+    assert "--room" in capsys.readouterr().err

@@ -72,7 +72,7 @@ async def test_wait_ends_with_the_call(pretence):
             await waiting
         assert (ended.value.reason, ended.value.initiator) == ("busy", "callee")
         with pytest.raises(CallEndedError):
-            await call.say("anybody?")
+            await call.say("hello?")
         await call.hangup()
 
 

@@ -66,11 +66,22 @@ async def test_take_of_nothing_does_not_wait_for_ever(pretence):
 async def test_reject_ends_the_call(pretence):
     switch, url = pretence
     switch.greeting = [("incoming", INCOMING)]
-    switch.script["reject"] = [("hangup", {"reason": "rejected", "from": "200", "to": "100"})]
+    switch.script["reject"] = [
+        (
+            "hangup",
+            {
+                "reason": "rejected",
+                "from": "200",
+                "to": {"username": "100", "realm": "example.org", "source": "sip:100@example.org"},
+            },
+        )
+    ]
     async with client.take(url, "dialog-1") as call:
         await call.reject(code=603, reason="Decline")
         end = await call.wait(Hangup, 5)
-        assert (end.caller, end.callee) == ("200", "100")
+        assert end.caller is not None
+        assert end.callee is not None
+        assert (end.caller.username, end.callee.username, end.callee.realm) == ("200", "100", "example.org")
     assert switch.sent("reject") == [{"command": "reject", "code": 603, "reason": "Decline"}]
 
 
@@ -78,7 +89,7 @@ async def test_events_of_transfers_are_typed(pretence):
     switch, url = pretence
     switch.script["tts"] = [
         ("transferRequest", {"referTo": "sip:bob@x", "referredBy": "sip:a@x"}),
-        ("reject", {"trackId": "second", "code": 404, "reason": "nobody"}),
+        ("reject", {"trackId": "second", "code": 404, "reason": "not found"}),
     ]
     async with client.connect(url) as call:
         await call.say("hello")

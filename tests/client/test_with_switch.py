@@ -44,7 +44,7 @@ async def test_echo_comes_back(switch):
 
 async def _take(call, octets):
     taken = b""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         async for data in call.audio():
             taken += data if taken or any(data) else b""
             if len(taken) >= octets:
@@ -63,9 +63,10 @@ async def test_refused_command_names_its_field(switch):
 
 async def test_call_survives_its_socket(switch):
     async with client.connect(switch.socket_url("/call"), resume_s=20) as call:
-        await call.say("This goes on while nobody listens, and a little longer than that.", play_id="long")
+        await call.say("This goes on while no client listens, and a little longer than that.", play_id="long")
         await call.wait(TrackStart, 30, play_id="long")
-        socket: Any = call._link._socket
+        link: Any = call._link
+        socket = link._socket
         socket._response.connection.transport.abort()
         await call.wait(TrackEnd, 30, play_id="long")
         await call.mark("still here")

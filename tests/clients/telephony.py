@@ -39,10 +39,10 @@ class Telephony(SwitchProcess):
 
     def get(self, path: str) -> Any:
         """Return the JSON of a GET."""
-        with urlopen(self.url(path), timeout=10) as response:
+        with urlopen(self.url(path), timeout=60) as response:
             return json.load(response)
 
-    async def until(self, path: str, holds: Any, seconds: float = 15.0) -> Any:
+    async def until(self, path: str, holds: Any, seconds: float = 60.0) -> Any:
         """Ask again and again until what a GET returns fits, and return it."""
         shown: Any = None
         try:
@@ -62,7 +62,7 @@ class Telephony(SwitchProcess):
             lambda all_of_them: any(one["callId"] == call_id for one in all_of_them["recordings"]),
         )
         (name,) = [one["name"] for one in shown["recordings"] if one["callId"] == call_id]
-        with urlopen(self.url(f"/recordings/{quote(name)}"), timeout=10) as response:
+        with urlopen(self.url(f"/recordings/{quote(name)}"), timeout=60) as response:
             body = response.read()
         with wave.open(io.BytesIO(body)) as file:
             pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, file.getnchannels())
@@ -86,7 +86,7 @@ class Webhook(Files):
         self.calls.put_nowait(await request.json())
         return web.Response(status=self.status)
 
-    async def next(self, seconds: float = 15.0) -> dict[str, Any]:
+    async def next(self, seconds: float = 60.0) -> dict[str, Any]:
         """Return the next announcement."""
         async with asyncio.timeout(seconds):
             return await self.calls.get()

@@ -8,7 +8,7 @@ import pytest
 
 from tests.clients.telephony import Telephony, hears, voice
 from tests.support.baresip import RATES, Baresip
-from tests.support.sound import level
+from tests.support.sound import Pcm, level, share
 
 pytestmark = pytest.mark.client
 
@@ -43,7 +43,7 @@ async def switch(tmp_path: Path) -> AsyncIterator[Telephony]:
 def phone(
     switch: Telephony, folder: Path, name: str, hz: float, codec: str = "g711", more: str = ""
 ) -> Baresip:
-    """Return somebody's desk phone."""
+    """Return a desk phone."""
     account = (
         f"<sip:{name}@127.0.0.1:{switch.sip_port};transport=udp>"
         f";auth_user={name};auth_pass={name}-secret;regint=60{more}"
@@ -127,7 +127,24 @@ async def test_keys_reach_the_other_phone(switch: Telephony, tmp_path: Path) -> 
         await bob.until("CALL_CLOSED")
 
 
-async def test_hold_silences_the_other_and_is_taken_back(switch: Telephony, tmp_path: Path) -> None:
+@pytest.mark.parametrize("music", ["default", "off"])
+async def test_held_phone_hears_music_or_silence_until_the_hold_ends(tmp_path: Path, music: str) -> None:
+    settings = f'{SETTINGS}\n[media]\nhold_music = "{music}"\n'
+    with Telephony(tmp_path / "data", settings) as switch:
+        heard, rate = await heard_while_held(switch, tmp_path), RATES["g711"]
+        await switch.no_calls()
+        assert switch.tracebacks() == []
+    hears(heard[: 2 * rate], rate, 440)
+    seconds = [heard[at : at + rate] for at in range(rate, heard.size - rate, rate // 4)]
+    if music == "off":
+        assert any(level(second) < 50 for second in seconds)
+    else:
+        assert any(level(second) > 200 and share(second, 440, rate) < 0.1 for second in seconds)
+    hears(heard[-2 * rate :], rate, 440)
+
+
+async def heard_while_held(switch: Telephony, tmp_path: Path) -> Pcm:
+    """Let alice call bob, hold the call for four seconds and take it back; return what bob heard."""
     async with (
         phone(switch, tmp_path, "alice", 440) as alice,
         phone(switch, tmp_path, "bob", 1000) as bob,
@@ -143,10 +160,7 @@ async def test_hold_silences_the_other_and_is_taken_back(switch: Telephony, tmp_
         await asyncio.sleep(2)
         alice.command("hangup")
         await bob.until("CALL_CLOSED")
-    heard, rate = bob.heard(), RATES["g711"]
-    hears(heard[: 2 * rate], rate, 440)
-    assert any(level(heard[at : at + rate]) < 50 for at in range(rate, heard.size - rate, rate // 4))
-    hears(heard[-2 * rate :], rate, 440)
+    return bob.heard()
 
 
 async def test_phone_transfers_the_call_blindly(switch: Telephony, tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import subprocess
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, async_playwright
 
+from softswitch.cli.token import make_token
 from tests.browser.conftest import launch, write_wav
 from tests.clients.telephony import Telephony, hears, voice
 from tests.conftest import ROOT, missing, require_tool
@@ -56,12 +58,14 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @contextlib.asynccontextmanager
-async def web_phone(switch: Telephony, folder: Path, script: str) -> AsyncIterator[Page]:
+async def web_phone(
+    switch: Telephony, folder: Path, script: str, password: str = "web-secret", token: str = ""
+) -> AsyncIterator[Page]:
     """Open a page of the switch's own origin that is a telephone humming 1000 Hz, registered as `web`."""
     microphone = write_wav(folder / "mic.wav", voice(1000, 48000, 30))
     # A page that a test makes up comes from no address: Chromium would keep it from this machine's own.
-    made_up = "--disable-features=LocalNetworkAccessChecks"
-    async with async_playwright() as playwright, launch(playwright, microphone, made_up) as browser:
+    synthetic = "--disable-features=LocalNetworkAccessChecks"
+    async with async_playwright() as playwright, launch(playwright, microphone, synthetic) as browser:
         page = await (await browser.new_context()).new_page()
         await page.route(
             "**/phone.html",
@@ -73,9 +77,7 @@ async def web_phone(switch: Telephony, folder: Path, script: str) -> AsyncIterat
         await page.goto(switch.url("/phone.html"))
         socket = switch.socket_url("/sip")
         uri = f"sip:web@127.0.0.1:{switch.sip_port}"
-        assert await page.evaluate(
-            "([socket, uri]) => phone.register(socket, uri, 'web-secret')", [socket, uri]
-        )
+        assert await page.evaluate("(given) => phone.register(...given)", [socket, uri, password, token])
         yield page
 
 
@@ -111,6 +113,22 @@ async def test_browser_phone_registers_and_hears_itself_at_the_echo(tmp_path: Pa
             await told(page, "ended")
         await switch.no_calls()
         assert switch.tracebacks() == []
+
+
+async def test_browser_phone_registers_and_calls_with_a_token(tmp_path: Path, script: str) -> None:
+    secret = "s" * 48
+    user = '[[user]]\nname = "web"\ntokens = "any"\n'
+    settings = f'[auth]\njwt_secret = "{secret}"\n{user}[[route]]\nmatch = "600"\nto = "echo"\n'
+    token = make_token(secret, "web", ["call"], time.time(), 600)
+    with Telephony(tmp_path / "data", settings) as switch:
+        async with web_phone(switch, tmp_path, script, password="", token=token) as page:
+            await page.evaluate("phone.call('sip:600@127.0.0.1')")
+            await told(page, "confirmed")
+            await hums(page, 1000)
+            await page.evaluate("phone.session.terminate()")
+            await told(page, "ended")
+        assert switch.tracebacks() == []
+        assert token not in switch.output()
 
 
 async def test_desk_phone_and_browser_phone_call_one_another(tmp_path: Path, script: str) -> None:

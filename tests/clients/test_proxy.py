@@ -1,5 +1,6 @@
 """HAProxy with the project's own configuration in front of a real switch, over TLS."""
 
+import re
 import socket
 import ssl
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from tests.certificates import make_certificate
 from tests.conftest import ROOT, require_tool
@@ -50,16 +52,17 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     both, log = folder / "both.pem", folder / "haproxy.log"
     both.write_bytes(certificate.read_bytes() + key.read_bytes())
     https, http = free_port(), free_port()
-    with SwitchProcess(folder / "data", {"SOFTSWITCH_AUTH_API_KEYS": KEY}) as switch:
+    environment = {"SOFTSWITCH_AUTH_API_KEYS": KEY, "SOFTSWITCH_HTTP_TRUSTED_PROXIES": "127.0.0.1"}
+    with SwitchProcess(folder / "data", environment) as switch:
         text = (ROOT / "deploy" / "haproxy.cfg").read_text()
-        for ours, theirs in (
+        for local, remote in (
             ("bind :443 ssl", f"bind 127.0.0.1:{https} ssl"),
             ("bind :80\n", f"bind 127.0.0.1:{http}\n"),
             ("127.0.0.1:8080", f"127.0.0.1:{switch.port}"),
-            ("maxconn 20000", "maxconn 100"),
+            ("maxconn 10000", "maxconn 100"),
         ):
-            assert text.count(ours) == 1
-            text = text.replace(ours, theirs)
+            assert text.count(local) == 1
+            text = text.replace(local, remote)
         (folder / "haproxy.cfg").write_text(text)
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -99,10 +102,27 @@ async def test_page_comes_with_strict_transport_security(front, session):
         assert "softswitch" in (await response.text()).lower()
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz"])
+@pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz", "/%68ealthz", "/%6detrics"])
 async def test_figures_are_not_for_the_world(front, session, path):
-    async with session.get(front.https + path, headers={"Authorization": f"Bearer {KEY}"}) as response:
+    async with session.get(
+        URL(front.https + path, encoded=True), headers={"Authorization": f"Bearer {KEY}"}
+    ) as response:
         assert response.status == 404
+
+
+def test_tunnel_outlives_the_longest_ping():
+    text = (ROOT / "deploy" / "haproxy.cfg").read_text()
+    tunnel = re.search(r"(?m)^\s*timeout tunnel (\d+)s", text)
+    source = (ROOT / "softswitch" / "web" / "call" / "handlers.py").read_text()
+    longest = re.search(r"max\(ping, 1\.0\), ([0-9.]+)\)", source)
+    assert tunnel is not None
+    assert longest is not None
+    assert int(tunnel[1]) > float(longest[1])
+
+
+async def test_host_that_is_not_listed_is_refused(front, session):
+    async with session.get(f"{front.https}/call/lists", headers={"Host": "evil.example"}) as response:
+        assert response.status == 421
 
 
 async def test_plain_http_is_sent_to_https(front, session):

@@ -5,10 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from softswitch.call.reports import DigitReceived, LegAnswered, LegEnded, LegHeld, LegRejected, LegRinging
+from softswitch.call.vocabulary.reports import (
+    DigitReceived,
+    LegAnswered,
+    LegEnded,
+    LegHeld,
+    LegRejected,
+    LegRinging,
+)
 from softswitch.settings import Sip, Trunk
 from tests.clients.telephony import Telephony, hears, voice
-from tests.endpoints.pyvoip.rig import Bench
+from tests.legs.pyvoip.rig import Bench
 from tests.support.baresip import Baresip
 from tests.support.kamailio import Kamailio
 from tests.support.sound import level, tone
@@ -109,11 +116,11 @@ async def test_caller_who_gives_up_is_told_and_gets_his_487(tmp_path: Path) -> N
 
 async def test_refused_calls_say_why_both_ways(tmp_path: Path) -> None:
     async with Bench() as bench, neighbour(tmp_path, answers=False) as alice:
-        alice.command("dial", f"sip:nobody@127.0.0.1:{bench.endpoints.own_port}")
+        alice.command("dial", f"sip:unknown@127.0.0.1:{bench.endpoints.own_port}")
         call = await bench.incoming.get()
-        call.reject(404, "Nobody Here")
+        call.reject(404, "Not Here")
         closed = await alice.until("CALL_CLOSED")
-        assert closed["param"] == "404 Nobody Here"
+        assert closed["param"] == "404 Not Here"
         leg = bench.call(f"sip:alice@127.0.0.1:{alice.port}")
         await leg.until(LegRinging)
         alice.command("hangup")
@@ -187,6 +194,9 @@ engine = "pyvoip"
 [[route]]
 match = "600"
 to = "echo"
+
+[egress]
+allow = ["127.0.0.0/8"]
 """
 
 

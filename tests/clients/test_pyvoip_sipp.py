@@ -8,12 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from softswitch.call.needs import IncomingCall
-from softswitch.call.reports import DigitReceived, LegAnswered, LegEnded, LegHeld, LegRejected, LegRinging
+from softswitch.call.interfaces import IncomingCall
+from softswitch.call.vocabulary.reports import (
+    DigitReceived,
+    LegAnswered,
+    LegEnded,
+    LegHeld,
+    LegRejected,
+    LegRinging,
+)
 from softswitch.settings import Sip, Trunk
 from tests.clients.sipp_runner import HOST, Sipp, capture, digit_packets, play, scenario, sipp, tone_packets
 from tests.clients.telephony import hears
-from tests.endpoints.pyvoip.rig import Bench, Leg
+from tests.legs.pyvoip.rig import Bench, Leg
 
 pytestmark = pytest.mark.client
 
@@ -112,9 +119,9 @@ async def test_thirty_calls_at_once_are_carried_and_forty_come_and_go(tmp_path: 
     bench = Bench(on_incoming=take)
     options = ("-m", "40", "-r", "20", "-l", "30")
     async with bench, sipp(tmp_path / "a", text, bench.endpoints.own_port, *options) as caller:
-        await bench.until(lambda: bench.endpoints.room.total == 30)
+        await bench.until(lambda: bench.endpoints.limits.total == 30)
         await caller.good()
-        await bench.until(lambda: bench.endpoints.room.total == 0)
+        await bench.until(lambda: bench.endpoints.limits.total == 0)
         await bench.until(lambda: all(leg.told(LegEnded) for leg in legs))
         assert len(legs) == 40
         numbers = bench.endpoints.numbers()

@@ -27,7 +27,7 @@ async def test_sigterm_signs_off_at_the_trunk_and_lets_a_call_finish(tmp_path: P
                         await application.send("accept", option={})
                         await application.wait("answer")
                         switch.terminate()
-                        # The call goes on; nobody else gets through any more.
+                        # The call goes on; no other call gets through any more.
                         await asyncio.sleep(1)
                         before = len(phone.events)
                         phone.command("dial", f"sip:switch@{provider.domain}")

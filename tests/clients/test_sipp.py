@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from softswitch.call.needs import IncomingCall
-from softswitch.call.reports import LegAnswered, LegEnded, LegHeld, LegRejected, LegRinging
+from softswitch.call.interfaces import IncomingCall
+from softswitch.call.vocabulary.reports import LegAnswered, LegEnded, LegHeld, LegRejected, LegRinging
 from softswitch.settings import Trunk, User
 from tests.clients.sipp_runner import (
     FOLDER,
@@ -24,7 +24,7 @@ from tests.clients.sipp_runner import (
     tone_packets,
 )
 from tests.clients.telephony import hears
-from tests.endpoints.sip.rig import Rig, rig, settings
+from tests.legs.sip.rig import Rig, rig, settings
 
 pytestmark = pytest.mark.client
 
@@ -155,7 +155,7 @@ async def test_hundred_calls_at_once_are_all_good(tmp_path):
     options = ("-m", "100", "-r", "100", "-l", "100")
     async with rig() as here, sipp(tmp_path / "a", scenario("caller"), here.port, *options) as caller:
         await caller.good()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while here.endpoints.legs:
                 await asyncio.sleep(0.02)
         assert here.endpoints.counters.calls_received == 100
@@ -249,7 +249,7 @@ async def test_trunk_is_registered_and_taken_back(tmp_path):
         server = f"{HOST}:{registrar.port}"
         trunk = Trunk(name="t", servers=(server,), username="alice", password="secret", register=True)
         async with rig(settings(trunks=(trunk,))) as here:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while here.endpoints.trunks()[0].state != "registered":
                     await asyncio.sleep(0.02)
             assert here.endpoints.trunks()[0].expires_s == 90

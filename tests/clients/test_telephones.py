@@ -96,7 +96,7 @@ async def _walk_through(tmp_path: Path, provider: Kamailio, webhook: Webhook, sw
                 await application.hang_up()
                 await browser.hang_up()
     hears(phone.heard(), rate, 1000, but_not=(440,))
-    # Both recordings have both voices: who called that call on the left, whom it heard on the right.
+    # Both recordings have both voices: the caller of that call on the left, what it heard on the right.
     for call_id, own, other in ((announced["dialogId"], 440, 1000), ("browser", 1000, 440)):
         left, right, recorded = await switch.recording(call_id)
         hears(left, recorded, own, but_not=(other,))

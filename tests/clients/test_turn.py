@@ -14,7 +14,7 @@ from aioice.turn import create_turn_endpoint
 
 from softswitch.cli.checks import relays
 from softswitch.cli.checks.finding import Verdict
-from softswitch.endpoints.ice import IceServerGrant, gather_servers, ice_servers
+from softswitch.legs.webrtc.ice import IceServerGrant, gather_servers, ice_servers
 from softswitch.settings import Ice, Settings
 from tests.conftest import ROOT, require_tool
 from tests.support.ports import free_port
@@ -53,11 +53,9 @@ async def turn(tmp_path: Path) -> AsyncIterator[Ice]:
         "-c",
         str(ROOT / "turnserver.conf"),
         f"--static-auth-secret={SECRET}",
-        # Loopback is the one network that a test has, and it is closed otherwise.
+        # What is relayed, and what not, is tried in networks of their own (tests/networks).
         "--listening-ip=127.0.0.1",
         "--relay-ip=127.0.0.1",
-        "--allow-loopback-peers",
-        "--allowed-peer-ip=127.0.0.1",
         f"--listening-port={port}",
         f"--userdb={tmp_path / 'turndb'}",
         f"--pidfile={tmp_path / 'turn.pid'}",

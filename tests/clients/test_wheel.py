@@ -55,7 +55,9 @@ def test_wheel_holds_package_page_and_licence_and_nothing_else(wheel):
     assert {f"softswitch/_static/{name}" for name in page} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"softswitch"}
-    assert not [name for name in names if name.endswith((".pyc", ".so"))]
+    compiled = [name for name in names if name.endswith((".pyc", ".so"))]
+    # Nothing but the calls for media sockets, where there was a compiler (docs/adr/0031).
+    assert set(compiled) <= {"softswitch/media/rtp/_batch.so"}
 
 
 def test_wheel_carries_every_file_of_the_package_that_is_not_python(wheel):
@@ -81,14 +83,14 @@ def test_installed_package_serves_its_page(installed, tmp_path):
     environment = {"PYTHONPATH": str(installed), "PYTHONSAFEPATH": "1"}
     with (
         SwitchProcess(tmp_path / "data", environment) as switch,
-        urlopen(switch.url("/"), timeout=10) as page,
+        urlopen(switch.url("/"), timeout=60) as page,
     ):
         text = page.read().decode()
         assert "<!doctype html>" in text.lower()
         scripts = re.findall(r'src="(/?[^":]+\.js)"', text)
         assert scripts
         for script in scripts:
-            with urlopen(switch.url("/" + script.removeprefix("/")), timeout=10) as response:
+            with urlopen(switch.url("/" + script.removeprefix("/")), timeout=60) as response:
                 assert response.status == 200
         switch.terminate()
         assert switch.process.wait(30) == 0, switch.output()

@@ -1,6 +1,5 @@
 """The switch under test, and the mark that ties a test to the wire page."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,7 +28,8 @@ class StartSwitch(Protocol):
 
 @pytest.fixture(scope="package")
 def _shared_switch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Switch]:
-    with SwitchThread(tmp_path_factory.mktemp("switch") / "data") as running:
+    # As `make run` does it: the models are loaded at the start.
+    with SwitchThread(tmp_path_factory.mktemp("switch") / "data", {"speech": {"preload": True}}) as running:
         yield running
 
 
@@ -80,13 +80,3 @@ async def files() -> AsyncIterator[Files]:
     """Give a web server on loopback."""
     async with Files() as server:
         yield server
-
-
-async def eventually(condition: Any, what: str, seconds: float = 15.0) -> None:
-    """Wait until something holds that nobody tells us of."""
-    try:
-        async with asyncio.timeout(seconds):
-            while not condition():
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise AssertionError(what) from None

@@ -1,6 +1,6 @@
 """Every row and rule of the wire page for `/call`, by section; each needs a test that names it.
 
-The short names are ours, except those of commands (section 4) and events (section 8), which are the page's.
+Short names are free, except those of commands (section 4) and events (section 8), which are the page's.
 """
 
 _RULES = {

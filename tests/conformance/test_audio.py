@@ -101,7 +101,7 @@ async def test_callee_may_be_a_service_that_hears_and_speaks(switch: Switch) -> 
         await stream.speak(sound.tone(1000, 1.0, 24000))
         await client.until(lambda: sound.loud_ms(client.heard(), 16000, 1000) > 500)
         assert sound.share(client.heard(), 1000) > 0.6
-        # The service is whom the call was made to: it goes, and the call is over.
+        # The service is the callee: when it leaves, the call is over.
         await stream.socket.close()
         assert (await client.wait("hangup"))["initiator"] == "callee"
 
@@ -150,6 +150,10 @@ async def test_audio_comes_as_json_where_asked(switch: Switch) -> None:
     async with calling(switch.socket_url("/call"), callee="tone", binaryEvents=True, vad=False) as client:
         event = await client.wait("binary")
         assert client.audio == []
+        await client.until(lambda: client.count("binary") >= 5)
+        track = client.all("answer")[0]["trackId"]
+        assert [one["seq"] for one in client.all("binary")][:5] == [1, 2, 3, 4, 5]
+        assert {one["trackId"] for one in client.all("binary")} == {track}
         assert len(event["data"]) == 640
         assert all(isinstance(byte, int) and 0 <= byte <= 255 for byte in event["data"])
         await client.hang_up()

@@ -15,7 +15,12 @@ from tests.conformance.conftest import Switch
 from tests.support.switch import SwitchThread
 
 SECRET = "a secret of more than thirty-two bytes"
-KEYS = {"call": "key-of-a-caller", "admin": "key-of-an-administrator", "rooms": "key-of-a-moderator"}
+KEYS = {
+    "call": "key-of-a-caller",
+    "admin": "key-of-an-administrator",
+    "rooms": "key-of-a-moderator",
+    "supervise": "key-of-a-supervisor",
+}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +37,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SwitchThread]:
 
 def token(scope: str, *, secret: str = SECRET, life_s: float = 60, **more: object) -> str:
     """Return a token."""
-    claims = {"sub": "somebody", "scope": scope, "exp": int(time.time() + life_s), **more}
+    claims = {"sub": "a client", "scope": scope, "exp": int(time.time() + life_s), **more}
     return jwt.encode(claims, secret, algorithm="HS256")
 
 
@@ -56,7 +61,7 @@ async def ask(
     **query: str,
 ) -> int:
     """Send a request without an upgrade and return the status."""
-    path = re.sub(r"{\w+}", "nobody", route.path)
+    path = re.sub(r"{\w+}", "unknown", route.path)
     async with http.request(route.method, switch.url(path, **query), headers=headers) as response:
         return response.status
 
@@ -153,7 +158,7 @@ async def test_origin_must_be_ours_or_listed(
             async with Client(url, headers=headers):
                 pass
         assert caught.value.status == 403
-    kill = guarded.url("/call/kill/nobody", token=KEYS["admin"])
+    kill = guarded.url("/call/kill/unknown", token=KEYS["admin"])
     async with http.post(kill, headers=headers) as response:
         assert response.status == (404 if welcome else 403)
 

@@ -191,7 +191,7 @@ async def test_interruption_of_speech_tells_what_was_heard(switch: Switch) -> No
 
 @pytest.mark.row("4:graceful")
 async def test_graceful_interrupt_finishes_the_sentence(switch: Switch) -> None:
-    text = "This is the first sentence of them. And here comes another sentence, which nobody wants to hear."
+    text = "This is the first sentence of them. And here comes another sentence, which is not wanted."
     async with calling(switch.socket_url("/call"), vad=False) as client:
         await client.send("tts", text=text, playId="whole", endOfStream=True)
         whole = (await client.wait("trackEnd", of("whole")))["duration"]
@@ -300,7 +300,7 @@ async def test_mute_of_the_party_silences_it_for_the_others(switch: Switch) -> N
         since = time.monotonic() + 0.5
         await asyncio.sleep(1.2)
         assert sound.loud_ms(ear.heard(since)) == 0
-        await client.send("mute", trackId="nobody")
+        await client.send("mute", trackId="unknown")
         await client.wait("error")
         talking.cancel()
 
@@ -430,7 +430,7 @@ async def test_bridge_ends_with_either_call_and_the_other_lives(switch: Switch) 
         await one.hang_up()
         await two.send("mark", name="alive")
         await two.wait("mark")
-        for target in (name, two.events[0]["trackId"], "nobody"):
+        for target in (name, two.events[0]["trackId"], "unknown"):
             await two.send("bridge", targetSessionId=target)
             await two.wait("error")
         await two.hang_up()

@@ -3,10 +3,8 @@
 import asyncio
 import contextlib
 import json
-import re
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -14,22 +12,19 @@ import pytest
 
 from tests.conformance.conftest import StartSwitch, Switch
 from tests.conformance.test_commands import press
-from tests.conftest import ROOT
+from tests.conftest import data_path
 from tests.support import sound
 from tests.support.client import Client
 from tests.support.servers import Files
 from tests.support.webrtc import RtcClient
 from tests.support.wire import REQUIRED
 
-PAGE: Path = ROOT.parent / "shared" / "spec" / "rustpbx-api.md"
-pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="the source document is not here")
+EXAMPLES = data_path("documents", "call_examples.json")
 
 
 def examples() -> Iterator[Any]:
-    """Yield the JSON of the document; a comment inside stands for bytes."""
-    if PAGE.exists():
-        for block in re.findall(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL):
-            yield json.loads(re.sub(r"/\*.*?\*/", "0", block))
+    """Yield the JSON examples of the document."""
+    yield from json.loads(EXAMPLES.read_text(encoding="utf-8"))
 
 
 COMMANDS = [one for one in examples() if isinstance(one, dict) and "command" in one]
@@ -75,7 +70,9 @@ async def test_command_of_the_document_is_taken_as_it_stands(
 @contextlib.asynccontextmanager
 async def busy(switch: Switch, files: Files) -> AsyncIterator[Client]:
     """Run a call in which everything of the document happens."""
-    said = await switch.spoken("Hello, how can I help you?")
+    said = await switch.spoken(
+        "Hello, I would like to talk to the sales department about my last order, please."
+    )
     url = files.put("a.wav", sound.wav(sound.tone(500, 9)))
     option: dict[str, Any] = {"binaryEvents": True, "inbandDtmf": True, "asr": {"provider": "builtin"}}
     async with switch.client(id=(name := uuid.uuid4().hex)) as client:

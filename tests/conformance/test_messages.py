@@ -95,7 +95,8 @@ async def test_hangup_carries_times_and_parties(switch: Switch) -> None:
         await asyncio.sleep(0.1)
         hangup = await client.hang_up()
     assert hangup["startTime"] <= hangup["answerTime"] < hangup["hangupTime"]
-    assert (hangup["from"], hangup["to"]) == ("alice", "bob")
+    assert hangup["from"] == {"username": "alice", "realm": "", "source": "alice"}
+    assert hangup["to"]["username"] == "bob"
 
 
 @pytest.mark.row("3:request-id", "8:ack")
@@ -105,7 +106,7 @@ async def test_command_with_a_request_id_is_answered_by_ack_or_error(switch: Swi
         assert (await client.wait("ack"))["requestId"] == "r1"
         await client.send("play", requestId="r2")
         assert (await client.wait("error"))["requestId"] == "r2"
-        await client.send("bridge", targetSessionId="nobody", requestId="r3")
+        await client.send("bridge", targetSessionId="unknown", requestId="r3")
         assert (await client.wait("error"))["requestId"] == "r3"
         await client.send("dance", requestId="r4")
         assert (await client.wait("error"))["requestId"] == "r4"
@@ -174,7 +175,7 @@ async def test_unknown_voice_speaks_with_the_built_in_one(switch: Switch, option
 @pytest.mark.row("3:metrics-data", "8:metrics")
 async def test_metrics_tell_the_time_to_the_first_sound(switch: Switch) -> None:
     async with calling(switch.socket_url("/call"), vad=False) as client:
-        await client.send("tts", text="A text that nobody spoke before.", playId="p", endOfStream=True)
+        await client.send("tts", text="A text that was never spoken before.", playId="p", endOfStream=True)
         metric = await client.wait("metrics", lambda event: event["key"].startswith("ttfb.tts."))
         assert isinstance(metric["data"], dict)
         assert 0 <= metric["duration"] < 5000

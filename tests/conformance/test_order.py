@@ -6,9 +6,10 @@ import uuid
 import aiohttp
 import pytest
 
-from tests.conformance.conftest import StartSwitch, Switch, eventually
+from tests.conformance.conftest import StartSwitch, Switch
 from tests.support import sound
 from tests.support.client import Client, calling, refusal
+from tests.support.waiting import until
 from tests.support.webrtc import RtcClient
 
 ROUTES = ["/call", "/call/webrtc"]
@@ -73,11 +74,13 @@ async def test_events_come_in_their_order(switch: Switch, route: str) -> None:
         await client.send("tts", text="Hello.", playId="p", endOfStream=True)
         await client.wait("trackEnd", lambda event: event.get("playId") == "p")
         await client.hang_up(reason="done", initiator="user")
-        assert client.names() == [
+        # The first audio may come at any time after the answer.
+        assert [kind for kind in client.names() if kind != "mediaReady"] == [
             "answer", "trackStart", "trackStart", "trackEnd", "trackEnd", "hangup",
         ]  # fmt: skip
         party = [event for event in client.events if event.get("trackId") == name]
-        assert [event["event"] for event in party] == ["answer", "trackStart", "trackEnd", "hangup"]
+        names = [event["event"] for event in party if event["event"] != "mediaReady"]
+        assert names == ["answer", "trackStart", "trackEnd", "hangup"]
         assert client.close_code == 1000
 
 
@@ -87,8 +90,8 @@ async def test_hangup_comes_once_for_every_way_of_ending(
     switch: Switch, http: aiohttp.ClientSession, route: str
 ) -> None:
     async def by_command(client: Client) -> tuple[str, str]:
-        await client.send("hangup", reason="a reason", initiator="somebody")
-        return "a reason", "somebody"
+        await client.send("hangup", reason="a reason", initiator="a client")
+        return "a reason", "a client"
 
     async def by_default(client: Client) -> tuple[str, str]:
         await client.send("hangup")
@@ -224,7 +227,7 @@ async def test_internal_failure_ends_that_call_alone_with_1011(switch: Switch) -
             error = await client.wait("error")
             hangup = await client.wait("hangup")
             assert (hangup["reason"], hangup["initiator"]) == ("error", "system")
-            assert "broken on purpose" not in error["error"], "an internal text is nobody's business"
+            assert "broken on purpose" not in error["error"], "internal texts stay inside"
             assert await client.closed() == 1011
         await other.send("history", speaker="user", text="fine")
         assert (await other.wait("addHistory"))["text"] == "fine"
@@ -273,7 +276,7 @@ async def test_reader_that_is_too_slow_is_closed_and_nobody_else(start_switch: S
         for number in range(40):
             await client.send("history", speaker="user", text=f"{number} " + "x" * 200_000)
             await asyncio.sleep(0.03)
-        await eventually(lambda: switch.calls() == 1, "the slow reader is still there", 30)
+        await until(lambda: switch.calls() == 1, "the slow reader is still there", 30)
         client.read_again()
         await client.closed()
         await other.send("mark", name="fine")
@@ -295,7 +298,7 @@ async def test_call_ends_with_its_socket(switch: Switch, http: aiohttp.ClientSes
         async with http.get(switch.url("/call/lists")) as response:
             return name not in await response.text()
 
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not await gone():
             await asyncio.sleep(0.02)
 
@@ -336,7 +339,7 @@ async def test_call_can_be_resumed_with_its_token_and_nothing_is_lost(switch: Sw
 
 
 @pytest.mark.row("2:resume")
-async def test_resume_token_is_good_once_and_for_its_call(switch: Switch) -> None:
+async def test_resume_token_is_good_for_its_call_until_the_next_one_is_used(switch: Switch) -> None:
     async with (
         calling(switch.socket_url("/call", id="mine-" + uuid.uuid4().hex, resume=20)) as client,
         calling(switch.socket_url("/call", id="other-" + uuid.uuid4().hex, resume=20)) as other,
@@ -351,7 +354,17 @@ async def test_resume_token_is_good_once_and_for_its_call(switch: Switch) -> Non
                 async with switch.client(id=name, resume=bad):
                     pass
             assert caught.value.status in {403, 404}
-        again = switch.client(id=name, resume=token)
+        # The connection that brings the next token breaks, twice.
+        successors = []
+        for _ in range(2):
+            again = switch.client(id=name, resume=token)
+            again.counted = False
+            async with again:
+                successors.append((await again.wait("resumed"))["resume"])
+                again.cut()
+                await again.closed()
+        assert successors[0] == successors[1]
+        again = switch.client(id=name, resume=successors[0])
         again.counted = False
         async with again:
             with pytest.raises(aiohttp.WSServerHandshakeError):

@@ -9,6 +9,7 @@ import pytest
 from softswitch.settings import Settings
 from tests.conformance.conftest import StartSwitch, Switch
 from tests.conformance.test_commands import of, press
+from tests.files.audio_files import odd_wav
 from tests.support import sound
 from tests.support.client import calling
 from tests.support.servers import Files
@@ -121,7 +122,7 @@ async def test_interrupt_of_nothing_is_no_error(switch: Switch) -> None:
         await client.send("interrupt", graceful=True, fadeOutMs=100, playId="p")
         await client.send("mark", name="alive")
         await client.wait("mark")
-        assert client.names() == ["answer", "trackStart", "mark"]
+        assert client.names() == ["answer", "trackStart", "mediaReady", "mark"]
         await client.hang_up()
 
 
@@ -184,7 +185,7 @@ async def test_wait_input_timeout_is_called_off_by_a_key_or_a_text(switch: Switc
 
 
 @pytest.mark.row("6:play-error")
-@pytest.mark.parametrize("kind", ["missing", "refused", "scheme", "no audio", "nobody", "playlist", "empty"])
+@pytest.mark.parametrize("kind", ["missing", "refused", "scheme", "no audio", "unknown", "playlist", "empty"])
 async def test_play_that_fails_is_an_error_and_the_call_lives(
     switch: Switch, files: Files, kind: str
 ) -> None:
@@ -193,7 +194,7 @@ async def test_play_that_fails_is_an_error_and_the_call_lives(
         "refused": "http://169.254.169.254/latest/meta-data/",
         "scheme": "file:///etc/passwd",
         "no audio": files.put("b.wav", b"this is no audio at all" * 100),
-        "nobody": "http://127.0.0.1:9/",
+        "unknown": "http://127.0.0.1:9/",
         "playlist": files.put("a.m3u8", b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n"),
         "empty": files.put("c.wav", b""),
     }[kind]
@@ -202,7 +203,8 @@ async def test_play_that_fails_is_an_error_and_the_call_lives(
         error = await client.wait("error")
         assert error["sender"] == "play"
         assert "root:" not in error["error"]
-        await client.wait("trackEnd", of(url))
+        if kind != "scheme":  # a misspelt URL is refused before anything is played
+            await client.wait("trackEnd", of(url))
         await client.send("mark", name="alive")
         await client.wait("mark")
         await client.hang_up()
@@ -264,3 +266,18 @@ async def test_interrupt_is_heard_at_once(switch: Switch, files: Files) -> None:
             delays.append(max(loud, default=asked) - asked)
         await client.hang_up()
     assert min(delays) < 0.06, delays
+
+
+async def test_file_that_cannot_be_decoded_costs_its_own_playback(switch: Switch, files: Files) -> None:
+    odd = files.put("odd.wav", odd_wav(bits=45))
+    async with calling(switch.socket_url("/call"), vad=False, ambiance={"path": odd}) as client:
+        bed = await client.wait("error")
+        assert odd in bed["error"]
+        await client.send("play", url=odd, playId="odd")
+        error = await client.wait("error")
+        assert (error["sender"], error["code"]) == ("play", 422)
+        assert odd in error["error"]
+        await client.wait("trackEnd", of("odd"))
+        await client.send("tts", **spoken(500, 0.5), playId="well", endOfStream=True)
+        await client.wait("trackEnd", of("well"))
+        await client.hang_up()

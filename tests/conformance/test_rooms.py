@@ -11,6 +11,17 @@ from tests.support.rooms import Rest, humming, tones
 pytestmark = pytest.mark.conformance
 
 
+async def test_invite_to_an_unknown_room_is_refused_before_the_answer(switch: Switch) -> None:
+    async with switch.client() as client:
+        await client.send("invite", option={"callee": "room:nowhere", "vad": False})
+        error = await client.wait("error")
+        assert (error["sender"], error["code"]) == ("command", 404)
+        assert error["error"].startswith("callee: ")
+        assert all(event["event"] != "answer" for event in client.events)
+        await client.invite(vad=False)
+        await client.hang_up()
+
+
 @pytest.mark.row("4:callee-room")
 async def test_calls_meet_in_a_room(switch: Switch, http: aiohttp.ClientSession) -> None:
     rest = Rest(switch, http)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import threading
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -13,8 +14,11 @@ from typing import Any
 import aiohttp
 import pytest
 
+from softswitch.sip.events import Rejected
+from softswitch.sip.syntax.phrases import phrase
 from tests.conformance.conftest import StartSwitch
 from tests.conformance.test_document import EVENTS
+from tests.legs.sip.phone import phone
 from tests.support.client import Client, refusal
 from tests.support.ports import free_port
 from tests.support.switch import SwitchThread
@@ -39,7 +43,7 @@ class Pair:
 
     async def rung(self, calls: int = 1) -> str:
         """Wait until the webhook was told of a call; return its dialog id."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while len(self.hook.bodies) < calls:
                 await asyncio.sleep(0.01)
         return str(self.hook.bodies[-1]["dialogId"])
@@ -74,7 +78,9 @@ def _switches(tmp_path_factory: pytest.TempPathFactory, hook: Hook) -> Iterator[
     folder = tmp_path_factory.mktemp("pair")
     rules = [{"match": "9000", "to": "echo"}, {"match": "9486", "to": "reject:486"}]
     sip = {"port": free_port(), "accept_timeout_s": 2.0}
-    with SwitchThread(folder / "far", {"webhook": {"url": hook.url}, "route": rules, "sip": sip}) as far:
+    # A call that waits two seconds for its `accept` cannot wait for the models as well.
+    sections = {"webhook": {"url": hook.url}, "route": rules, "sip": sip, "speech": {"preload": True}}
+    with SwitchThread(folder / "far", sections) as far:
         trunks = [{"name": "far", "servers": [f"127.0.0.1:{sip['port']}"]}]
         with SwitchThread(folder / "near", {"trunk": trunks}) as near:
             yield near, far
@@ -143,14 +149,16 @@ async def test_call_is_announced_taken_up_rung_and_answered(pair: Pair) -> None:
             assert ringing["earlyMedia"] is False
             like_the_document(ringing)
             await called.send("accept", option={"caller": "ignored"})
-            assert isinstance((await caller.wait("answer"))["sdp"], str)
-            assert isinstance((await called.wait("answer"))["sdp"], str)
+            # The caller's switch tells the answer that the callee's has sent.
+            answers = [(await one.wait("answer"))["sdp"] for one in (caller, called)]
+            assert answers[0].startswith("v=0\r\n")
+            assert answers[0] == answers[1]
             await caller.wait("trackStart")
             assert caller.names()[:3] == ["ringing", "answer", "trackStart"]
             await over(caller, called)
             hangup = called.all("hangup")[0]
             assert (hangup["reason"], hangup["initiator"]) == ("caller", "caller")
-            assert (hangup["from"], hangup["to"]) == ("200", "100")
+            assert (hangup["from"]["username"], hangup["to"]["username"]) == ("200", "100")
 
 
 @pytest.mark.row("4:reject", "8:reject")
@@ -336,3 +344,28 @@ async def test_trunks_and_users_are_shown(pair: Pair, http: aiohttp.ClientSessio
 async def test_sip_websocket_speaks_its_protocol(pair: Pair, http: aiohttp.ClientSession) -> None:
     async with http.ws_connect(pair.near.socket_url("/sip"), protocols=("sip",)) as socket:
         assert socket.protocol == "sip"
+
+
+async def test_words_of_the_switch_are_in_its_log_and_not_on_the_wire(
+    start_switch: StartSwitch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "softswitch")
+    port = free_port()
+    trunk = {"name": "far", "servers": ["192.0.2.1"], "prefixes": ["77"]}
+    rules = [{"match": "12", "to": "trunk:far"}]
+    start_switch({"sip": {"port": port}, "trunk": [trunk], "route": rules})
+    async with phone() as caller:
+        caller.invite(port, "12")
+        refused = await caller.until(Rejected)
+        assert (refused.code, refused.reason) == (403, phrase(403))
+        assert not {"Reason", "Warning"} & set(refused.headers)
+
+    def told() -> list[Any]:
+        return [one for one in caplog.records if one.getMessage() == "a party was refused"]
+
+    async with asyncio.timeout(60):  # The switch runs in a thread of its own.
+        while not told():
+            await asyncio.sleep(0.01)
+    (record,) = told()
+    assert record.status == 403
+    assert "prefixes" in record.reason

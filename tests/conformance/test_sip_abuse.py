@@ -13,10 +13,10 @@ from typing import Self
 import numpy as np
 import pytest
 
-from softswitch.sip import happenings as hp
-from softswitch.sip.digest import Credentials
+from softswitch.sip import events as hp
+from softswitch.sip.security.digest import Credentials
 from tests.conformance.test_sip_leaks import shown
-from tests.endpoints.sip.phone import HOST, Phone, phone, sdp
+from tests.legs.sip.phone import HOST, Phone, phone, sdp
 from tests.support.ports import free_port
 from tests.support.switch import SwitchProcess
 
@@ -224,8 +224,8 @@ async def test_scanner_of_a_registrar_hears_of_passwords_only_by_its_domain(regi
     with Wire(registrar.port) as scanner:
         assert " 401 " in await scanner.ask(scanner.text("REGISTER", user="alice"))
         known = await scanner.ask(scanner.text("INVITE", user="alice"))
-        nobody = await scanner.ask(scanner.text("INVITE", user="nobody"))
-        assert known.split("\r\n")[0] == nobody.split("\r\n")[0] == "SIP/2.0 401 Unauthorized"
+        unknown = await scanner.ask(scanner.text("INVITE", user="unknown"))
+        assert known.split("\r\n")[0] == unknown.split("\r\n")[0] == "SIP/2.0 401 Unauthorized"
         assert await scanner.ask(scanner.text("INVITE", domain="192.0.2.7"), 0.3) == ""
         assert await scanner.ask(scanner.text("OPTIONS"), 0.3) == ""
 
@@ -266,15 +266,15 @@ async def test_forged_requests_get_481_and_the_call_goes_on(neighbours: Place) -
     async with call_beside(neighbours) as (caller, session):
         dialog = caller.agent.dialog(session)
         assert dialog is not None
-        call_id, ours, theirs = dialog
+        call_id, own, peer = dialog
         with Wire(neighbours.port, HOST) as forger, Wire(neighbours.port) as stranger:
             for method in ("BYE", "INFO", "INVITE", "UPDATE", "REFER", "MESSAGE", "NOTIFY", "PRACK"):
-                for tags in ((ours, "guessed"), ("guessed", theirs), ("guessed", "guessed")):
+                for tags in ((own, "guessed"), ("guessed", peer), ("guessed", "guessed")):
                     forged = forger.text(method, call_id=call_id, tags=tags)
                     assert (await forger.ask(forged)).startswith("SIP/2.0 481 "), (method, tags)
                 # A stranger who guessed half of it is no neighbour.
-                stranger.send(stranger.text(method, call_id=call_id, tags=(ours, "guessed")))
-            forged = forger.text("CANCEL", call_id=call_id, tags=(ours, ""))
+                stranger.send(stranger.text(method, call_id=call_id, tags=(own, "guessed")))
+            forged = forger.text("CANCEL", call_id=call_id, tags=(own, ""))
             assert (await forger.ask(forged)).startswith("SIP/2.0 481 ")
             assert " 200 " in await forger.ask(forger.text("OPTIONS"))
             assert stranger.answers() == []
@@ -299,6 +299,6 @@ async def test_flood_is_answered_twenty_times_a_second_and_a_call_goes_on(
             seconds = time.monotonic() - start
         assert 20 <= answers <= 20 * (seconds + 2)
         assert await registrar.counted("guard_limited") > 1000
-        # Somebody else is served meanwhile.
+        # Another phone is served meanwhile.
         async with phone() as device:
             assert await device.register(registrar.port, "alice", "correct horse") == 200

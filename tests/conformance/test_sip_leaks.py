@@ -14,19 +14,21 @@ import aiohttp
 import pytest
 
 from softswitch.call.call import Call
-from softswitch.endpoints.sip.leg import SipLeg
-from softswitch.endpoints.sip.media import SipMedia
-from softswitch.sip import happenings as hp
-from softswitch.sip.exchange import Exchange
-from softswitch.sip.session import Session
-from softswitch.switch.conversation import Conversation
-from tests.conformance.conftest import StartSwitch, eventually
+from softswitch.legs.sip.leg.leg import SipLeg
+from softswitch.legs.sip.media.negotiation import SipMedia
+from softswitch.sip import events as hp
+from softswitch.sip.dialog.exchange import Exchange
+from softswitch.sip.session.session import Session
+from softswitch.sip.session.state import SessionState
+from softswitch.switch.conversation.conversation import Conversation
+from tests.conformance.conftest import StartSwitch
 from tests.conformance.test_faults import LEAK_CALLS, slope
-from tests.endpoints.sip.phone import Phone, phone, sdp
+from tests.legs.sip.phone import Phone, phone, sdp
 from tests.support.ports import free_port
 from tests.support.switch import Places, SwitchProcess
+from tests.support.waiting import until
 
-PERISHABLE = (Call, Conversation, SipLeg, SipMedia, Session, Exchange)
+PERISHABLE = (Call, Conversation, SipLeg, SipMedia, Session, SessionState, Exchange)
 """What belongs to one call alone."""
 AT_ONCE = 8
 PAUSE_S = 0.08
@@ -38,13 +40,13 @@ KINDS = len(OUTCOMES)
 
 
 class Callee(Phone):
-    """Whom the switch's trunk leads to: does what the number asks for."""
+    """Peer behind the switch's trunk: does what the number asks for."""
 
     def __init__(self) -> None:
         super().__init__()
         self.sessions: dict[str, str] = {}
 
-    def take(self, happening: hp.Happening) -> None:
+    def take(self, happening: hp.CallEvent) -> None:
         if not isinstance(happening, hp.Invited):
             return
         number, session = happening.request.uri.user or "", happening.session
@@ -66,19 +68,19 @@ class Caller(Phone):
 
     def __init__(self) -> None:
         super().__init__()
-        self.calls: dict[str, asyncio.Queue[hp.Happening]] = {}
+        self.calls: dict[str, asyncio.Queue[hp.CallEvent]] = {}
 
-    def take(self, happening: hp.Happening) -> None:
+    def take(self, happening: hp.CallEvent) -> None:
         session = getattr(happening, "session", "")
         if session in self.calls:
             self.calls[session].put_nowait(happening)
 
     async def call(self, port: int, number: str, callee: Callee) -> str:
-        """Make one call, hung up by whom its number says; return how it ended."""
+        """Make one call, hung up by the side that its number says; return how it ended."""
         session = self.invite(port, number)
         mine = self.calls[session] = asyncio.Queue()
         hung_up = False
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not isinstance(happened := await mine.get(), hp.Ended | hp.Rejected):
                 answered = isinstance(happened, hp.Answered)
                 if answered and number.startswith("23"):
@@ -169,7 +171,7 @@ async def test_telephone_calls_leave_nothing_behind(tmp_path: Path) -> None:
                 await many_calls(caller, callee, port, 4 * fifth // parts, numbers)
                 points.append((part * 4 * fifth // parts, resident()))
             gauges = "softswitch_sip_legs", "softswitch_sip_sessions", "softswitch_routes"
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while any((left := await shown(switch, *gauges)).values()) or held()[0] > files:
                     await asyncio.sleep(0.1)
             assert left.keys() == set(gauges)
@@ -203,7 +205,7 @@ async def test_telephone_calls_go_without_the_garbage_collector(start_switch: St
 
         numbers = count()
         await many_calls(caller, callee, port, 2 * KINDS, numbers)
-        await eventually(lambda: switch.calls() == 0, "calls are left")
+        await until(lambda: switch.calls() == 0, "calls are left")
         await asyncio.sleep(1)
         running = switch.inside(tasks)
         gc.collect()
@@ -211,9 +213,9 @@ async def test_telephone_calls_go_without_the_garbage_collector(start_switch: St
         gc.disable()
         try:
             await many_calls(caller, callee, port, 10 * KINDS, numbers)
-            await eventually(lambda: switch.calls() == 0, "calls are left")
-            await eventually(lambda: switch.inside(tasks) <= running, "tasks are left")
-            await eventually(lambda: not left() - before, f"objects are left: {left() - before}")
+            await until(lambda: switch.calls() == 0, "calls are left")
+            await until(lambda: switch.inside(tasks) <= running, "tasks are left")
+            await until(lambda: not left() - before, f"objects are left: {left() - before}")
         finally:
             gc.enable()
-        await eventually(lambda: switch.routes() == 0, f"{switch.routes()} routes are left")
+        await until(lambda: switch.routes() == 0, f"{switch.routes()} routes are left")

@@ -72,7 +72,7 @@ async def test_speech_is_heard_by_webrtc(switch: Switch) -> None:
 
 @pytest.mark.row("4:candidate")
 async def test_offer_without_candidates_connects(switch: Switch) -> None:
-    """The far end learns our addresses by our checks."""
+    """The peer learns the switch's addresses by its checks."""
     async with switch.rtc() as client:
         await client.accept(
             await client.invite(offer=await client.offer(candidates=False), callee="echo", vad=False)

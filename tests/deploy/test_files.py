@@ -1,11 +1,14 @@
 """What cannot be run here is checked by its own linter, and against the settings it names."""
 
+import json
 import os
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from softswitch.settings import Limits, load
 from softswitch.settings.load import SECTIONS
@@ -49,7 +52,9 @@ def known_settings() -> set[str]:
     }
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in DEPLOY.iterdir()))
+@pytest.mark.parametrize(
+    "name", sorted(str(path.relative_to(DEPLOY)) for path in DEPLOY.rglob("*") if path.is_file())
+)
 def test_files_name_only_settings_that_exist(name):
     assert settings_named_in((DEPLOY / name).read_text()) <= known_settings()
 
@@ -126,3 +131,40 @@ def test_unit_pleases_systemd_and_is_hardened(tmp_path):
 
 def test_unit_waits_for_the_switch_to_say_that_it_is_ready():
     assert "Type=notify" in (DEPLOY / "softswitch.service").read_text()
+
+
+def test_proxy_lets_no_more_connections_in_than_the_switch_has_descriptors_for() -> None:
+    most = int(re.search(r"maxconn (\d+)", (DEPLOY / "haproxy.cfg").read_text())[1])  # type: ignore[index]
+    files = int(re.search(r"LimitNOFILE=(\d+)", (DEPLOY / "softswitch.service").read_text())[1])  # type: ignore[index]
+    assert 6 * most < files, "a call needs up to six"
+
+
+def test_lock_has_hashes_and_every_dependency_within_its_range() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    locked: dict[str, list[tuple[str, str]]] = {}
+    for block in re.split(r"\n(?=\S)", (ROOT / "requirements.lock").read_text()):
+        if found := re.match(r"([a-z0-9-]+)==(\S+)", block):
+            assert "--hash=sha256:" in block, found[1]
+            locked.setdefault(found[1], []).append((found[2], block))
+    extras = project["optional-dependencies"]
+    for text in [*project["dependencies"], *extras["speech"], *extras["uvloop"], *extras["postgres"]]:
+        name, bounds = re.fullmatch(r"([A-Za-z0-9-]+)([^;]*)(?:;.*)?", text).groups()  # type: ignore[union-attr]
+        versions = locked[name.lower()]
+        assert all(SpecifierSet(bounds).contains(version) for version, _ in versions), f"make lock: {name}"
+    assert "pyvoip" not in locked, "GPL-3.0 is not a part of [all]"
+
+
+def test_dashboard_and_alarms_ask_for_metrics_that_exist():
+    known = (ROOT / "docs" / "reference" / "metrics.md").read_text("utf-8")
+    board = json.loads((DEPLOY / "grafana" / "softswitch.json").read_text("utf-8"))
+    rules = (DEPLOY / "prometheus" / "softswitch.rules.yml").read_text("utf-8")
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+    asked = "\n".join(target["expr"] for panel in board["panels"] for target in panel["targets"]) + rules
+    names = set(re.findall(r"softswitch_\w+", asked))
+    assert {"softswitch_trunk_mos_sum", "softswitch_trunk_jitter_seconds_bucket"} <= names
+    for name in names:
+        assert f"`{re.sub('_(sum|count|bucket)$', '', name)}`" in known or f"`{name}`" in known, name
+
+
+def test_alarms_please_promtool():
+    run(require_tool("promtool"), "check", "rules", DEPLOY / "prometheus" / "softswitch.rules.yml")

@@ -14,12 +14,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from pytest_aiohttp.plugin import AiohttpServer
+
+from softswitch.egress.names import Asker
 
 Serve = Callable[..., Awaitable[int]]
 
 
 class Canary:
-    """Count whoever knocks on loopback, on both families and on the port of a test."""
+    """Count connections to loopback, in both address families and on the port of a test."""
 
     def __init__(self) -> None:
         self.hits = 0
@@ -79,7 +82,7 @@ class Names:
     answers: dict[str, list[list[str]]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
-    async def __call__(self, host: str, port: int) -> Sequence[str]:
+    async def __call__(self, host: str, asker: Asker) -> Sequence[str]:
         self.asked.append(host)
         rounds = self.answers.get(host)
         if not rounds:
@@ -93,29 +96,21 @@ def names() -> Names:
 
 
 @pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
+def serve(aiohttp_server: AiohttpServer) -> Serve:
     """Start an aiohttp server with the given routes on 127.0.0.1; returns its port."""
-    runners: list[web.AppRunner] = []
 
     async def start(*routes: web.RouteDef, tls: ssl.SSLContext | None = None) -> int:
         application = web.Application()
         application.add_routes(routes)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        runners.append(runner)
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
-        await site.start()
-        port: int = runner.addresses[0][1]
-        return port
+        server = await aiohttp_server(application, ssl=tls, access_log=None, shutdown_timeout=0.1)
+        return int(server.make_url("/").port or 0)
 
-    yield start
-    for runner in runners:
-        await runner.cleanup()
+    return start
 
 
 @dataclass
 class Authority:
-    """Sign certificates that nobody else trusts."""
+    """A certificate authority that only the test trusts."""
 
     folder: Path
 

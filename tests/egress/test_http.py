@@ -4,16 +4,17 @@ import asyncio
 import gzip
 import json
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from softswitch.egress.errors import EgressError, EgressFailed, EgressRefused
-from softswitch.egress.http import MAX_REDIRECTS, Door
+from softswitch.egress.http import MAX_REDIRECTS, EgressClient
+from softswitch.egress.names import Asker
+from tests.conftest import data_path
 from tests.egress.conftest import Authority, Canary, Names, Serve
 
-CASES = Path(__file__).parents[2].parent / "shared" / "cases" / "api" / "ssrf_urls.json"
+CASES = data_path("api", "ssrf_urls.json")
 LOOPBACK = ["127.0.0.0/8"]
 
 
@@ -26,12 +27,12 @@ def answer(text: str, status: int = 200, **headers: str) -> Callable[[web.Reques
 
 
 def urls() -> list[str]:
-    return json.loads(CASES.read_text()) if CASES.exists() else []
+    entries: list[str] = json.loads(CASES.read_text())
+    return entries
 
 
-@pytest.mark.skipif(not CASES.exists(), reason="the shared cases are not there")
 @pytest.mark.parametrize("entry", urls())
-async def test_door_never_reaches_a_forbidden_place(
+async def test_egress_never_reaches_a_forbidden_place(
     entry: str, canary: Canary, names: Names, serve: Serve, authority: Authority
 ) -> None:
     """Take each entry of the list as a caller would send it, and count who knocks."""
@@ -46,12 +47,12 @@ async def test_door_never_reaches_a_forbidden_place(
     if entry.startswith("redirect->"):
         target = entry.removeprefix("redirect->")
         port = await serve(web.get("/a", answer("", 302, Location=target)))
-        door, url = Door(allow=LOOPBACK, resolve=names), f"http://world.example:{port}/a"
+        egress, url = EgressClient(allow=LOOPBACK, resolve=names), f"http://world.example:{port}/a"
     elif entry.startswith("m3u8"):
         playlist = f"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\nhttp://127.0.0.1:{canary.port}/x\n"
         port = await serve(web.get("/a", answer(playlist)))
-        door, url = Door(allow=LOOPBACK, resolve=names), f"http://world.example:{port}/a"
-        assert (await door.fetch(url)).body.decode() == playlist, (
+        egress, url = EgressClient(allow=LOOPBACK, resolve=names), f"http://world.example:{port}/a"
+        assert (await egress.fetch(url)).body.decode() == playlist, (
             "a playlist is bytes; nothing in it is followed"
         )
         assert canary.hits == 0
@@ -60,18 +61,18 @@ async def test_door_never_reaches_a_forbidden_place(
         port = await serve(
             web.get("/", answer("")), tls=authority.context("expired.badssl-like.local", days=-1)
         )
-        door = Door(allow=LOOPBACK, resolve=names, ca_file=str(authority.file))
+        egress = EgressClient(allow=LOOPBACK, resolve=names, ca_file=str(authority.file))
         url = f"https://expired.badssl-like.local:{port}/"
     else:
-        door, url = Door(resolve=names), entry.replace("%P", str(canary.port))
+        egress, url = EgressClient(resolve=names), entry.replace("%P", str(canary.port))
     with pytest.raises(EgressError):
-        await door.fetch(url)
+        await egress.fetch(url)
     assert canary.hits == 0
-    assert door.counters.refused + door.counters.failed == 1
-    assert door.counters.fetched == 0
+    assert egress.counters.refused + egress.counters.failed == 1
+    assert egress.counters.fetched == 0
 
 
-async def test_door_fetches_and_tells_where_from(serve: Serve, names: Names) -> None:
+async def test_egress_fetches_and_tells_where_from(serve: Serve, names: Names) -> None:
     seen: list[web.Request] = []
 
     async def handle(request: web.Request) -> web.Response:
@@ -80,36 +81,36 @@ async def test_door_fetches_and_tells_where_from(serve: Serve, names: Names) -> 
 
     port = await serve(web.post("/a", handle))
     names.answers = {"world.example": [["127.0.0.1"]]}
-    door = Door(allow=LOOPBACK, resolve=names)
-    fetched = await door.fetch(
+    egress = EgressClient(allow=LOOPBACK, resolve=names)
+    fetched = await egress.fetch(
         f"http://world.example:{port}/a?b=%2B", method="POST", headers={"X-One": "1"}, body=b"!"
     )
     assert (fetched.status, fetched.body, fetched.headers["x-kind"]) == (200, b"RIFF!", "audio")
     assert seen[0].host == f"world.example:{port}"
     assert seen[0].headers["X-One"] == "1"
     assert seen[0].raw_path == "/a?b=%2B"
-    assert door.counters.fetched == 1
+    assert egress.counters.fetched == 1
 
 
-async def test_door_returns_an_error_status_as_an_answer(serve: Serve) -> None:
+async def test_egress_returns_an_error_status_as_an_answer(serve: Serve) -> None:
     port = await serve(web.get("/a", answer("gone", 404)))
-    fetched = await Door(allow=LOOPBACK).fetch(f"http://127.0.0.1:{port}/a")
+    fetched = await EgressClient(allow=LOOPBACK).fetch(f"http://127.0.0.1:{port}/a")
     assert (fetched.status, fetched.body) == (404, b"gone")
 
 
-async def test_door_trusts_a_url_of_the_settings(serve: Serve) -> None:
+async def test_egress_trusts_a_url_of_the_settings(serve: Serve) -> None:
     port = await serve(web.get("/a", answer("ok")))
-    fetched = await Door().fetch(f"http://127.0.0.1:{port}/a", trusted=True)
+    fetched = await EgressClient().fetch(f"http://127.0.0.1:{port}/a", trusted=True)
     assert fetched.body == b"ok"
 
 
 @pytest.mark.parametrize("entry", ["file:///etc/passwd", "http://a@127.0.0.1/", "http://0177.0.0.1/"])
-async def test_door_refuses_odd_spellings_even_of_the_operator(entry: str) -> None:
+async def test_egress_refuses_odd_spellings_even_of_the_operator(entry: str) -> None:
     with pytest.raises(EgressRefused):
-        await Door().fetch(entry, trusted=True)
+        await EgressClient().fetch(entry, trusted=True)
 
 
-async def test_door_follows_a_redirect_and_checks_it(serve: Serve, names: Names, canary: Canary) -> None:
+async def test_egress_follows_a_redirect_and_checks_it(serve: Serve, names: Names, canary: Canary) -> None:
     end = await serve(web.get("/b", answer("end")))
     start = await serve(
         web.get("/good", answer("", 302, Location=f"http://other.example:{end}/b")),
@@ -128,21 +129,21 @@ async def test_door_follows_a_redirect_and_checks_it(serve: Serve, names: Names,
         "other.example": [["127.0.0.1"]],
         "inside.example": [["127.0.0.2"]],
     }
-    door = Door(allow=["127.0.0.1/32"], resolve=names)
+    egress = EgressClient(allow=["127.0.0.1/32"], resolve=names)
     base = f"http://world.example:{start}"
-    assert (await door.fetch(f"{base}/good")).body == b"end"
-    fetched = await door.fetch(f"{base}/relative")
+    assert (await egress.fetch(f"{base}/good")).body == b"end"
+    fetched = await egress.fetch(f"{base}/relative")
     assert (fetched.body, fetched.url.raw_host) == (b"end", "other.example")
     with pytest.raises(EgressFailed, match=f"{MAX_REDIRECTS} times"):
-        await door.fetch(f"{base}/loop")
+        await egress.fetch(f"{base}/loop")
     for path in ("private", "name", "file", "user", "port", "odd", "junk"):
         with pytest.raises(EgressRefused):
-            await door.fetch(f"{base}/{path}")
+            await egress.fetch(f"{base}/{path}")
     assert canary.hits == 0
-    assert door.counters.refused == 7
+    assert egress.counters.refused == 7
 
 
-async def test_door_does_not_carry_trust_or_secrets_to_another_origin(serve: Serve, names: Names) -> None:
+async def test_egress_does_not_carry_trust_or_secrets_to_another_origin(serve: Serve, names: Names) -> None:
     seen: list[web.Request] = []
 
     async def handle(request: web.Request) -> web.Response:
@@ -154,29 +155,29 @@ async def test_door_does_not_carry_trust_or_secrets_to_another_origin(serve: Ser
     names.answers = {"hook.example": [["127.0.0.1"]], "other.example": [["127.0.0.1"]]}
     url = f"http://hook.example:{start}/a"
     with pytest.raises(EgressRefused):
-        await Door(resolve=names).fetch(url, method="POST", trusted=True)
+        await EgressClient(resolve=names).fetch(url, method="POST", trusted=True)
     secrets = {"Authorization": "Bearer x", "Cookie": "a=b", "X-Other": "1", "Content-Type": "text/plain"}
-    await Door(allow=LOOPBACK, resolve=names).fetch(url, method="POST", headers=secrets, body=b"x")
+    await EgressClient(allow=LOOPBACK, resolve=names).fetch(url, method="POST", headers=secrets, body=b"x")
     assert seen[0].method == "GET"
     assert "Authorization" not in seen[0].headers
     assert "Cookie" not in seen[0].headers
     assert seen[0].headers["X-Other"] == "1"
 
 
-async def test_door_asks_for_a_name_once_and_dials_that_answer(
+async def test_egress_asks_for_a_name_once_and_dials_that_answer(
     serve: Serve, names: Names, canary: Canary
 ) -> None:
     """A second question would be answered with a private address: rebinding."""
     port = await serve(web.get("/a", answer("first")))
     names.answers = {"rebind.example": [["127.0.0.1"], ["127.0.0.2"]]}
-    door = Door(allow=["127.0.0.1/32"], resolve=names)
-    assert (await door.fetch(f"http://rebind.example:{port}/a")).body == b"first"
+    egress = EgressClient(allow=["127.0.0.1/32"], resolve=names)
+    assert (await egress.fetch(f"http://rebind.example:{port}/a")).body == b"first"
     assert names.asked == ["rebind.example"]
     with pytest.raises(EgressRefused):
-        await door.fetch(f"http://rebind.example:{port}/a")
+        await egress.fetch(f"http://rebind.example:{port}/a")
 
 
-async def test_door_dials_only_the_public_addresses_of_a_name_with_both(serve: Serve, names: Names) -> None:
+async def test_egress_dials_only_the_public_addresses_of_a_name_with_both(serve: Serve, names: Names) -> None:
     hits: list[str] = []
 
     async def handle(request: web.Request) -> web.Response:
@@ -185,25 +186,25 @@ async def test_door_dials_only_the_public_addresses_of_a_name_with_both(serve: S
 
     port = await serve(web.get("/a", handle))
     names.answers = {"both.example": [["10.255.255.1", "127.0.0.1"]]}
-    fetched = await Door(allow=["127.0.0.1"], resolve=names).fetch(f"http://both.example:{port}/a")
+    fetched = await EgressClient(allow=["127.0.0.1"], resolve=names).fetch(f"http://both.example:{port}/a")
     assert fetched.body == b"ok"
 
 
-async def test_door_fails_for_names_without_address(names: Names) -> None:
+async def test_egress_fails_for_names_without_address(names: Names) -> None:
     names.answers = {"empty.example": [[]], "junk.example": [["not an address"]]}
-    door = Door(resolve=names)
+    egress = EgressClient(resolve=names)
     for host in ("unknown.example", "empty.example", "junk.example"):
         with pytest.raises(EgressFailed, match="name of the host"):
-            await door.fetch(f"http://{host}/")
-    assert door.counters.failed == 3
+            await egress.fetch(f"http://{host}/")
+    assert egress.counters.failed == 3
 
 
-async def test_door_trusts_a_private_authority_only_when_told(
+async def test_egress_trusts_a_private_authority_only_when_told(
     serve: Serve, names: Names, authority: Authority
 ) -> None:
     port = await serve(web.get("/a", answer("secret")), tls=authority.context("tls.example"))
     names.answers = {"tls.example": [["127.0.0.1"]], "wrong.example": [["127.0.0.1"]]}
-    knowing = Door(allow=LOOPBACK, resolve=names, ca_file=str(authority.file))
+    knowing = EgressClient(allow=LOOPBACK, resolve=names, ca_file=str(authority.file))
     fetched = await knowing.fetch(f"https://tls.example:{port}/a")
     assert fetched.body == b"secret"
     with pytest.raises(EgressFailed):
@@ -211,10 +212,10 @@ async def test_door_trusts_a_private_authority_only_when_told(
     with pytest.raises(EgressFailed):
         await knowing.fetch(f"https://127.0.0.1:{port}/a")
     with pytest.raises(EgressFailed):
-        await Door(allow=LOOPBACK, resolve=names).fetch(f"https://tls.example:{port}/a")
+        await EgressClient(allow=LOOPBACK, resolve=names).fetch(f"https://tls.example:{port}/a")
 
 
-async def test_door_gives_up_on_a_slow_body(serve: Serve) -> None:
+async def test_egress_gives_up_on_a_slow_body(serve: Serve) -> None:
     async def drip(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -224,25 +225,25 @@ async def test_door_gives_up_on_a_slow_body(serve: Serve) -> None:
         return response
 
     port = await serve(web.get("/a", drip))
-    door = Door(allow=LOOPBACK, timeout_s=0.3)
+    egress = EgressClient(allow=LOOPBACK, timeout_s=0.3)
     with pytest.raises(EgressFailed, match=r"within 0\.3 s"):
-        await door.fetch(f"http://127.0.0.1:{port}/a")
-    assert door.counters.failed == 1
+        await egress.fetch(f"http://127.0.0.1:{port}/a")
+    assert egress.counters.failed == 1
 
 
-async def test_door_gives_up_on_a_silent_server_and_a_slow_name_service(mute: int) -> None:
-    async def slow(host: str, port: int) -> list[str]:
+async def test_egress_gives_up_on_a_silent_server_and_a_slow_name_service(mute: int) -> None:
+    async def slow(host: str, asker: Asker) -> list[str]:
         await asyncio.sleep(60)
         return []
 
     with pytest.raises(EgressFailed, match="within"):
-        await Door(allow=LOOPBACK, timeout_s=0.2).fetch(f"http://127.0.0.1:{mute}/")
+        await EgressClient(allow=LOOPBACK, timeout_s=0.2).fetch(f"http://127.0.0.1:{mute}/")
     with pytest.raises(EgressFailed, match="within"):
-        await Door(timeout_s=0.2, resolve=slow).fetch("http://slow.example/")
+        await EgressClient(timeout_s=0.2, resolve=slow).fetch("http://slow.example/")
 
 
 @pytest.mark.parametrize("declared", [True, False])
-async def test_door_stops_at_the_size_bound(serve: Serve, declared: bool) -> None:
+async def test_egress_stops_at_the_size_bound(serve: Serve, declared: bool) -> None:
     sent = 0
 
     async def big(request: web.Request) -> web.StreamResponse:
@@ -258,34 +259,34 @@ async def test_door_stops_at_the_size_bound(serve: Serve, declared: bool) -> Non
         return response
 
     port = await serve(web.get("/a", big), web.get("/fits", answer("x" * 100_000)))
-    door = Door(allow=LOOPBACK, max_bytes=100_000)
+    egress = EgressClient(allow=LOOPBACK, max_bytes=100_000)
     with pytest.raises(EgressFailed, match="more than 100000 bytes"):
-        await door.fetch(f"http://127.0.0.1:{port}/a")
-    assert len((await door.fetch(f"http://127.0.0.1:{port}/fits")).body) == 100_000
+        await egress.fetch(f"http://127.0.0.1:{port}/a")
+    assert len((await egress.fetch(f"http://127.0.0.1:{port}/fits")).body) == 100_000
 
 
-async def test_door_does_not_unpack(serve: Serve) -> None:
+async def test_egress_does_not_unpack(serve: Serve) -> None:
     async def bomb(request: web.Request) -> web.Response:
         assert request.headers["Accept-Encoding"] == "identity"
         return web.Response(body=gzip.compress(bytes(10_000_000)), headers={"Content-Encoding": "gzip"})
 
     port = await serve(web.get("/a", bomb))
     with pytest.raises(EgressFailed, match="compressed"):
-        await Door(allow=LOOPBACK).fetch(f"http://127.0.0.1:{port}/a")
+        await EgressClient(allow=LOOPBACK).fetch(f"http://127.0.0.1:{port}/a")
 
 
-async def test_door_fails_on_a_server_that_speaks_no_http(canary: Canary) -> None:
+async def test_egress_fails_on_a_server_that_speaks_no_http(canary: Canary) -> None:
     with pytest.raises(EgressFailed, match="cannot be fetched"):
-        await Door(allow=LOOPBACK).fetch(f"http://127.0.0.1:{canary.port}/")
+        await EgressClient(allow=LOOPBACK).fetch(f"http://127.0.0.1:{canary.port}/")
 
 
-async def test_door_fails_where_nobody_listens(canary: Canary) -> None:
+async def test_egress_fails_where_nobody_listens(canary: Canary) -> None:
     port = canary.port
     await canary.stop()
     with pytest.raises(EgressFailed, match="cannot be fetched"):
-        await Door(allow=LOOPBACK).fetch(f"http://127.0.0.1:{port}/")
+        await EgressClient(allow=LOOPBACK).fetch(f"http://127.0.0.1:{port}/")
 
 
-def test_door_refuses_settings_that_are_no_networks() -> None:
+def test_egress_refuses_settings_that_are_no_networks() -> None:
     with pytest.raises(ValueError, match="nonsense"):
-        Door(allow=["nonsense"])
+        EgressClient(allow=["nonsense"])

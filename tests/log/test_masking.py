@@ -44,6 +44,8 @@ def test_other_names_are_not_secret(name):
             'Digest username="bob", response="***", uri="sip:a"',
         ),
         ("/call?id=1&appid=canary&dump=0", "/call?id=1&appid=***&dump=0"),
+        ("wss://a.example/ws?key=canary", "wss://a.example/ws?key=***"),
+        ("/x?agent_id=7&conversation_signature=canary", "/x?agent_id=7&conversation_signature=***"),
         ("wss://bob:canary@a.example/x", "wss://bob:***@a.example/x"),
         ("https://a.example:443/x@y", "https://a.example:443/x@y"),
         ("the response was late", "the response was late"),
@@ -76,3 +78,27 @@ def test_mask_ends_in_data_that_is_too_deep():
     for _ in range(1000):
         deep = [deep]
     assert "..." in str(mask(deep))
+
+
+def test_more_values_than_are_shown_are_counted():
+    shown = mask({"list": list(range(5000)), "password": "x"})
+    assert len(shown["list"]) < 2001
+    assert shown["list"][-1] == f"... {5000 - len(shown['list']) + 1} more"
+    assert mask({str(number): number for number in range(5000)})["..."] == "3000 more"
+
+
+def test_more_text_than_is_looked_through_is_counted():
+    shown = mask(["x" * 20_000, "bearer secret", "y" * 20_000])
+    assert shown == ["x" * 20_000, "bearer ***", "<20000 characters>"]
+
+
+@pytest.mark.parametrize(
+    "text", ["a+" * 200_000, "a=crypto:" * 40_000, "a://b:" * 60_000, "bearer " * 50_000]
+)
+def test_long_texts_take_linear_time(text):
+    # In quadratic time this would take minutes, and the test runner would end it.
+    assert len(mask_text(text)) > 100_000
+
+
+def test_passwords_behind_any_sign_are_hidden():
+    assert mask_text("(see.https://u:secret@h)") == "(see.https://u:***@h)"

@@ -104,8 +104,9 @@ class FakePlane:
     def forwarded(self):
         return []
 
-    def is_dialling(self, slot):
-        return False
+    @property
+    def dialling(self):
+        return frozenset()
 
     def set_sending(self, slot, sends):
         self.sending[slot] = sends

@@ -7,7 +7,7 @@ import numpy as np
 
 from softswitch.audio.pcm import FRAME, from_bytes, to_bytes
 from softswitch.media import messages as m
-from softswitch.media.engine import Engine
+from softswitch.media.engine.engine import Engine
 from tests.media.fake_plane import PARAMETERS, FakePlane, packet, sound
 
 TICK = 0.02
@@ -74,14 +74,14 @@ class Rig:
         return track
 
     def say(self, port: int, pcm) -> None:
-        """Let the far end of a feed port (any length) or of an RTP port (a frame) say `pcm`."""
-        if port in self.engine._parts.doors.inboxes:
+        """Send `pcm` as the remote party of a feed port (any length) or of an RTP port (a frame)."""
+        if port in self.engine._parts.ingress.inboxes:
             self.engine.deliver(port, packet(pcm))
         else:
             self.engine.feed(port, to_bytes(np.asarray(pcm, np.float32)))
 
     def heard(self, port: int):
-        """Return all that the far end of `port` (or a tap) got so far, at the bus's rate."""
+        """Return the audio that the remote party of `port` (or a tap) received so far, at the bus rate."""
         if port in self.datagrams:
             return np.concatenate([sound(datagram) for datagram in self.datagrams[port]])
         return from_bytes(b"".join(self.frames.get(port, [])))

@@ -35,7 +35,7 @@ class Player:
         """Indices of the packets that were played, in order."""
         self.steps: list[tuple[float, str, int]] = []
         """(milliseconds since the beginning, what was done, index or -1)."""
-        self.made_up = 0
+        self.synthetic = 0
         """Units of concealment and silence since the first packet was played."""
 
     def receive(self, *datagrams: bytes, now: float | None = None) -> None:
@@ -47,7 +47,8 @@ class Player:
         """Hear 20 ms."""
         slots, units = np.array([self.slot]), round(self.now * UNITS)
         jitter = self.sessions.jitter
-        jitter.review(slots, np.array([self.held // FRAME * FRAME]), units)
+        if jitter.begin_tick(units):
+            jitter.review(slots, np.array([self.held // FRAME * FRAME]), units)
         for turn in range(40):
             if self.held >= FRAME:
                 break
@@ -84,7 +85,7 @@ class Player:
             if may_stretch:
                 self._stretch(jitter)
         elif self.played:
-            self.made_up += int(due.duration[0])
+            self.synthetic += int(due.duration[0])
         self.steps.append(((self.now - self.began) * 1000, what, index))
         self.held += int(due.duration[0])
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from softswitch.rtp.jitter import DEPTH
 from softswitch.rtp.packet import UNITS, UNITS_PER_MS
 from tests.rtp.player import Player, numbered, stream
-from tests.rtp.wire import CASES, packet
+from tests.rtp.wire import case, packet
 
 
 def played(arrivals):
@@ -32,7 +32,8 @@ def test_even_stream_is_played_once_in_order_without_a_hole():
     player = played(stream(200))
     assert player.played == list(range(200))
     assert player.count("recover") == 0
-    assert base_delay(player, stream(200)) == pytest.approx(40, abs=1)
+    # One packet is kept in reserve.
+    assert base_delay(player, stream(200)) == pytest.approx(20, abs=1)
 
 
 @pytest.mark.parametrize("ptime_ms", [10, 20, 30, 40, 60])
@@ -83,7 +84,7 @@ def test_long_loss_fades_to_silence_and_the_first_packet_is_played():
     lost = [what for at, what, _ in player.steps if 4030 <= at < 5000]
     assert 4 <= lost.count("conceal") <= 6
     assert lost[-1] == "silence"
-    assert base_delay(player, arrivals, since=6) == pytest.approx(40, abs=1)
+    assert base_delay(player, arrivals, since=6) == pytest.approx(20, abs=1)
 
 
 def test_single_loss_in_a_minute_leaves_the_delay():
@@ -115,7 +116,7 @@ def test_late_packet_is_dropped_and_the_delay_unchanged():
     player = played(arrivals)
     assert player.played == [*range(50), *range(51, 100)]
     assert player.sessions.jitter.late[player.slot] == 1
-    assert base_delay(player, arrivals, since=1.5) == pytest.approx(40, abs=1)
+    assert base_delay(player, arrivals, since=1.5) == pytest.approx(20, abs=1)
 
 
 def test_burst_of_late_packets_is_played_late_and_the_delay_comes_back():
@@ -174,7 +175,7 @@ def test_big_payload_after_small_ones_is_kept_whole():
     for _ in range(4):
         player.tick()
     due = player.sessions.jitter
-    assert due._ring.shape[1] >= 960
+    assert due.ring.shape[1] >= 960
 
 
 @pytest.mark.parametrize("ppm", [2000, -2000])
@@ -188,14 +189,11 @@ def test_clock_drift_is_stretched_away_without_a_hole(ppm):
 
 
 def traces():
-    file = CASES / "net" / "traces.json"
-    return json.loads(file.read_bytes()) if file.exists() else {}
+    return json.loads(case("net/traces.json"))
 
 
 def test_delay_in_the_20_ms_trace_is_at_most_60_ms_in_the_median():
-    trace = traces().get("jit_20ms")
-    if trace is None:
-        pytest.skip("the shared traces are not here")
+    trace = traces()["jit_20ms"]
     arrivals = [
         (at + delay / 1000, data) for (at, data), delay in zip(stream(3000), trace["delay"], strict=True)
     ]
@@ -254,7 +252,7 @@ def test_reopened_slot_has_no_past():
     assert jitter.delay(player.slot, 0, 10**7) == 0
 
 
-def test_delay_is_told_in_units():
+def test_delay_is_reported_in_units():
     player = Player()
     player.run(stream(60))
     now = round((player.now - 0.3) * UNITS)

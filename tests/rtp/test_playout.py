@@ -137,15 +137,6 @@ def test_silence_is_never_cut_into_the_packet_behind_it():
     assert state.media == 13 * FRAME
 
 
-def test_leap_gives_up_what_is_too_late():
-    state = cursor(low=2 * FRAME)
-    ring = notes((10, 10, 1), (11, 11, 1), (15, 15, 1), (16, 16, 1))
-    state.leap(ring, 17 * FRAME)
-    assert (state.next, state.media, state.dropped) == (15, 15 * FRAME, 2)
-    state.leap(ring, 99 * FRAME)
-    assert (state.next, state.dropped) == (21, 4)
-
-
 def test_ring_overwritten_altogether_is_as_good_as_empty():
     state = cursor(newest=500)
     assert decided(state, notes())[0] == CONCEAL

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from softswitch.rtp.packet import UNITS
-from softswitch.rtp.relay import Events
+from softswitch.rtp.relay import Conversion, Events
 from softswitch.rtp.session import Sessions
 from tests.rtp.player import CODINGS, KINDS, numbered
 from tests.rtp.wire import datagrams, packet, rows
@@ -30,8 +30,10 @@ class Exchange:
             self.begin()
 
     def begin(self) -> None:
-        self.relays.begin(SOURCE, TARGET, 0, 8000, self.events, round(self.now * UNITS))
-        self.sessions.jitter.rest(SOURCE)
+        self.relays.begin(
+            SOURCE, TARGET, kind=0, clock_rate=8000, events=self.events, now=round(self.now * UNITS)
+        )
+        self.sessions.jitter.suspend(SOURCE)
 
     def take(self, *arrivals: bytes, slot: int = SOURCE, passes: float = 0.02) -> list[bytes]:
         """Receive datagrams and return what is sent for them."""
@@ -51,7 +53,7 @@ def stamp(data: bytes) -> int:
     return int.from_bytes(data[4:8])
 
 
-def test_header_is_ours_and_payload_is_theirs():
+def test_header_is_new_and_payload_is_forwarded():
     exchange = Exchange()
     [first] = exchange.take(packet(7, 800, numbered(7), ssrc=9, marker=True))
     assert first[12:] == numbered(7)
@@ -94,7 +96,7 @@ def test_late_packet_takes_its_own_place():
     [second] = exchange.take(packet(2, 160))
     assert [number(data) - number(first) for data in (second, third)] == [1, 2]
     assert [stamp(data) - stamp(first) for data in (second, third)] == [160, 320]
-    # The next of ours goes on behind the newest.
+    # The switch's own next packet continues behind the newest.
     assert exchange.sessions.senders.position(TARGET)[0] & 0xFFFF == (number(third) + 1) & 0xFFFF
 
 
@@ -110,8 +112,9 @@ def test_what_waits_goes_at_once_and_what_was_played_does_not():
     slots = np.array([SOURCE])
     for index in range(6):
         exchange.take(packet(index, 160 * index, numbered(index)))
-        exchange.sessions.jitter.pop(slots, round(exchange.now * UNITS))
-    next_, _ = exchange.sessions.jitter.standing(SOURCE)
+        if index < 4:
+            exchange.sessions.jitter.pop(slots, round(exchange.now * UNITS))
+    next_, _ = exchange.sessions.jitter.playing_position(SOURCE)
     assert 0 < next_ < 6
     exchange.begin()
     sent = [data for packets in exchange.relays.take_packets() for _, data in datagrams(packets)]
@@ -161,10 +164,19 @@ def test_keys_go_with_the_targets_number_and_the_audios_time():
     assert len(exchange.sessions.take_presses()) == 1
 
 
-def test_keys_by_another_clock_make_a_source_unfit():
+def test_duration_of_keys_is_told_by_the_targets_clock():
     exchange = Exchange(events=Events(97, 48000))
     exchange.take(packet(1, 1000))
-    assert exchange.take(event(2, 1160, 160)) == []
+    [first] = exchange.take(event(2, 1160, 160))
+    [last] = exchange.take(event(3, 1160, 20000, end=True))
+    assert [int.from_bytes(data[14:16]) for data in (first, last)] == [960, 0xFFFF]
+    assert [data[12:14] for data in (first, last)] == [bytes((5, 10)), bytes((5, 0x8A))]
+
+
+def test_keys_counted_by_a_clock_of_their_own_make_a_source_unfit():
+    exchange = Exchange(events=Events(97, 8000))
+    exchange.take(packet(1, 1000))
+    assert exchange.take(event(2, 2**31, 160)) == []
     assert exchange.relays.unfit == {SOURCE}
 
 
@@ -200,3 +212,62 @@ def test_no_source_makes_the_targets_time_go_back(steps):
             newest = data
     position, _ = exchange.sessions.senders.position(TARGET)
     assert position & 0xFFFF == (number(newest) + 1) & 0xFFFF
+
+
+class Halving:
+    """Makes two packets of each, and one of each lost packet before it."""
+
+    def suits(self, kinds, others, durations):
+        return np.ones(len(kinds), np.bool_)
+
+    def convert(self, packets, targets, kinds, missing):
+        every = np.arange(len(packets.slots))
+        half = int(packets.durations[0]) // 2
+        lost = np.flatnonzero(missing)
+        if len(lost):
+            yield self._made(packets, lost, half, part=-1, begin=-half)
+        for part in range(2):
+            yield self._made(packets, every, half, part=part, begin=part * half)
+
+    def _made(self, packets, rows, half, *, part, begin):
+        payloads = np.full((len(rows), 80), 50 + part, np.uint8)
+        lengths = np.full(len(rows), 80, np.intp)
+        return Conversion(rows, payloads, lengths, part=part, parts=2, begin=begin, duration=half)
+
+
+def test_converted_packets_go_on_evenly_and_leave_losses_open():
+    exchange = Exchange(begin=False)
+    exchange.relays.converter = Halving()
+    exchange.begin()
+    [first] = exchange.take(packet(1, 0))
+    sent = exchange.take(packet(2, 160, payload_type=8))
+    sent += exchange.take(packet(5, 640, payload_type=8))
+    assert [data[12] for data in sent] == [50, 51, 49, 50, 51]
+    # Two packets are lost, which would have been four; the last of them was made up for.
+    assert [(number(data) - number(first)) % 65536 for data in sent] == [1, 2, 6, 7, 8]
+    assert [stamp(data) - stamp(first) for data in sent] == [160, 240, 560, 640, 720]
+    [again] = exchange.take(packet(6, 800))
+    assert (number(again) - number(first)) % 65536 == 9
+    assert stamp(again) - stamp(first) == 800
+    assert exchange.relays.unfit == set()
+
+
+def test_packet_behind_its_successor_is_not_converted():
+    exchange = Exchange(begin=False)
+    exchange.relays.converter = Halving()
+    exchange.begin()
+    exchange.take(packet(1, 0, payload_type=8))
+    exchange.take(packet(3, 320, payload_type=8))
+    assert exchange.take(packet(2, 160, payload_type=8)) == []
+    assert exchange.relays.late_total == 1
+
+
+def test_keys_between_converted_packets_are_no_losses():
+    exchange = Exchange(begin=False, events=Events(97, 8000))
+    exchange.relays.converter = Halving()
+    exchange.begin()
+    exchange.take(packet(1, 0, payload_type=8))
+    [key] = exchange.take(event(2, 160, 160))
+    sent = exchange.take(packet(3, 320, payload_type=8))
+    assert [data[12] for data in sent] == [50, 51]
+    assert number(sent[0]) > number(key)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from softswitch.rtp import rtcp
-from softswitch.rtp.reports import INTERVAL, Reporter
+from softswitch.rtp.reports import INTERVAL, MOST, Reporter
 from softswitch.rtp.sending import Senders
 from softswitch.rtp.statistics import Sources
 
@@ -12,7 +12,7 @@ START = 1000.0
 class Party:
     """One end of a call, with a single slot."""
 
-    def __init__(self, ssrc, cname="someone"):
+    def __init__(self, ssrc, cname="peer"):
         self.senders, self.sources = Senders(1), Sources(1)
         self.senders.open(0, ssrc, 1, 1)
         self.reporter = Reporter(self.senders, self.sources)
@@ -100,14 +100,14 @@ def test_round_trip_is_measured():
     assert feedback.round_trip == pytest.approx(0.080, abs=0.002)
 
 
-def test_loss_at_the_far_end_is_handed_on():
+def test_loss_at_the_remote_party_is_handed_on():
     party = Party(11)
     block = rtcp.ReportBlock(11, 64, 100, 1000, 0, 0, 0)
     strange = rtcp.ReportBlock(99, 255, 100, 1000, 0, 0, 0)
     party.reporter.receive(0, rtcp.compound([rtcp.ReceiverReport(22, (strange, block))]), START)
     [feedback] = party.reporter.take_feedback()
     assert feedback.loss == 0.25
-    assert party.reporter.far_loss(0) == 0.25
+    assert party.reporter.remote_loss(0) == 0.25
     assert party.reporter.take_feedback() == []
 
 
@@ -156,7 +156,7 @@ def test_closed_slot_neither_reports_nor_listens():
     assert not party.reporter.receive(0, rtcp.ReceiverReport(1).to_bytes(), START)
     party.reporter.goodbye(0)
     assert party.due(START + 200) == []
-    assert (party.reporter.round_trip(0), party.reporter.far_loss(0)) == (0.0, 0.0)
+    assert (party.reporter.round_trip(0), party.reporter.remote_loss(0)) == (0.0, 0.0)
 
 
 def test_long_names_are_cut_to_fit():
@@ -165,3 +165,23 @@ def test_long_names_are_cut_to_fit():
     party.hear(22, 1)
     data, _ = first_report(party)
     assert len(rtcp.parse(data)) == 2
+
+
+def test_reports_that_a_stall_has_put_off_come_a_few_at_a_time_and_farewells_at_once():
+    count = 3 * MOST
+    senders, sources = Senders(count), Sources(count)
+    reporter = Reporter(senders, sources)
+    reporter.grow(count)
+    for slot in range(count):
+        senders.open(slot, 1000 + slot, 1, 1)
+        reporter.open(slot, "peer", START)
+    leaving = list(range(count - 2, count))
+    for slot in leaving:
+        reporter.goodbye(slot)
+    seen = []
+    for _ in range(3):
+        slots = reporter.due(START + INTERVAL, lambda slot: 0)[2].tolist()
+        assert 0 < len(slots) <= MOST
+        seen.append(slots)
+    assert set(leaving) <= set(seen[0])
+    assert sorted(slot for slots in seen for slot in slots) == list(range(count))

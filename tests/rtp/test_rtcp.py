@@ -32,6 +32,7 @@ PACKETS = st.one_of(
 )
 
 
+@pytest.mark.third_party("rtcp/aiortc")
 @pytest.mark.parametrize(
     "name", [name for name in case_names("rtcp/aiortc") if not any(w in name for w in INVALID)]
 )
@@ -40,6 +41,7 @@ def test_packets_of_others_are_read_and_written_alike(name):
     assert rtcp.compound(rtcp.parse(data)) == data
 
 
+@pytest.mark.third_party("rtcp/aiortc")
 @pytest.mark.parametrize(
     "name", [name for name in case_names("rtcp/aiortc") if any(w in name for w in INVALID)]
 )

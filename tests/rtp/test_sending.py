@@ -19,7 +19,7 @@ def build(senders, slots, payload=b"abcd", steps=160, levels=None):
     out = np.zeros((len(slots), 64), np.uint8)
     payloads = np.frombuffer(payload * len(slots), np.uint8).reshape(len(slots), -1)
     lengths = np.full(len(slots), len(payload))
-    sizes = senders.build(out, payloads, lengths, slots, steps, levels)
+    sizes = senders.build(out, payloads, lengths, slots, steps, levels=levels)
     return [row[:size].tobytes() for row, size in zip(out, sizes, strict=True)]
 
 
@@ -39,7 +39,7 @@ def test_slots_are_numbered_apart(senders):
     assert int.from_bytes(second[2:4]) == 65534
 
 
-def test_totals_are_told(senders):
+def test_totals_are_reported(senders):
     build(senders, [1])
     build(senders, [1])
     sent = senders.sent(1)

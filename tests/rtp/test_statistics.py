@@ -78,13 +78,13 @@ def test_new_source_must_come_in_sequence(listening):
     assert listening.take(2, 1, 3, 5, 7, 9) == [None] * 5
 
 
-def test_interleaved_stranger_is_never_heard(listening):
+def test_interleaved_source_is_never_heard(listening):
     for number in range(100):
         assert listening.take(1, number, step_ms=10) == [number]
         assert listening.take(2, number, step_ms=10) == [None]
 
 
-def test_burst_of_a_stranger_between_two_packets_is_refused(listening):
+def test_burst_of_another_source_between_two_packets_is_refused(listening):
     listening.take(1, 1)
     assert listening.take(2, 1, 2, 3, 4, 5, step_ms=0) == [None] * 5
     assert listening.take(1, 2) == [2]
@@ -136,3 +136,20 @@ def test_numbers_within_reach_are_extended_exactly(first, steps):
         place = highest + step
         assert listening.take(1, place) == [place]
         highest = max(highest, place)
+
+
+def test_total_of_lost_packets_is_the_sum_over_slots():
+    sources, now = Sources(4), 0
+    sequences = {0: (1, 2, 5), 1: (7,), 3: (65530, 65535, 3)}
+    for slot, numbers in sequences.items():
+        for sequence in numbers:
+            now += 20 * UNITS_PER_MS
+            sources.admit(np.array([slot]), np.array([slot + 9]), np.array([sequence]), now)
+    slots = np.arange(4)
+    assert sources.total_lost(slots) == sum(sources.lost(slot) for slot in range(4)) == 2 + 7
+    # A source that takes over keeps what its predecessor lost.
+    for sequence in (40, 41, 42, 50):
+        now += 20 * UNITS_PER_MS
+        sources.admit(np.array([0]), np.array([77]), np.array([sequence]), now)
+    assert sources.total_lost(slots) == sum(sources.lost(slot) for slot in range(4)) == 2 + 7 + 7
+    assert sources.total_lost(np.zeros(0, np.intp)) == 0

@@ -5,14 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from softswitch.rtp.telephone_event import DIGITS, FLASH, EventReceiver, EventSender, Press
-from tests.rtp.wire import CASES, case
+from tests.rtp.wire import case
 
 CLOCK = 8000
 
 
 def cases():
-    file = CASES / "rtp" / "dtmf-4733.json"
-    return json.loads(file.read_bytes()) if file.exists() else []
+    return json.loads(case("rtp/dtmf-4733.json"))
 
 
 def event(code, duration, *, end=False):
@@ -37,7 +36,6 @@ def heard(packets, until=2000):
 
 @pytest.mark.parametrize("entry", cases(), ids=lambda entry: entry["name"])
 def test_shared_case_yields_the_digits_it_asks_for(entry):
-    case("rtp/dtmf-4733.json")
     packets = []
     for item in entry["packets"]:
         data = bytes.fromhex(item["rtp"])
@@ -168,3 +166,22 @@ def test_digits_survive_losses_as_long_as_one_packet_of_each_arrives(digits, dur
         return
     presses = heard([(tick * 20, timestamp, payload) for tick, payload, _, timestamp in arrived], until=10000)
     assert "".join(press.digit for press in presses) == digits
+
+
+@pytest.mark.parametrize(("digits", "pauses"), [("1,2", 1), ("1,,2", 2), (",1", 1), ("1,", 0)])
+def test_comma_makes_the_gap_longer_by_half_a_second(digits, pauses):
+    def ticks(text):
+        sender = EventSender(CLOCK)
+        sender.queue(text, 100, 70)
+        count = 0
+        while sender.busy:
+            sender.step()
+            count += 1
+        return count
+
+    assert ticks(digits) == ticks(digits.replace(",", "")) + 25 * pauses
+
+
+def test_pauses_alone_are_no_digits():
+    with pytest.raises(ValueError, match="digits: "):
+        EventSender(CLOCK).queue(",", 100, 70)

@@ -22,7 +22,7 @@ from softswitch.sdp import (
     narrowed,
     negotiate,
     offered_formats,
-    own_text,
+    own_description,
     parse,
 )
 
@@ -39,7 +39,7 @@ def offer(direction: Direction = "sendrecv", codecs: tuple[str, ...] = CODECS, p
         direction=direction,
         ptime_ms=ptime_ms,
     )
-    return own_text(own, Layout(), 7, 1)
+    return own_description(own, Layout(), 7, 1).text()
 
 
 def taken(section: str, **changed) -> Agreement:
@@ -105,27 +105,27 @@ def test_feedback_profile_may_be_answered_without() -> None:
     ).codec
 
 
-@pytest.mark.parametrize("ours", DIRECTIONS)
-@pytest.mark.parametrize("theirs", DIRECTIONS)
-def test_direction_of_the_answer_is_held_within_the_offer(ours: Direction, theirs: Direction) -> None:
-    agreement = taken(f"m=audio 5004 RTP/AVP 0\na={theirs}\n", direction=ours)
-    assert can_send(agreement.direction) == (can_send(ours) and can_receive(theirs))
-    assert can_receive(agreement.direction) == (can_receive(ours) and can_send(theirs))
-    assert agreement.direction == narrowed(ours, theirs)
+@pytest.mark.parametrize("near", DIRECTIONS)
+@pytest.mark.parametrize("distant", DIRECTIONS)
+def test_direction_of_the_answer_is_held_within_the_offer(near: Direction, distant: Direction) -> None:
+    agreement = taken(f"m=audio 5004 RTP/AVP 0\na={distant}\n", direction=near)
+    assert can_send(agreement.direction) == (can_send(near) and can_receive(distant))
+    assert can_receive(agreement.direction) == (can_receive(near) and can_send(distant))
+    assert agreement.direction == narrowed(near, distant)
 
 
 def test_keys_must_have_been_offered() -> None:
-    ours = [CryptoLine("1", SUITES["AES_CM_128_HMAC_SHA1_80"], bytes(30))]
+    near = [CryptoLine("1", SUITES["AES_CM_128_HMAC_SHA1_80"], bytes(30))]
     good, other = (f"inline:{text * 40}" for text in "AB")
     section = HEAD + "m=audio 5004 RTP/SAVP 0\na=crypto:{} " + other + "\n"
     [media] = parse(section.format("1 AES_CM_128_HMAC_SHA1_80")).media
-    pair = accepted_keys(ours, media)
-    assert pair.ours is ours[0]
-    assert pair.theirs.text().endswith(other)
-    assert good in pair.ours.text()
+    pair = accepted_keys(near, media)
+    assert pair.own is near[0]
+    assert pair.remote.text().endswith(other)
+    assert good in pair.own.text()
     for line in ("2 AES_CM_128_HMAC_SHA1_80", "1 AES_CM_128_HMAC_SHA1_32"):
         with pytest.raises(NotAcceptableError):
-            accepted_keys(ours, parse(section.format(line)).media[0])
+            accepted_keys(near, parse(section.format(line)).media[0])
 
 
 orders = st.permutations(CODECS).flatmap(
@@ -139,24 +139,26 @@ def test_both_ends_of_ours_come_to_the_same_agreement(offered, supported, direct
     text = offer(direction, offered, ptime)
     description = parse(text)
     try:
-        theirs = negotiate(description, profiles=PLAIN_PROFILES, supported=supported)
+        distant = negotiate(description, profiles=PLAIN_PROFILES, supported=supported)
     except NotAcceptableError:
         assert not set(offered) & set(supported)
         return
     own = OwnAudio(
         OwnTransport("RTP/AVP", "192.0.2.8", 30000),
-        (theirs.codec, *theirs.events),
+        (distant.codec, *distant.events),
         ssrc=2,
         cname="def",
-        direction=theirs.direction,
-        ptime_ms=theirs.ptime_ms,
+        direction=distant.direction,
+        ptime_ms=distant.ptime_ms,
     )
-    ours = accept(description, parse(own_text(own, layout_of(description, theirs.index), 8, 1)))
-    assert ours.codec.rtpmap == theirs.codec.rtpmap
-    assert ours.ptime_ms == theirs.ptime_ms
-    assert (ours.send_events is None) == (theirs.send_events is None)
-    assert narrowed(ours.direction, theirs.direction) == ours.direction
-    assert narrowed(theirs.direction, ours.direction) == theirs.direction
+    near = accept(
+        description, parse(own_description(own, layout_of(description, distant.index), 8, 1).text())
+    )
+    assert near.codec.rtpmap == distant.codec.rtpmap
+    assert near.ptime_ms == distant.ptime_ms
+    assert (near.send_events is None) == (distant.send_events is None)
+    assert narrowed(near.direction, distant.direction) == near.direction
+    assert narrowed(distant.direction, near.direction) == distant.direction
 
 
 @given(st.text(max_size=200))

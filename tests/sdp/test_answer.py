@@ -9,6 +9,7 @@ from softswitch.sdp import (
     candidate_line,
     negotiate,
     parse,
+    transport_offer,
 )
 from tests.sdp import offers
 
@@ -92,3 +93,44 @@ def test_answer_to_a_stream_that_only_sends_names_our_source_but_no_stream() -> 
 
 def test_answer_without_a_bundle_in_the_offer_has_none() -> None:
     assert "BUNDLE" not in answer(offers.CHROME.replace("a=group:BUNDLE 0\n", ""))
+
+
+def max_bundle(video_port: str = "9") -> str:
+    """Return an offer with video first that bundles everything: only the video section has a transport."""
+    session, audio = offers.CHROME.replace("BUNDLE 0", "BUNDLE 1 0").split("m=audio 9 ", 1)
+    lines = audio.splitlines()
+    transport = ("a=ice-", "a=fingerprint", "a=setup", "a=rtcp-mux")
+    keys = [line for line in lines if line.startswith(transport)]
+    audio_only = [line for line in lines if not line.startswith(transport)]
+    video = f"m=video {video_port} UDP/TLS/RTP/SAVPF 96 97"
+    formats = ["a=rtpmap:96 VP8/90000", "a=rtpmap:97 rtx/90000", "a=fmtp:97 apt=96"]
+    candidate = "a=candidate:1 1 udp 2130706431 192.0.2.9 4000 typ host"
+    parts = [video, "c=IN IP4 0.0.0.0", "a=mid:1", "a=sendrecv", *keys, candidate, *formats]
+    return session + "\n".join([*parts, "m=audio 0 " + audio_only[0], *audio_only[1:], "a=bundle-only", ""])
+
+
+def test_the_section_with_the_tag_of_the_bundle_is_accepted_as_inactive() -> None:
+    description = parse(answer(max_bundle()))
+    video, audio = description.media
+    assert description.first("group") == "BUNDLE 1 0"
+    assert (video.port, video.formats, video.first("rtpmap")) == (20002, ("96",), "96 VP8/90000")
+    assert video.has("inactive")
+    assert video.has("rtcp-mux")
+    assert video.first("ice-ufrag") == audio.first("ice-ufrag") == "ourufrag"
+    assert audio.has("sendrecv")
+
+
+def test_a_rejected_section_with_the_tag_stays_rejected() -> None:
+    text = offers.CHROME.replace("BUNDLE 0", "BUNDLE 1 0").replace(
+        "m=audio", "m=video 0 UDP/TLS/RTP/SAVPF 96\na=mid:1\na=inactive\nm=audio", 1
+    )
+    description = parse(answer(text))
+    assert description.media[0].port == 0
+    assert description.first("group") == "BUNDLE 0"
+
+
+def test_the_transport_of_a_bundle_is_read_from_the_section_with_its_tag() -> None:
+    offer = parse(max_bundle())
+    transport = transport_offer(offer, offer.media[1])
+    assert transport.credentials.ufrag == "F7gI"
+    assert [item.address for item in transport.candidates] == ["192.0.2.9"]

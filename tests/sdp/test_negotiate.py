@@ -17,7 +17,7 @@ from softswitch.sdp import (
     payload_types,
     transport_offer,
 )
-from tests.conftest import require_case
+from tests.conftest import data_path
 from tests.sdp import offers
 
 HEAD = "v=0\no=- 1 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 192.0.2.1\nt=0 0\n"
@@ -73,6 +73,15 @@ def test_negotiate_takes_the_level_extension_with_its_id() -> None:
     assert secure(offers.PION).level_extension == 0
     assert secure(offers.CHROME.replace("extmap:1 ", "extmap:15 ")).level_extension == 0
     assert secure(offers.CHROME.replace("extmap:1 ", "extmap:1/sendonly ")).level_extension == 0
+
+
+@pytest.mark.parametrize("name", ["OPUS/48000/1", "opus/48000"])
+def test_opus_of_one_channel_which_a_browser_would_not_decode_gives_way_to_another_codec(name: str) -> None:
+    mono = offers.CHROME.replace("opus/48000/2", name)
+    assert secure(mono).codec.name != "opus"
+    alone = mono.replace("SAVPF 111 63 9 0 8", "SAVPF 111")
+    with pytest.raises(NotAcceptableError):
+        secure(alone)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +192,7 @@ EDGE: dict[str, str] = {
 
 @pytest.mark.parametrize("name", EDGE)
 def test_negotiate_reacts_to_edge_cases_as_asked(name: str) -> None:
-    data = require_case("sdp", "edge", f"{name}.sdp").read_bytes()
+    data = data_path("sdp", "edge", f"{name}.sdp").read_bytes()
     try:
         offer = parse(data)
         agreement = negotiate(offer, profiles=PLAIN_PROFILES)
@@ -195,12 +204,12 @@ def test_negotiate_reacts_to_edge_cases_as_asked(name: str) -> None:
 
 
 def test_every_edge_case_has_its_reaction() -> None:
-    assert {path.stem for path in require_case("sdp", "edge").glob("*.sdp")} == set(EDGE)
+    assert {path.stem for path in data_path("sdp", "edge").glob("*.sdp")} == set(EDGE)
 
 
 @pytest.mark.parametrize("name", ["setup-foo", "fingerprint-sha1", "candidate-short", "candidate-mdns"])
 def test_transport_offer_names_what_an_edge_case_lacks(name: str) -> None:
-    offer = parse(require_case("sdp", "edge", f"{name}.sdp").read_bytes())
+    offer = parse(data_path("sdp", "edge", f"{name}.sdp").read_bytes())
     with pytest.raises(SdpError, match="a="):
         transport_offer(offer, offer.media[0])
 
@@ -255,3 +264,20 @@ def test_hostile_offers_raise_nothing_but_peer_errors(parts: list[str]) -> None:
         agreement = negotiate(offer, profiles=SECURE_PROFILES)
         transport_offer(offer, offer.media[agreement.index])
         media_address(offer, offer.media[agreement.index])
+
+
+def test_a_codec_that_is_listed_twice_may_come_by_either_number() -> None:
+    text = offers.CHROME.replace("SAVPF 111", "SAVPF 111 112") + (
+        "a=rtpmap:112 opus/48000/2\na=fmtp:112 minptime=10;stereo=1\n"
+    )
+    agreement = negotiate(parse(text), profiles=SECURE_PROFILES)
+    assert agreement.codec.number == 111
+    assert [item.number for item in agreement.receive] == [111, 110, 126, 112]
+
+
+def test_opus_with_one_channel_is_no_codec_of_a_browser() -> None:
+    odd = offers.CHROME.replace("opus/48000/2", "OPUS/48000/1")
+    assert negotiate(parse(odd), profiles=SECURE_PROFILES).codec.name == "G722"
+    alone = odd.replace("SAVPF 111 63 9 0 8 13 110 126", "SAVPF 111 110")
+    with pytest.raises(NotAcceptableError, match=r"opus/48000/2 \(RFC 7587"):
+        negotiate(parse(alone), profiles=SECURE_PROFILES)

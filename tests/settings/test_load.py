@@ -38,7 +38,7 @@ def test_load_prefers_flags_to_environment_to_file(tmp_path):
         ("[ice]\nstun = ['a', 1]", "[ice] stun[1]: Expected `str`, got `int`"),
         ("[log]\nlevel = 'loud'", "[log] level: Invalid enum value 'loud'"),
         ("[[ice.server]]\nusername = 'a'", "[ice] server[0]: Object missing required field `urls`"),
-        ("http = 1", "[http] is a section, not a value"),
+        ("http = 1", "http is a section: write [http]"),
         ("[http", "Expected ']'"),
     ],
 )
@@ -56,16 +56,19 @@ def test_load_says_so_when_the_file_is_missing(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[http]\ntls_cert = 'a'", "go together"),
+        ("[http]\ntls_cert = 'a'", "must be set together"),
+        ("[http]\nhosts = ['https://pbx.example']", "hosts: 'https://pbx.example' must be a name"),
+        ("[http]\ntrusted_proxies = ['proxy']", "trusted_proxies: 'proxy' does not appear"),
         ("[rtp]\nport_min = 3\nport_max = 2", "port_min 3 is above port_max 2"),
         ("[rtp]\nexternal_ip = 'example.org'", "does not appear to be an IPv4 or IPv6 address"),
-        ("[ice]\nturn_urls = ['turn:a']", "go together"),
+        ("[rtp]\nexternal_ip = '192.0.2.1, 192.0.2.2'", "two addresses of one family"),
+        ("[ice]\nturn_urls = ['turn:a']", "must be set together"),
         ("[ice]\nhost_addresses = ['a']", "does not appear"),
         ("[egress]\nallow = ['10.0.0.0/33']", "does not appear"),
         ("[webhook]\nurl = 'file:///etc'", "must start with"),
-        ("[recording]\nfolder = '../elsewhere'", "below the data folder"),
-        ("[recording]\nfolder = '/var'", "below the data folder"),
-        ("[auth]\njwt_secret = 'short'", "shorter than 32 bytes"),
+        ("[recording]\nfolder = '../elsewhere'", "inside [paths] data"),
+        ("[recording]\nfolder = '/var'", "inside [paths] data"),
+        ("[auth]\njwt_secret = 'short'", "at least 32 bytes"),
         ("[auth]\napi_keys = ['a:k1', 'a:k2']", "the name 'a' twice"),
     ],
 )
@@ -112,6 +115,10 @@ def test_load_ignores_what_kubernetes_and_the_tests_set():
     assert load(environ=dict.fromkeys(names, "x")) == Settings()
 
 
+OF_TABLES = {("ice", "server"), ("webhook", "account"), ("recording", "account"), ("speech", "provider")}
+"""Keys whose values are tables."""
+
+
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_key_can_be_set_by_its_variable(section):
     defaults = getattr(Settings(), section)
@@ -119,7 +126,7 @@ def test_every_key_can_be_set_by_its_variable(section):
         value = getattr(defaults, key)
         text = (
             json.dumps(value)
-            if key == "server"
+            if (section, key) in OF_TABLES
             else ",".join(value)
             if isinstance(value, tuple)
             else str(value)
@@ -129,7 +136,7 @@ def test_every_key_can_be_set_by_its_variable(section):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.1", "switch.example.org"])
 def test_load_refuses_a_public_address_when_nobody_is_asked_for_a_key(host):
-    with pytest.raises(SettingsError, match="anybody could use the switch"):
+    with pytest.raises(SettingsError, match="could use the switch without keys"):
         load(flags={("http", "host"): host})
 
 
@@ -158,3 +165,31 @@ def test_settings_hide_their_secrets_when_shown():
         environ={"SOFTSWITCH_USER": '[{"name": "alice", "password": "canary-five"}]'},
     )
     assert "canary" not in repr(settings)
+
+
+def test_session_of_a_stream_is_a_table_and_hidden(tmp_path):
+    text = """
+    [[stream]]
+    protocol = "openai-realtime"
+    url = "wss://a.example/"
+    token = "canary"
+    [stream.session]
+    instructions = "canary"
+    [[stream.session.tools]]
+    name = "f"
+    """
+    settings = load(write(tmp_path, text))
+    assert settings.stream[0].session == {"instructions": "canary", "tools": [{"name": "f"}]}
+    assert "canary" not in repr(settings)
+
+
+def test_secrets_of_accounts_are_read_checked_and_hidden():
+    settings = load(flags={("webhook", "account"): [{"name": "shop", "secret": "canary"}]})
+    assert [(account.name, account.secret) for account in settings.webhook.account] == [("shop", "canary")]
+    assert "canary" not in repr(settings)
+    for rows, words in (
+        ([{"name": "a", "secret": "x"}] * 2, "'a' stands twice"),
+        ([{"name": "", "secret": "x"}], "must not be empty"),
+    ):
+        with pytest.raises(SettingsError, match=words):
+            load(flags={("webhook", "account"): rows})

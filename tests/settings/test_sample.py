@@ -7,7 +7,11 @@ import pytest
 
 from softswitch.settings import Settings, load
 from softswitch.settings.load import SECTIONS, TABLES
+from softswitch.settings.sections import RecordingAccount
+from softswitch.settings.speech_provider import SpeechProvider
+from softswitch.settings.webhook import WebhookAccount
 from tests.conftest import ROOT
+from tests.settings.test_load import OF_TABLES
 
 SAMPLE = ROOT / "softswitch.toml"
 
@@ -36,12 +40,16 @@ def test_sample_as_it_stands_changes_nothing():
 
 def test_sample_holds_every_key_with_its_real_default():
     raw = tomllib.loads(uncommented())
-    servers = raw["ice"].pop("server")
+    servers, accounts = raw["ice"].pop("server"), raw["webhook"].pop("account")
     assert set(servers[0]) == {"urls", "username", "credential"}
+    assert set(accounts[0]) == set(WebhookAccount.__struct_fields__)
+    assert set(raw["recording"].pop("account")[0]) == set(RecordingAccount.__struct_fields__)
+    rows = raw["speech"].pop("provider")
+    assert set(rows[0]) == set(SpeechProvider.__struct_fields__)
     for name in SECTIONS:
         defaults = getattr(Settings(), name)
         for key in defaults.__struct_fields__:
-            if key != "server":
+            if (name, key) not in OF_TABLES:
                 value = getattr(defaults, key)
                 assert raw[name].pop(key) == (list(value) if isinstance(value, tuple) else value)
         assert raw.pop(name) == {}

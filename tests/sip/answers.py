@@ -1,6 +1,6 @@
 """Answers to our requests that no agent gives."""
 
-from softswitch.sip.message import Request
+from softswitch.sip.syntax.message import Request
 from tests.sip.link import ANSWER, Link
 
 
@@ -37,7 +37,7 @@ def response(invite, code, tag, **headers):
 
 
 def forked(**wish):
-    """A call to nobody: its INVITE, to be answered by hand."""
+    """A call to no party: its INVITE, to be answered by hand."""
     link = Link("anna", "bert", "carl")
     anna, bert = link["anna"], link["bert"]
     link.filter = lambda *_: False

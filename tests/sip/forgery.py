@@ -1,6 +1,6 @@
 """Messages that no agent sent."""
 
-from softswitch.sip.happenings import Offered
+from softswitch.sip.events import Offered
 from tests.sip.link import Link
 
 
@@ -15,9 +15,9 @@ def plain(method, *, branch="z9hG4bKx", to_tag="", extra="", sequence=1, host="1
     )
 
 
-def reaction(method, **wish):
+def reaction(method, **options):
     link = Link("anna", "bert")
-    link["bert"].inject(plain(method, **wish), link["anna"])
+    link["bert"].inject(plain(method, **options), link["anna"])
     link.run(0.1)
     return link, (link.sent[-1][2] if link.sent else None)
 
@@ -44,13 +44,13 @@ def accept(peer, sdp):
 def send_inside(link, peer, session, method, *, headers=(), sdp=""):
     """Have a peer's agent send a request it would not send by itself; return the codes that come back."""
     heard: list[int] = []
-    request, flow = peer.agent._core.sessions[session].dialog.request(method)
+    request, flow = peer.agent._sessions.by_id[session].state.dialog.request(method)
     request.headers.set("Contact", f"<sip:{peer.name}@{peer.host}>")
     for name, value in headers:
         request.headers.set(name, value)
     if sdp:
         request.body = sdp.encode()
         request.headers.set("Content-Type", "application/sdp")
-    peer.agent._core.ask(request, flow, lambda _t, response, _m: heard.append(response.code))
+    peer.agent._context.send_request(request, flow, lambda _t, response, _m: heard.append(response.code))
     link.run()
     return heard

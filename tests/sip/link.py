@@ -1,15 +1,15 @@
-"""User agents joined by a fake wire with a fake clock: it may lose, double and delay, all from one seed."""
+"""User agents connected by a fake network with a fake clock and seeded loss, duplication and delay."""
 
 import heapq
 import random
 from collections.abc import Callable
 from typing import Any
 
-from softswitch.sip import message
 from softswitch.sip.agent import AgentLimits, Flow, Invitation, Timers, UserAgent
-from softswitch.sip.flow import TransportName
-from softswitch.sip.happenings import Happening, Invited
-from softswitch.sip.message import Request, Response
+from softswitch.sip.events import CallEvent, Invited
+from softswitch.sip.syntax import message
+from softswitch.sip.syntax.message import Request, Response
+from softswitch.sip.transaction.flow import TransportName
 
 OFFER = "v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
 ANSWER = "v=0\r\no=- 2 1 IN IP4 10.0.0.2\r\ns=-\r\nc=IN IP4 10.0.0.2\r\nt=0 0\r\nm=audio 5000 RTP/AVP 0\r\n"
@@ -18,7 +18,7 @@ HELD = ANSWER + "a=recvonly\r\n"
 
 
 class Peer:
-    """A user agent with an address and a memory."""
+    """A user agent with an address, which records its events."""
 
     def __init__(self, link: "Link", name: str, host: str, limits: AgentLimits) -> None:
         self.link = link
@@ -28,21 +28,21 @@ class Peer:
         self.agent: Any = UserAgent(
             entropy=entropy.randbytes, user_agent=name, timers=link.timers, limits=limits
         )
-        self.happened: list[Happening] = []
+        self.happened: list[CallEvent] = []
         self.reactions: dict[type, Callable[[Any], object]] = {}
-        """What to do at once about a kind of happening."""
+        """Callbacks that handle a kind of event at once."""
 
     def flow_to(self, other: "Peer") -> Flow:
         return Flow(self.link.transport, other.host, 5060, self.link.connection, self.host, 5060)
 
-    def call(self, other: "Peer", **wish) -> str:
-        wish = {"sdp": OFFER, **wish}
+    def call(self, other: "Peer", **options) -> str:
+        options = {"sdp": OFFER, **options}
         invitation = Invitation(
             f"sip:{other.name}@{other.host}",
             f"<sip:{self.name}@{self.host}>",
             f"<sip:{other.name}@{other.host}>",
-            wish.pop("targets", (self.flow_to(other),)),
-            **wish,
+            options.pop("targets", (self.flow_to(other),)),
+            **options,
         )
         session: str = self.agent.invite(invitation, self.link.now)
         return session
@@ -135,12 +135,12 @@ class Link:
             for peer in self.peers.values():
                 for out in peer.agent.take_outgoing():
                     self._carry(peer, out.to, out.data)
-                for happening in peer.agent.take_happenings():
+                for event in peer.agent.take_events():
                     busy = True
-                    peer.happened.append(happening)
-                    reaction = peer.reactions.get(type(happening))
+                    peer.happened.append(event)
+                    reaction = peer.reactions.get(type(event))
                     if reaction:
-                        reaction(happening)
+                        reaction(event)
 
     def _carry(self, sender: Peer, to: Flow, data: bytes) -> None:
         receiver = self._hosts.get(to.host)
@@ -166,12 +166,12 @@ def talking(**options) -> tuple[Link, Peer, Peer, str, str]:
     """Two peers in a call: the link, caller, called, and the session of each."""
     link = Link("anna", "bert", **options)
     anna, bert = link["anna"], link["bert"]
-    ours = anna.call(bert)
+    annas = anna.call(bert)
     link.run()
-    theirs = bert.the(Invited).session
-    bert.agent.answer(theirs, ANSWER, link.now)
+    berts = bert.the(Invited).session
+    bert.agent.answer(berts, ANSWER, link.now)
     link.run()
     link.sent.clear()
     anna.happened.clear()
     bert.happened.clear()
-    return link, anna, bert, ours, theirs
+    return link, anna, bert, annas, berts

@@ -1,6 +1,6 @@
 """A message with everything in it, and what every reader of messages may ask."""
 
-from softswitch.sip.message import MalformedError, Request, Response, parse
+from softswitch.sip.syntax.message import MalformedError, Request, Response, parse
 
 INVITE = (
     b"INVITE sip:1001@example.com;transport=udp SIP/2.0\r\n"

@@ -2,10 +2,9 @@
 
 import pytest
 
-from softswitch.sip import message
 from softswitch.sip.agent import AgentLimits, Flow
-from softswitch.sip.digest import Credentials
-from softswitch.sip.happenings import (
+from softswitch.sip.dialog.request import OutgoingRequest
+from softswitch.sip.events import (
     Answered,
     Cancelled,
     Ended,
@@ -15,6 +14,8 @@ from softswitch.sip.happenings import (
     Rejected,
     RequestAnswered,
 )
+from softswitch.sip.security.digest import Credentials
+from softswitch.sip.syntax import message
 from tests.sip.answers import challenge_once
 from tests.sip.forgery import forge, plain
 from tests.sip.link import ANSWER, HELD, HOLD, Link, talking
@@ -24,15 +25,15 @@ def test_request_is_answered_with_credentials_and_its_outcome_told():
     link = Link("anna", "bert")
     anna, bert = link["anna"], link["bert"]
     challenge_once(link, "bert", "WWW-Authenticate", 401)
-    key = anna.agent.request(
+    outgoing = OutgoingRequest(
         "OPTIONS",
         "sip:bert@10.0.0.2",
-        link.now,
         from_="<sip:anna@10.0.0.1>",
         to="<sip:bert@10.0.0.2>",
         targets=(anna.flow_to(bert),),
         credentials=Credentials("anna", "secret"),
     )
+    key = anna.agent.request(outgoing, link.now)
     assert anna.agent.busy
     link.run(0.1)
     answered = anna.the(RequestAnswered)
@@ -44,10 +45,9 @@ def test_request_to_nobody_is_408():
     link = Link("anna", "bert")
     anna, bert = link["anna"], link["bert"]
     link.filter = lambda *_: False
-    anna.agent.request(
+    outgoing = OutgoingRequest(
         "MESSAGE",
         "sip:bert@10.0.0.2",
-        link.now,
         from_="<sip:a@b>",
         to="<sip:c@d>",
         targets=(anna.flow_to(bert),),
@@ -55,6 +55,7 @@ def test_request_to_nobody_is_408():
         content_type="text/plain",
         contact="",
     )
+    anna.agent.request(outgoing, link.now)
     link.run(40)
     assert (anna.the(RequestAnswered).response.code, anna.the(RequestAnswered).local) == (408, True)
     assert "Contact" not in link.sent[0][2].headers
@@ -69,14 +70,14 @@ def test_connection_that_opens_for_a_call_is_used_for_all_of_it():
     assert out.to.connection == 0
     opened = Flow("tcp", "10.0.0.2", 5060, 12, "10.0.0.1", 5060)
     bert.agent.receive(message.parse(out.data), Flow("tcp", "10.0.0.1", 40000, 4, "10.0.0.2", 5060), link.now)
-    bert.agent.take_happenings()
-    theirs = bert.agent.sessions[0]
-    bert.agent.answer(theirs, ANSWER, link.now)
+    bert.agent.take_events()
+    berts = bert.agent.sessions[0]
+    bert.agent.answer(berts, ANSWER, link.now)
     for reply in bert.agent.take_outgoing():
         assert reply.to.connection == 4
         anna.agent.receive(message.parse(reply.data), opened, link.now)
     assert anna.agent.take_outgoing()[0].to.connection == 12
-    anna.agent.refused(opened, link.now)
+    anna.agent.send_failed(opened, link.now)
     anna.agent.bye(session, link.now)
     assert anna.agent.take_outgoing()[0].to.connection == 0
 
@@ -130,7 +131,7 @@ def test_calls_on_a_bad_network_end_well(seed):
         ends = [one.session for one in peer.happened if isinstance(one, Ended | Rejected | Cancelled)]
         assert len(ends) == len(set(ends)) == 5
         assert peer.agent.deadline() is None
-        assert len(peer.agent._core.transactions) == 0
+        assert len(peer.agent._context.transactions) == 0
 
 
 def test_thousand_calls_leave_nothing_behind():
@@ -143,17 +144,17 @@ def test_thousand_calls_leave_nothing_behind():
         link.run(0.01)
     link.run(100)
     assert len(anna.of(Ended)) == len(bert.of(Ended)) == 300
-    assert len(anna.agent._core.transactions) == len(bert.agent._core.transactions) == 0
-    assert not bert.agent._core.transactions._merged
-    assert not anna.agent._core.dialogs
+    assert len(anna.agent._context.transactions) == len(bert.agent._context.transactions) == 0
+    assert not bert.agent._context.transactions._merged
+    assert not anna.agent._sessions.by_dialog
 
 
 def test_call_in_progress_may_end_though_no_more_may_begin():
-    link, _anna, bert, _ours, theirs = talking(limits=AgentLimits(transactions=6))
+    link, _anna, bert, _annas, berts = talking(limits=AgentLimits(transactions=6))
     for number in range(9):
         bert.inject(plain("MESSAGE", branch=f"z9hG4bK{number}", sequence=number + 1), link["anna"])
     assert bert.agent.counters["overload"] >= 3
-    assert forge(bert, theirs, "BYE").code == 200
+    assert forge(bert, berts, "BYE").code == 200
     assert bert.of(Ended)
 
 
@@ -174,7 +175,7 @@ def test_address_that_cannot_be_reached_fails_its_requests_alone():
     anna.call(bert)
     anna.call(carl)
     link.run(0.1)
-    anna.agent.refused(anna.flow_to(bert), link.now)
+    anna.agent.send_failed(anna.flow_to(bert), link.now)
     link.run(0.1)
     assert anna.the(Rejected).code == 503
     assert len(anna.agent.sessions) == 1

@@ -1,4 +1,4 @@
-"""Whatever a far end sends, in whatever order, the user agent neither raises nor forgets."""
+"""Whatever a peer sends, in whatever order, the user agent neither raises nor forgets."""
 
 import random
 from typing import Any
@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from softswitch.sip.agent import AgentLimits
-from softswitch.sip.grammar import MalformedError
-from softswitch.sip.happenings import Cancelled, Ended, Invited, ReferReceived, Rejected
-from softswitch.sip.message import Request
+from softswitch.sip.events import Cancelled, Ended, Invited, ReferReceived, Rejected
+from softswitch.sip.syntax.grammar import MalformedError
+from softswitch.sip.syntax.message import Request
 from tests.sip.forgery import accept
 from tests.sip.link import ANSWER, HOLD, OFFER, Link, talking
 
@@ -22,7 +22,7 @@ SCRIPT = st.lists(
             "407 408 422 481 487 491 503 603".split()
         ),
         st.integers(0, 4),  # sequence
-        st.sampled_from(["ours", "theirs", "wrong"]),
+        st.sampled_from(["annas", "berts", "wrong"]),
         st.sampled_from(
             [
                 "",
@@ -55,7 +55,7 @@ SCRIPT = st.lists(
 def test_nothing_a_far_end_sends_raises(script, calling):
     link = Link("anna", "bert", limits=AgentLimits(transactions=64, forks=2, pending=2))
     anna, bert = link["anna"], link["bert"]
-    ours = anna.call(bert) if calling else ""
+    annas = anna.call(bert) if calling else ""
     if not calling:
         bert.call(anna)
     link.run(0.05)
@@ -63,11 +63,11 @@ def test_nothing_a_far_end_sends_raises(script, calling):
     for number, (what, sequence, whose, extra, body, verb) in enumerate(script):
         first = next(sent for _, _, sent in link.sent if isinstance(sent, Request))
         if anna.of(Invited):
-            ours = anna.last(Invited).session
-        dialog: Any = anna.agent.dialog(ours)
+            annas = anna.last(Invited).session
+        dialog: Any = anna.agent.dialog(annas)
         mine = first.from_address.parameters["tag"] if calling else (dialog[1] if dialog else "")
-        theirs = "remote" if calling else first.from_address.parameters["tag"]
-        tag = {"ours": mine, "theirs": theirs, "wrong": "wrong"}[whose]
+        berts = "remote" if calling else first.from_address.parameters["tag"]
+        tag = {"annas": mine, "berts": berts, "wrong": "wrong"}[whose]
         contact = "" if extra.startswith("Contact") else "Contact: <sip:q@10.0.0.2>\n"
         if what.isdigit():
             text = (
@@ -79,7 +79,7 @@ def test_nothing_a_far_end_sends_raises(script, calling):
             text = (
                 f"{what} sip:anna@10.0.0.1 SIP/2.0\n"
                 f"Via: SIP/2.0/UDP 10.0.0.2:5060;branch=z9hG4bK{what}{number % 5}\n"
-                f"From: <sip:t@u>;tag={theirs}\nTo: <sip:v@w>{f';tag={tag}' if sequence else ''}\n"
+                f"From: <sip:t@u>;tag={berts}\nTo: <sip:v@w>{f';tag={tag}' if sequence else ''}\n"
                 f"Call-ID: {first.call_id}\nCSeq: {sequence} {what}\nMax-Forwards: 7\n"
                 f"{contact}{extra}\n{body}"
             )
@@ -87,27 +87,27 @@ def test_nothing_a_far_end_sends_raises(script, calling):
         now = link.now
         match verb:
             case "answer":
-                anna.agent.answer(ours, ANSWER, now)
+                anna.agent.answer(annas, ANSWER, now)
             case "ring":
-                anna.agent.ring(ours, now, code=183, sdp=ANSWER)
+                anna.agent.ring(annas, now, code=183, sdp=ANSWER)
             case "bye":
-                anna.agent.bye(ours, now)
+                anna.agent.bye(annas, now)
             case "reinvite":
-                anna.agent.reinvite(ours, HOLD, now)
+                anna.agent.reinvite(annas, HOLD, now)
             case "accept":
-                anna.agent.accept_offer(ours, ANSWER, now)
+                anna.agent.accept_offer(annas, ANSWER, now)
             case "refuse":
-                anna.agent.refuse_offer(ours, 488, now)
+                anna.agent.refuse_offer(annas, 488, now)
             case "refer":
                 asked = anna.of(ReferReceived)
-                anna.agent.refer(ours, "sip:x@y", now)
+                anna.agent.refer(annas, "sip:x@y", now)
                 if asked:
-                    anna.agent.accept_refer(ours, asked[-1].refer, now)
+                    anna.agent.accept_refer(annas, asked[-1].refer, now)
             case "time":
                 link.run(20)
         link.run(0.1)
     link.run(4000)
-    assert len(anna.agent._core.transactions) <= 64
+    assert len(anna.agent._context.transactions) <= 64
     ends = [one.session for one in anna.happened if isinstance(one, Ended | Rejected | Cancelled)]
     assert len(ends) == len(set(ends))
     assert not [one for one in anna.agent.sessions if one in ends]
@@ -139,12 +139,12 @@ def mutated(data: bytes, dice: random.Random) -> bytes:
 @pytest.mark.parametrize("seed", range(6))
 def test_mutations_of_a_real_call_raise_nothing_and_leave_nothing(seed):
     dice = random.Random(seed)
-    link, anna, bert, ours, theirs = talking(seed=seed)
+    link, anna, bert, annas, berts = talking(seed=seed)
     accept(bert, HOLD)
-    anna.agent.reinvite(ours, HOLD, link.now)
-    anna.agent.refer(ours, "sip:carl@10.0.0.3", link.now)
-    anna.agent.info(ours, "Signal=1", "application/dtmf-relay", link.now)
-    bert.agent.message(theirs, "x", "text/plain", link.now)
+    anna.agent.reinvite(annas, HOLD, link.now)
+    anna.agent.refer(annas, "sip:carl@10.0.0.3", link.now)
+    anna.agent.info(annas, "Signal=1", "application/dtmf-relay", link.now)
+    bert.agent.message(berts, "x", "text/plain", link.now)
     bert.call(anna)
     link.run(1)
     messages = [(bytes(sent), link[other]) for _, other, sent in link.sent]
@@ -163,5 +163,5 @@ def test_mutations_of_a_real_call_raise_nothing_and_leave_nothing(seed):
     link.run(5000)
     for peer in (anna, bert):
         assert not peer.agent.sessions
-        assert len(peer.agent._core.transactions) == 0
+        assert len(peer.agent._context.transactions) == 0
         assert peer.agent.deadline() is None

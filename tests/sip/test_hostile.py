@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from softswitch.sip import message
-from softswitch.sip.message import MalformedError, Request, parse
+from softswitch.sip.syntax import message
+from softswitch.sip.syntax.message import MalformedError, Request, parse
 from tests.sip.samples import INVITE, read_or_refusal, touch
 from tests.sip.torture import TORTURES
 

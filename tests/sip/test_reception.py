@@ -2,12 +2,12 @@
 
 import pytest
 
-from softswitch.sip import message
 from softswitch.sip.agent import Flow
-from softswitch.sip.core import ALLOW, SUPPORTED
-from softswitch.sip.happenings import (
+from softswitch.sip.context import ALLOW, SUPPORTED
+from softswitch.sip.events import (
     RequestReceived,
 )
+from softswitch.sip.syntax import message
 from tests.sip.forgery import plain, reaction
 from tests.sip.link import Link, talking
 
@@ -110,8 +110,8 @@ def test_responses_carry_received_and_rport():
 
 
 def test_knows_what_needs_no_proof():
-    link, anna, bert, ours, theirs = talking()
-    call_id, tag, other = bert.agent.dialog(theirs)
+    link, anna, bert, annas, berts = talking()
+    call_id, tag, other = bert.agent.dialog(berts)
 
     def known(text):
         return bert.agent.knows(message.parse(text.replace("\n", "\r\n").encode()))
@@ -124,7 +124,7 @@ def test_knows_what_needs_no_proof():
     assert not known(plain("CANCEL"))
     bert.inject(plain("MESSAGE"), anna)
     assert known(plain("MESSAGE"))
-    anna.agent.info(ours, "Signal=1", "application/dtmf-relay", link.now)
+    anna.agent.info(annas, "Signal=1", "application/dtmf-relay", link.now)
     link.run()
     assert known(plain("ACK"))
 

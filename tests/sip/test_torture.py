@@ -3,8 +3,8 @@ import random
 import pytest
 
 from softswitch.sip.agent import UserAgent
-from softswitch.sip.flow import Flow
-from softswitch.sip.message import MalformedError, Request, Response, parse
+from softswitch.sip.syntax.message import MalformedError, Request, Response, parse
+from softswitch.sip.transaction.flow import Flow
 from tests.sip.samples import read_or_refusal, touch
 from tests.sip.torture import TORTURES, Torture
 
@@ -48,7 +48,7 @@ def test_the_user_agent_answers_a_message_of_rfc_4475_as_it_deserves(torture: To
     agent.receive(read, Flow("udp", "192.0.2.1", 5060), 0.0)
     answers = [parse(outgoing.data) for outgoing in agent.take_outgoing()]
     codes = [answer.code for answer in answers if isinstance(answer, Response) and answer.code >= 200]
-    told = agent.take_happenings()
+    told = agent.take_events()
     assert (codes[0] if codes else "accept" if told else "drop") == torture.answered
 
 

@@ -1,14 +1,14 @@
 """The 49 messages of RFC 4475 and what each deserves, floor by floor.
 
-24 of them are read from `../shared/cases/sip/rfc4475`; where that folder is not there, `Torture.data` skips
-the test with a reason. The other 25 are written here after the RFC's descriptions, each with its trait.
+24 of them stand in `torture_messages` as the RFC prints them. The other 25 are written here after the RFC's
+descriptions, each with its trait.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from tests.conftest import require_case
+from tests.sip.torture_messages import MESSAGES
 
 SDP = (
     b"v=0\r\no=mhandley 29739 7272939 IN IP4 192.0.2.15\r\ns=-\r\nc=IN IP4 192.0.2.15\r\nt=0 0\r\n"
@@ -33,10 +33,8 @@ class Torture:
 
     @property
     def data(self) -> bytes:
-        """The message's bytes, or a skipped test."""
-        if self.text:
-            return self.text
-        return require_case("sip", "rfc4475", f"{self.name}.dat").read_bytes()
+        """The message's bytes."""
+        return self.text or MESSAGES[self.name]
 
 
 def _message(start_line: str, *headers: str, body: bytes = b"", length: str | None = "") -> bytes:
@@ -316,7 +314,7 @@ TORTURES = (
     Torture(
         "novelsc", "3.3.3", 416, text=_request("OPTIONS soap.beep://192.0.2.103:3002 SIP/2.0", "novelsc")
     ),
-    Torture("unksm2", "3.3.4", 404),  # no address of record of ours has such a scheme
+    Torture("unksm2", "3.3.4", 404),  # no address of record of the agent has such a scheme
     Torture(
         "bext01",
         "3.3.5",
@@ -384,8 +382,10 @@ TORTURES = (
             "Record-Route: <sip:UserB@example.com;maddr=ss1.example.com>",
             "To: sip:+16505552222@ss1.example.net;user=phone",
             "Call-ID: inv2543.1717@ift.client.example.com",
+            "CSeq: 56 INVITE",
             body=SDP,
-            without=["Max-Forwards"],
+            without=["Max-Forwards", "Contact"],
+            length=None,
         ),
     ),
 )

@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from softswitch.speech import flite
+from softswitch.speech.builtin import flite
 from tests.conftest import missing
 
 

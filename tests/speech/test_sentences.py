@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from softswitch.speech.sentences import LONGEST, LONGEST_DENSE, SentenceCutter, closed, speakable
+from softswitch.speech import sentences
+from softswitch.speech.sentences import (
+    LONGEST,
+    LONGEST_DENSE,
+    SentenceCutter,
+    closed,
+    first_clause,
+    speakable,
+)
 
 
 def cut(*pieces):
@@ -62,8 +70,7 @@ def test_cutter_gives_a_sentence_out_before_the_text_is_complete():
 
 def test_a_long_clause_is_cut_at_a_comma_and_else_at_a_space():
     first, second = "word " * 14 + "end,", "more " * 20
-    sentences = cut(f"{first} {second}")
-    assert sentences[0] == first
+    assert cut(f"{first} {second}")[0] == first
     assert all(len(sentence) <= LONGEST for sentence in cut("word " * 100))
     assert all(len(sentence) <= LONGEST_DENSE for sentence in cut("字" * 200))
     assert all(len(sentence) <= LONGEST for sentence in cut("x" * 500))
@@ -94,3 +101,40 @@ def test_streamed_text_is_cut_as_the_whole_text_is(text, cuts):
 def test_no_letter_is_lost(text):
     spoken = "".join(cut(text))
     assert [c for c in spoken if c.isalnum()] == [c for c in text if c.isalnum()]
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 20_000, "." * 20_000, "mr. " * 5_000, 'a" ' * 5_000, " " * 20_000 + "b"]
+)
+def test_time_of_cutting_does_not_grow_with_the_text_behind(text, monkeypatch):
+    looked_at: list[int] = []
+    end = sentences._end
+
+    def look(held: str) -> int | None:
+        looked_at.append(len(held))
+        return end(held)
+
+    monkeypatch.setattr(sentences, "_end", look)
+    cut(text)
+    # Each look may see little, and the text has at least as many pieces as there are looks.
+    assert max(looked_at) <= LONGEST + 64
+    assert sum(looked_at) < 8 * len(text)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "parts"),
+    [
+        ("Thank you for calling.", ("Thank you for calling.",)),
+        (
+            "Thank you for calling us, how may I help you?",
+            ("Thank you for calling us,", "how may I help you?"),
+        ),
+        ("I would like to know where it is.", ("I would like,", "to know where it is.")),
+        (
+            "Please call [our hot](/x/) line in the morning.",
+            ("Please call [our hot](/x/) line in the morning.",),
+        ),
+    ],
+)
+def test_the_first_part_of_a_sentence_is_short(sentence, parts):
+    assert first_clause(sentence) == parts

@@ -6,7 +6,8 @@ from softswitch.errors import NotNowError
 from softswitch.speech import tts_stream
 from softswitch.speech.interface import SpeechError, SpeechMetric, TtsAudio, TtsDone, TtsMark
 from softswitch.speech.phrases import PhraseCache, Spoken
-from softswitch.speech.tts_stream import LOOK_AHEAD_S, PAUSE_S, SentenceStream
+from softswitch.speech.sentences import SentenceCutter
+from softswitch.speech.tts_stream import LOOK_AHEAD_S, MAX_PENDING, MOST_CUT, PAUSE_S, SentenceStream
 
 RATE = 8000
 
@@ -33,7 +34,7 @@ class Voice:
 
 
 async def read(stream):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return [output async for output in stream]
 
 
@@ -159,7 +160,7 @@ async def test_times_are_measured():
     stream.push_text("One.")
     stream.flush()
     metrics = [output for output in await read(stream) if isinstance(output, SpeechMetric)]
-    assert [metric.key for metric in metrics] == ["ttfb.tts.fake", "completion.tts.fake"]
+    assert [metric.key for metric in metrics] == ["ttfb.tts.fake", "completed.tts.fake"]
     assert metrics[0].duration_ms == 1000
     assert metrics[1].data == {"characters": 4, "audioMs": 1000, "cached": 0}
 
@@ -196,4 +197,44 @@ async def test_text_beyond_the_bound_is_refused_with_an_error(monkeypatch):
     output = await anext(stream)
     assert isinstance(output, SpeechError)
     assert output.code == 413
+    stream.cancel()
+
+
+async def test_long_text_is_cut_as_it_is_spoken_and_never_all_at_once(monkeypatch):
+    cut: list[int] = []
+    push = SentenceCutter.push
+
+    def measured(self: SentenceCutter, text: str) -> list[str]:
+        cut.append(len(text))
+        return push(self, text)
+
+    monkeypatch.setattr(SentenceCutter, "push", measured)
+    voice = Voice(seconds=10)
+    stream = SentenceStream("fake", voice)
+    stream.push_text("A sentence of some words. " * 2000)
+    stream.flush()
+    while not voice.asked:
+        await asyncio.sleep(0)
+    await settled()
+    assert sum(cut) <= 2 * MOST_CUT
+    assert max(cut) <= MOST_CUT
+    stream.cancel()
+
+
+async def test_text_cut_in_pieces_is_spoken_whole_and_in_order():
+    voice = Voice(seconds=0.001)
+    stream = SentenceStream("fake", voice)
+    said = [f"Sentence number {number} of many words." for number in range(200)]
+    stream.push_text(" ".join(said))
+    stream.flush()
+    await read(stream)
+    assert voice.asked == said
+
+
+async def test_waiting_text_counts_before_it_is_cut():
+    stream = SentenceStream("fake", Voice())
+    stream.push_text("word " * (MAX_PENDING // 5))
+    stream.push_text("too much")
+    outputs = [await anext(stream)]
+    assert outputs == [SpeechError("tts", f"text: more than {MAX_PENDING} characters are waiting", 413)]
     stream.cancel()

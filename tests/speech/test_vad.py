@@ -7,11 +7,12 @@ import pytest
 from softswitch.audio.pcm import from_bytes
 from softswitch.audio.resample import StreamResampler
 from softswitch.settings import Speech
-from softswitch.speech import flite, vad
+from softswitch.speech import vad
+from softswitch.speech.builtin import flite
+from softswitch.speech.builtin.voice_engine import Utterance
 from softswitch.speech.interface import SpeechUnavailableError, VadBank
 from softswitch.speech.phrases import PhraseCache
 from softswitch.speech.setup import Setup
-from softswitch.speech.voice_engine import Utterance
 from tests.audio.sounds import frames, noise
 from tests.speech.needs import keep, need_flite, need_module
 

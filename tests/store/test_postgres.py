@@ -20,7 +20,7 @@ def record(call_id: str) -> CallRecord:
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs"),
+    ("local", "remote"),
     [
         ("SELECT id FROM calls WHERE id = ?", "SELECT id FROM calls WHERE id = $1"),
         ("ORDER BY a DESC, rowid DESC LIMIT ? OFFSET ?", "ORDER BY a DESC, ctid DESC LIMIT $1 OFFSET $2"),
@@ -28,11 +28,11 @@ def record(call_id: str) -> CallRecord:
         ("LIMIT -1 OFFSET ?", "LIMIT ALL OFFSET $1"),
     ],
 )  # fmt: skip
-def test_statements_are_translated(ours: str, theirs: str) -> None:
-    assert dialect(ours) == theirs
+def test_statements_are_translated(local: str, remote: str) -> None:
+    assert dialect(local) == remote
 
 
-async def test_a_server_that_goes_and_comes_back_loses_only_what_came_meanwhile(
+async def test_a_server_that_goes_and_comes_back_loses_nothing(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     store = PostgresStore(tmp_path / "data", postgres.database(), free_bytes=0)
@@ -40,16 +40,35 @@ async def test_a_server_that_goes_and_comes_back_loses_only_what_came_meanwhile(
     assert await store.save_call(record("before"))
     postgres.stop()
     try:
-        assert not await store.save_call(record("meanwhile"))
+        assert await store.save_call(record("meanwhile"))
         assert feels(store) is False
         with pytest.raises(UnavailableError):
             await store.calls()
     finally:
         postgres.start()
     assert await store.save_call(record("after"))
+    assert await store.probe()
     assert feels(store) is True
-    assert {each.id for each in await store.calls()} == {"before", "after"}
-    assert store.counters.rows_lost == 1
+    assert {each.id for each in await store.calls()} == {"before", "meanwhile", "after"}
+    assert store.counters.rows_lost == 0
+    await store.close()
+
+
+async def test_a_probe_finds_a_server_that_came_back_though_no_call_has_come(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    store = PostgresStore(tmp_path, postgres.database())
+    await store.start()
+    assert await store.probe()
+    postgres.stop()
+    try:
+        assert not await store.probe()
+        assert feels(store) is False
+    finally:
+        postgres.start()
+    assert await store.probe()
+    assert feels(store) is True
+    assert await store.webhooks() == []
     await store.close()
 
 
@@ -60,11 +79,19 @@ async def test_two_switches_share_one_database(postgres: PostgresServer, tmp_pat
     await second.start()
     assert await first.save_call(record("a"))
     assert (await second.call("a")) == record("a")
+    await second.close()
+    await second.start()
+    assert (await second.call("a")) == record("a"), "a start closes only what its own node left open"
+    await first.close()
+    await first.start()
+    closed = await second.call("a")
+    assert closed is not None
+    assert closed.reason == "interrupted"
     await first.close()
     await second.close()
 
 
 async def test_a_database_that_is_not_there_is_told_at_the_start(tmp_path: Path) -> None:
-    store = PostgresStore(tmp_path / "data", "postgresql://nobody@127.0.0.1:1/none")
+    store = PostgresStore(tmp_path / "data", "postgresql://unknown@127.0.0.1:1/none")
     with pytest.raises(UnavailableError, match="cannot be reached"):
         await store.start()

@@ -3,7 +3,7 @@
 import json
 
 from softswitch.store.sqlite import SqliteStore
-from softswitch.store.store import ParticipantRecord, RoomRecord, SessionRecord
+from softswitch.store.store import ParticipantRecord, Recording, RoomRecord, SessionRecord
 
 
 def room(number: int, **more: object) -> RoomRecord:
@@ -77,3 +77,34 @@ async def test_sweep_keeps_the_newest_and_open_rooms(store: SqliteStore) -> None
     await store.sweep(10**12)
     assert [each.id for each in await store.rooms()] == ["r4", "r3", "r0"]
     assert [each.id for each in await store.sessions()] == ["s4", "s3"]
+
+
+async def test_store_finds_sessions_of_an_account(store: SqliteStore) -> None:
+    for number in range(6):
+        account = "shop" if number % 2 else ""
+        await store.save_participant(*stay(number, f"r{number % 3}", account=account))
+    assert [each.id for each in await store.sessions(account="shop")] == ["s5", "s3", "s1"]
+    assert [each.id for each in await store.sessions("r1", account="shop")] == ["s1"]
+    assert [each.id for each in await store.sessions(account="")] == ["s4", "s2", "s0"]
+    assert await store.count_sessions(account="shop") == 3
+    assert await store.count_sessions("r1", "") == 1
+    assert await store.count_sessions("r1") == 2
+
+
+async def test_store_finds_recordings_of_a_room_of_an_account(store: SqliteStore) -> None:
+    for number, (call_id, account) in enumerate(
+        [("r1", "shop"), ("r1", "bank"), ("r2", "shop"), ("r1", "shop")]
+    ):
+        await store.save_recording(
+            Recording(
+                name=f"{number}.wav",
+                call_id=call_id,
+                size=0,
+                duration_ms=0,
+                created_at=number,
+                container="wav",
+                account=account,
+            )
+        )
+    assert [each.name for each in await store.recordings_of("r1", "shop")] == ["3.wav", "0.wav"]
+    assert await store.recordings_of("r1", "") == []

@@ -11,6 +11,8 @@ import pytest
 
 from softswitch.errors import NotNowError, UnavailableError
 from softswitch.store import CallRecord, Recording, SqliteStore
+from softswitch.store.queries import CallQuery, RecordingQuery
+from tests.store.test_words import transcript
 
 DAY_MS = 86_400_000
 
@@ -60,16 +62,22 @@ async def test_store_keeps_two_calls_that_used_the_same_id(store: SqliteStore) -
 
 
 async def test_store_keeps_what_it_had_and_marks_what_a_crash_cut_off(tmp_path: Path) -> None:
-    first = SqliteStore(tmp_path, free_bytes=0)
+    now = [50.0]
+    first = SqliteStore(tmp_path, free_bytes=0, clock=lambda: now[0])
     await first.start()
-    await first.save_call(record("running"))
+    await first.save_call(record("running", created_at=60_000, answered_at=61_000))
+    await first.save_call(record("young", created_at=90_000))
+    now[0] = 70.0
+    await first.probe()
     await first.save_call(record("ended", ended_at=5, reason="caller"))
     await first.close()
     second = SqliteStore(tmp_path, free_bytes=0)
     await second.start()
     calls = {call.id: call for call in await second.calls()}
     await second.close()
-    assert (calls["running"].reason, calls["running"].initiator) == ("error", "system")
+    assert (calls["running"].reason, calls["running"].initiator) == ("interrupted", "system")
+    assert (calls["running"].ended_at, calls["running"].duration_ms) == (70_000, 9_000), "as last seen"
+    assert (calls["young"].ended_at, calls["young"].duration_ms) == (90_000, 0)
     assert calls["ended"].reason == "caller"
 
 
@@ -216,7 +224,7 @@ async def test_sweep_without_a_retention_time_keeps_all(tmp_path: Path) -> None:
     await store.close()
 
 
-async def test_store_counts_and_tells_a_failing_disk_and_goes_on(
+async def test_store_keeps_records_while_the_disk_fails_and_tells_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     told: list[bool] = []
@@ -227,16 +235,38 @@ async def test_store_counts_and_tells_a_failing_disk_and_goes_on(
     for path in database.parent.glob("softswitch.db*"):
         path.unlink()
     database.mkdir()
-    assert not await store.save_call(record("lost"))
+    assert await store.save_call(record("kept"))
+    assert await store.save_call(record("kept too"))
     await asyncio.sleep(0)
-    assert (store.healthy, told, store.counters.rows_lost) == (False, [False], 1)
+    assert (store.healthy, told, store.counters.rows_lost) == (False, [False], 0)
+    assert (store.spooled_rows, store.counters.rows_spooled) == (2, 2)
     with pytest.raises(UnavailableError, match="cannot be read"):
         await store.calls()
     database.rmdir()
-    assert await store.save_call(record("kept"))
+    assert await store.probe()
     await asyncio.sleep(0)
-    assert (store.healthy, told) == (True, [False, True])
-    assert [call.id for call in await store.calls()] == ["kept"]
+    assert (store.healthy, told, store.spooled_rows) == (True, [False, True], 0)
+    assert {call.id for call in await store.calls()} == {"kept", "kept too"}
+    assert not (tmp_path / "data" / "spool.jsonl").exists()
+    await store.close()
+
+
+async def test_probe_finds_a_store_that_came_back_and_leaves_no_trace(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = SqliteStore(tmp_path / "data", free_bytes=0)
+    await store.start()
+    caplog.set_level(logging.CRITICAL)
+    assert await store.probe()
+    database = tmp_path / "data" / "softswitch.db"
+    for path in database.parent.glob("softswitch.db*"):
+        path.unlink()
+    database.mkdir()
+    assert (await store.probe(), store.healthy) == (False, False)
+    database.rmdir()
+    assert (await store.probe(), store.healthy) == (True, True)
+    assert await store.webhooks() == []
+    assert (store.counters.rows_lost, store.counters.rows_written) == (0, 0)
     await store.close()
 
 
@@ -267,7 +297,7 @@ async def test_sweep_does_not_raise_where_nothing_can_be_read(
     await store.sweep(0)
     (tmp_path / "dumps").rmdir()
     await store.sweep(0)
-    assert caplog.text.count("sweep of old files failed") == 2
+    assert caplog.text.count("old recordings and dumps could not") == 2
     await store.close()
 
 
@@ -319,3 +349,72 @@ async def test_store_keeps_up_with_many_calls_at_once(store: SqliteStore) -> Non
     await flush(store)
     assert store.counters.lines_written == 500
     assert store.counters.queue_full == 0
+
+
+async def test_ended_calls_are_found_by_every_condition(store: SqliteStore) -> None:
+    day = 86_400_000
+    kept = [
+        record(
+            "a", day, ended_at=day + 9, answered_at=day + 1, duration_ms=8000, caller="4930", callee="echo"
+        ),
+        record(
+            "b",
+            2 * day,
+            ended_at=2 * day,
+            reason="busy",
+            account="me",
+            direction="outbound",
+            trunk="t",
+            user="u",
+        ),
+        record(
+            "c",
+            3 * day,
+            ended_at=3 * day,
+            reason="no_answer",
+            caller="50%",
+            tag="vip",
+            transcript_json=transcript("Good Day"),
+        ),
+        record("running", 4 * day),
+    ]
+    for one in kept:
+        assert await store.save_call(one)
+
+    async def found(**conditions: object) -> str:
+        calls, total = await store.find_calls(CallQuery(**conditions), 10, 0)  # type: ignore[arg-type]
+        assert total == len(calls)
+        return "".join(call.id for call in calls)
+
+    assert await found() == "cba"
+    assert await found(account="me") == "b"
+    assert await found(since_ms=2 * day, until_ms=3 * day) == "b"
+    assert await found(direction="outbound", trunk="t") == "b"
+    assert await found(caller="93", callee="ech") == "a"
+    assert await found(caller="%") == "c"
+    assert await found(call_id="c") == "c"
+    assert await found(answered=True, least_ms=8000) == "a"
+    assert await found(answered=False, reasons=("busy",)) == "b"
+    assert await found(answered=False, other_than=("busy",)) == "c"
+    assert await found(ended=False) == "running"
+    assert await found(number="ech") == "a"
+    assert await found(number="50%") == "c"
+    assert await found(user="u") == "b"
+    assert await found(tag="vip") == "c"
+    assert await found(tag_begins="vi") == "c"
+    assert await found(tag_begins="%ip") == ""
+    assert await found(transcript="GOOD day") == "c"
+    assert await found(transcript="%") == ""
+    first = await store.list_calls(CallQuery(), 2)
+    rest = await store.list_calls(CallQuery(before=(first[-1].created_at, first[-1].id)), 2)
+    assert [call.id for call in first + rest] == ["c", "b", "a"]
+    page, total = await store.find_calls(CallQuery(), 1, 1)
+    assert ([call.id for call in page], total) == (["b"], 3)
+
+
+async def test_recordings_are_found_by_call_time_and_account(store: SqliteStore) -> None:
+    await store.save_recording(recording("a.wav", 1000))
+    await store.save_recording(recording("b.wav", 2000))
+    found, total = await store.find_recordings(RecordingQuery(call_id="c", account="", since_ms=1500), 10, 0)
+    assert ([each.name for each in found], total) == (["b.wav"], 1)
+    assert await store.find_recordings(RecordingQuery(account="other"), 10, 0) == ([], 0)

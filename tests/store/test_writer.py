@@ -92,7 +92,7 @@ async def test_writer_counts_the_bytes_that_wait_and_those_gone() -> None:
 async def test_writer_writes_what_waits_before_it_closes_and_takes_nothing_after() -> None:
     disk = Disk()
     writer = Writer(disk.write, waiting=1000, waiting_bytes=1000)
-    assert not writer.put(0), "before the start nobody would write it"
+    assert not writer.put(0), "before the start no thread would write it"
     writer.start()
     for item in range(500):
         assert writer.put(item)
@@ -129,7 +129,7 @@ async def test_writer_gives_up_on_a_disk_that_hangs(
     await asyncio.to_thread(disk.busy.wait, 10)
     writer.put(1)
     await writer.close()
-    assert "the store's disk hangs" in caplog.text
+    assert "the disk of the store does not respond" in caplog.text
     disk.go.set()
 
 

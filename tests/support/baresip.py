@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import wave
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -14,7 +15,7 @@ from tests.support.ports import free_port
 from tests.support.sound import Pcm
 
 MODULES = Path("/usr/lib/baresip/modules")
-START_S = 15.0
+START_S = 60.0
 
 CONFIG = """\
 poll_method epoll
@@ -45,6 +46,7 @@ module dtls_srtp.so
 module_tmp uuid.so
 module_tmp account.so
 module_app menu.so
+{applications}
 module_app ctrl_tcp.so
 ctrl_tcp_listen 127.0.0.1:{control}
 snd_path {sounds}
@@ -70,6 +72,7 @@ class Baresip:
         codec: str = "g711",
         host: str = "127.0.0.1",
         answers: bool = True,
+        applications: Sequence[str] = (),
     ) -> None:
         """Prepare one.
 
@@ -80,6 +83,7 @@ class Baresip:
             codec: Its codec module: g711, g722 or opus.
             host: Loopback address it binds.
             answers: Whether it takes calls by itself.
+            applications: Further application modules, such as mwi.
         """
         self.host, self.rate = host, RATES[codec]
         self.port, self.control, first = free_port(host, 1), free_port(), free_port(host, 9)
@@ -100,8 +104,9 @@ class Baresip:
                 last=first + 9,
                 modules=MODULES,
                 codecs="\n".join(f"module {name}.so" for name in ([codec] if codec != "g711" else ["g711"])),
+                applications="\n".join(f"module_app {name}.so" for name in applications),
                 control=self.control,
-                sounds=self._sounds,
+                sounds=self._sounds.name,  # it cuts long paths
             )
         )
         self.events: list[dict[str, object]] = []
@@ -119,6 +124,7 @@ class Baresip:
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
+                cwd=self._folder,
             )
         async with asyncio.timeout(START_S):
             while self._writer is None:
@@ -155,7 +161,7 @@ class Baresip:
         for digit in digits:
             self.command("sndcode", digit)
 
-    async def until(self, *kinds: str, after: int = 0, seconds: float = 15.0) -> dict[str, object]:
+    async def until(self, *kinds: str, after: int = 0, seconds: float = 60.0) -> dict[str, object]:
         """Return the first event of one of these types (`CALL_ESTABLISHED`, `REGISTER_OK` ...).
 
         Args:
@@ -175,7 +181,7 @@ class Baresip:
             seen = [event.get("type") for event in self.events]
             raise AssertionError(f"baresip told {seen}, not {kinds}:\n{self.log()[-4000:]}") from None
 
-    async def registered(self, seconds: float = 15.0) -> None:
+    async def registered(self, seconds: float = 60.0) -> None:
         """Return when its account is registered; its log says so, an event may have come too early."""
         try:
             async with asyncio.timeout(seconds):

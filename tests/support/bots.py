@@ -146,7 +146,7 @@ class Bot:
         self.refusals = 0
         """Handshakes to be refused with 503."""
         self.tries: list[float] = []
-        """When somebody tried to connect."""
+        """When connections were attempted."""
         self._act = act
         self._tls = tls
         self._grown = asyncio.Condition()

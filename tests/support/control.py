@@ -70,7 +70,7 @@ class Control:
         return await self.ask("DELETE", path, **query)
 
     async def call(self, to: str = "echo", **fields: object) -> str:
-        """Call somebody, wait for the answer and return the uuid."""
+        """Place a call, wait for the answer and return the uuid."""
         reply = await self.post("", **{"from": "100", "to": to, **fields})
         assert reply.status == 200, reply
         uuid = str(reply.body["uuid"])

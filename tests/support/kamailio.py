@@ -1,4 +1,4 @@
-"""kamailio as somebody's provider: a registrar with digest, and a proxy between those who registered."""
+"""kamailio as a provider: a registrar with digest, and a proxy between those who registered."""
 
 import socket
 import subprocess
@@ -9,7 +9,7 @@ from typing import Self
 from tests.conftest import require_tool
 from tests.support.ports import free_port
 
-START_S = 15.0
+START_S = 60.0
 
 CONFIG = """\
 #!KAMAILIO
@@ -82,7 +82,7 @@ request_route {{
         exit;
     }}
     if (!lookup("location")) {{
-        sl_send_reply("404", "Nobody of that name");
+        sl_send_reply("404", "No user of that name");
         exit;
     }}
     t_relay();
@@ -91,7 +91,7 @@ request_route {{
 
 
 class Kamailio:
-    """A provider on loopback: everybody who knows the password may register and call."""
+    """A provider on loopback: every phone that knows the password may register and call."""
 
     password = "provider-secret"
     domain = "provider.example"

@@ -21,11 +21,11 @@ def _program(name: str) -> str:
 
 
 def _user() -> str | None:
-    """Return whom to run it as: PostgreSQL refuses to be root."""
+    """Return the user to run it as: PostgreSQL refuses to be root."""
     if os.getuid() != 0:
         return None
     names = {entry.pw_name for entry in pwd.getpwall()}
-    return "postgres" if "postgres" in names else "nobody"
+    return "postgres" if "postgres" in names else "daemon"
 
 
 class PostgresServer:
@@ -68,7 +68,7 @@ class PostgresServer:
 
 @contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
-    """Run a server; skips where there is none."""
+    """Run a server; skips where PostgreSQL is not installed."""
     user = _user()
     _program("initdb")
     folder = Path(tempfile.mkdtemp(prefix="softswitch-postgres-"))

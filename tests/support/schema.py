@@ -5,9 +5,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import ROOT
+from tests.conftest import data_path
 
-ASYNCAPI = ROOT.parent / "shared" / "spec" / "wavix-call-streaming-asyncapi.json"
+ASYNCAPI = data_path("documents", "wavix_stream_schema.json")
+"""Schemas and examples of the source document, without its prose."""
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _KINDS: dict[str, tuple[type, ...]] = {
     "object": (dict,),

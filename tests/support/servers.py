@@ -1,6 +1,7 @@
 """Servers on loopback that a call reaches out to: files, and a WebSocket for its audio."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -44,6 +45,12 @@ class Files:
         if self._runner is not None:
             await self._runner.cleanup()
 
+    async def serve_also(self, listening: socket.socket) -> int:
+        """Serve at another socket, too; return its port."""
+        assert self._runner is not None
+        await web.SockSite(self._runner, listening).start()
+        return int(listening.getsockname()[1])
+
     def put(self, name: str, content: bytes) -> str:
         """Have a file; return its URL."""
         self.contents[name] = content
@@ -74,7 +81,7 @@ class Files:
 
 
 class MediaPeer:
-    """The far end of a mediaPass: raw audio, both ways."""
+    """The server of a mediaPass: raw audio, both ways."""
 
     def __init__(self, socket: web.WebSocketResponse) -> None:
         self.socket = socket

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 from urllib.error import URLError
@@ -21,9 +21,9 @@ import msgspec
 import numpy as np
 from aiohttp import web
 
-from softswitch.app import build
+from softswitch.app import SWITCH, build
+from softswitch.app.serve import runner_of
 from softswitch.settings import Settings
-from softswitch.web.keys import SWITCH
 from tests.support.client import Client
 from tests.support.ports import free_port
 from tests.support.sound import Pcm
@@ -50,8 +50,11 @@ def settings(folder: Path, sections: Sections | None = None) -> Settings:
         "paths": {"data": str(folder)},
         "ice": {"host_addresses": ["127.0.0.1"]},
         "egress": {"allow": ["127.0.0.0/8"]},
-        "speech": {"workers": 1},
+        # Models are loaded by the tests that speak or listen; loading them costs seconds of a core.
+        "speech": {"workers": 1, "preload": False},
         "sip": {"port": 0},
+        # A machine that runs tests is late for many reasons; tests of overload switch this on.
+        "limits": {"overload": False},
     }
     for name, section in (sections or {}).items():
         base[name] = section if isinstance(section, list) else base.get(name, {}) | dict(section)
@@ -61,7 +64,10 @@ def settings(folder: Path, sections: Sections | None = None) -> Settings:
 class Places:
     """The addresses of a running switch."""
 
-    def __init__(self, port: int, data: Path, query: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, port: int, data: Path, query: Mapping[str, str] | None = None, host: str = "127.0.0.1"
+    ) -> None:
+        self.host = host
         self.port = port
         self.data = data
         self._query = dict(query or {})
@@ -76,7 +82,7 @@ class Places:
 
     def _place(self, scheme: str, path: str, query: Mapping[str, object]) -> str:
         words = urlencode({**self._query, **{name: str(value) for name, value in query.items()}})
-        return f"{scheme}://127.0.0.1:{self.port}{path}" + (f"?{words}" if words else "")
+        return f"{scheme}://{self.host}:{self.port}{path}" + (f"?{words}" if words else "")
 
     def client(self, path: str = "/call", **query: object) -> Client:
         """Return a client that is not connected yet."""
@@ -158,9 +164,16 @@ class SwitchThread(Switch):
     """A switch in a thread of this process, with an event loop of its own."""
 
     def __init__(
-        self, data: Path, sections: Sections | None = None, query: Mapping[str, str] | None = None
+        self,
+        data: Path,
+        sections: Sections | None = None,
+        query: Mapping[str, str] | None = None,
+        *,
+        host: str = "127.0.0.1",
+        loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
     ) -> None:
-        super().__init__(0, data, query)
+        super().__init__(0, data, query, host)
+        self._loop_factory = loop_factory
         self.settings = settings(data, sections)
         self.faults = Faults()
         self.app: web.Application | None = None
@@ -182,7 +195,7 @@ class SwitchThread(Switch):
     def start(self) -> None:
         """Start, and wait until it serves."""
         logging.getLogger("softswitch").addHandler(self.faults)
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="switch under test")
+        self._thread = threading.Thread(target=self._run, name="switch under test")
         self._thread.start()
         assert self._started.wait(START_S), "the switch does not start"
         if self._failure is not None:
@@ -199,17 +212,21 @@ class SwitchThread(Switch):
         assert not thread.is_alive(), "the switch does not stop"
         logging.getLogger("softswitch").removeHandler(self.faults)
 
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=self._loop_factory) as runner:
+            runner.run(self._serve())
+
     async def _serve(self) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         self._loop.set_exception_handler(self._unhandled)
         runner = None
         try:
             self.app = build(self.settings)
-            runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=2.0)
+            runner = runner_of(self.app, access_log=None, shutdown_timeout=2.0)
             await runner.setup()
-            await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
+            await web.TCPSite(runner, self.host, 0, backlog=1024).start()
             self.port = runner.addresses[0][1]
-        except BaseException as error:  # noqa: BLE001 - whoever started us is told
+        except BaseException as error:  # noqa: BLE001 - the starter gets the error
             self._failure = error
         self._started.set()
         if self._failure is None and self.app is not None:
@@ -265,7 +282,12 @@ class SwitchProcess(Switch):
     """A switch as a process of its own, as an operator runs it."""
 
     def __init__(
-        self, data: Path, environment: Mapping[str, str] | None = None, settings_text: str = ""
+        self,
+        data: Path,
+        environment: Mapping[str, str] | None = None,
+        settings_text: str = "",
+        *,
+        program: Sequence[str] = ("-m", "softswitch"),
     ) -> None:
         """Prepare one.
 
@@ -273,6 +295,7 @@ class SwitchProcess(Switch):
             data: Its data folder.
             environment: Settings as environment variables.
             settings_text: What its settings file says (TOML).
+            program: Arguments of Python that start it.
         """
         port = free_port()
         super().__init__(port, data)
@@ -282,10 +305,13 @@ class SwitchProcess(Switch):
             "SOFTSWITCH_PATHS_DATA": str(data),
             "SOFTSWITCH_ICE_HOST_ADDRESSES": "127.0.0.1",
             "SOFTSWITCH_SPEECH_WORKERS": "1",
+            "SOFTSWITCH_SPEECH_PRELOAD": "false",  # as in `settings`
             "SOFTSWITCH_LOG_FORMAT": "json",
             **({} if settings_text else {"SOFTSWITCH_SIP_PORT": "0"}),
+            "SOFTSWITCH_LIMITS_OVERLOAD": "false",  # as in `settings`
             **(environment or {}),
         }
+        self._program = program
         self._log = data.parent / f"{data.name}.log"
         self._arguments: list[str] = []
         if settings_text:
@@ -297,7 +323,7 @@ class SwitchProcess(Switch):
         """Start, and wait until it is ready."""
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "softswitch", *self._arguments],
+                [sys.executable, *self._program, *self._arguments],
                 env=self._environment,
                 stdout=log,
                 stderr=log,
@@ -327,7 +353,7 @@ class SwitchProcess(Switch):
         self.process.send_signal(signal.SIGTERM)
 
     def tracebacks(self) -> list[str]:
-        """Return the lines that tell of something nobody expected."""
+        """Return the lines that report something unexpected."""
         return [line for line in self.output().splitlines() if "Traceback" in line]
 
     def output(self) -> str:

@@ -211,7 +211,8 @@ class RtcClient(Client):
         send = sender.transport._send_rtp
 
         async def watch(data: bytes) -> None:
-            sent.append(data)
+            if not 192 <= data[1] <= 223:  # RTCP goes the same way (RFC 5761 section 4).
+                sent.append(data)
             await send(data)
 
         sender.transport._send_rtp = watch  # type: ignore[method-assign]

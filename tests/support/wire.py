@@ -28,15 +28,27 @@ REQUIRED: dict[str, dict[str, type]] = {
     "binary": _TRACK | {"data": list},
     "mark": _TRACK | {"name": str, "status": str},
     "collect": {"digits": str, "reason": str},
+    "candidate": _TRACK | {"candidates": list},
+    "mediaReady": _TRACK,
+    "inactivity": _TRACK,
+    "bridged": _TRACK | {"targetSessionId": str},
+    "unbridged": _TRACK | {"targetSessionId": str},
     "hold": _TRACK | {"onHold": bool},
     "mute": _TRACK | {"muted": bool},
+    "recording": _TRACK | {"state": str},
+    "supervision": _TRACK | {"targetSessionId": str, "state": str, "mode": str},
+    "overheard": _TRACK | {"targetSessionId": str, "side": str, "index": int, "text": str, "final": bool},
+    "levels": _TRACK | {"targetSessionId": str, "first": int, "second": int},
     "eou": _TRACK | {"completed": bool, "complete": bool, "text": str},
+    "tone": _TRACK | {"tone": str, "frequencies": list, "at": int},
+    "amd": _TRACK | {"result": str, "reason": str, "at": int, "duration": int},
     "media": _TRACK | {"state": str, "seconds": int},
     "addHistory": _TRACK | {"sender": str, "speaker": str, "text": str},
     "transferRequest": _TRACK | {"referTo": str, "referredBy": str},
     "message": {"body": str, "contentType": str},
     "custom": {"sender": str},
     "stream": _TRACK | {"streamId": str, "status": str},
+    "toolCall": _TRACK | {"streamId": str, "toolCallId": str, "name": str, "arguments": dict, "status": str},
     "ack": {"requestId": str},
     "resumed": _TRACK | {"resume": str},
 }
@@ -45,28 +57,38 @@ REQUIRED: dict[str, dict[str, type]] = {
 OPTIONAL: dict[str, dict[str, type]] = {
     "incoming": {"headers": dict},
     "answer": {"audio": dict, "resume": str, "refer": bool},
-    "hangup": _TRACK | {"answerTime": str, "from": str, "to": str, "headers": dict},
+    "hangup": _TRACK | {"answerTime": str, "from": dict, "to": dict, "headers": dict},
+    "ringing": {"refer": bool},
+    "recording": {"file": str, "duration": int},
+    "reject": {"refer": bool, "redirectTo": list},
     "silence": {"speechStart": int, "speechDuration": int},
     "asrDelta": {"confidence": float},
-    "asrFinal": {"confidence": float},
+    "asrFinal": {"confidence": float, "isFiller": bool, "rejected": bool, "match": str},
     "dtmf": {"durationMs": int, "method": str},
     "trackStart": {"playId": str},
-    "trackEnd": {"playId": str},
-    "interruption": {"playId": str, "totalDuration": int, "subtitle": str},
+    "trackEnd": {"playId": str, "unheard": int},
+    "interruption": {"current": int, "playId": str, "totalDuration": int, "subtitle": str, "unheard": int},
+    "resumed": {"unheard": int},
     "error": {"code": int, "requestId": str},
     "mark": {"playId": str},
     "collect": _TRACK,
     "message": _TRACK,
     "custom": _TRACK | {"data": object},
     "stream": {"reason": str},
+    "eou": {"probability": float},
+    "amd": {"speechStart": int, "text": str},
 }
 """Fields that it may have."""
 
 ALLOWED = {
     "dtmf.digit": re.compile("[0-9A-D*#]"),
     "dtmf.method": re.compile("rfc4733|info|inband"),
+    "toolCall.status": re.compile("requested|cancelled"),
     "mark.status": re.compile("played|cleared"),
     "collect.reason": re.compile("complete|terminator|timeout|interrupted"),
+    "supervision.mode": re.compile("listen|whisper|join|takeOver"),
+    "supervision.state": re.compile("started|changed|ended"),
+    "overheard.side": re.compile("first|second"),
     "media.state": re.compile("none|resumed"),
     "hangup.startTime": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"),
     "hangup.answerTime": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"),
@@ -103,9 +125,12 @@ def faults(event: Event) -> list[str]:
 
 
 def sequence_faults(events: Sequence[Event]) -> list[str]:
-    """Return what is wrong with the numbers of a client's events, counted from 1 without a gap."""
-    numbers = [event["seq"] for event in events if "seq" in event]
-    wrong = [event["event"] for event in events if "seq" not in event and event["event"] != "binary"]
+    """Return what is wrong with the numbers of a client's events, counted from 1 without a gap.
+
+    Events with audio (``binary``) have numbers of their own.
+    """
+    numbers = [event["seq"] for event in events if "seq" in event and event["event"] != "binary"]
+    wrong = [event["event"] for event in events if "seq" not in event]
     found = [f"no seq on {wrong}"] if wrong else []
     if numbers != list(range(1, len(numbers) + 1)):
         found.append(f"seq runs {numbers}")

@@ -1,99 +1,96 @@
-"""Gathering keys in several attempts."""
+"""Gathering digits in several attempts."""
 
 import asyncio
 from pathlib import Path
 
 import pytest
 
-from softswitch.call import commands as c
-from softswitch.call import reports as r
-from softswitch.switch.answering import until_answered
-from softswitch.switch.conversation import Conversation
-from softswitch.switch.gathering import Gathered, Gathering
-from softswitch.switch.switch import Origin
-from tests.switch.house import House, settle
+from softswitch.call.authority import OPERATOR
+from softswitch.call.vocabulary import commands as c
+from softswitch.call.vocabulary import reports as r
+from softswitch.switch.directory import CallHandle
+from softswitch.switch.gathering import Gathering
+from softswitch.switch.notify.notifier import Gathered
+from softswitch.switch.origin import Origin
+from tests.switch.harness import House, settle
 
 COLLECT = c.Collect(min_digits=1, max_digits=2, timeout_ms=100, terminators="#")
 
 
+class Gather:
+    """A collection of digits from an answered call."""
+
+    def __init__(self, house: House, call: CallHandle) -> None:
+        self.house, self.call = house, call
+        self.results: list[Gathered] = []
+        self.prompts: list[int] = []
+        self.changed = asyncio.Condition()
+
+    async def start(self, attempts: int = 1) -> None:
+        await Gathering(self.call, OPERATOR, COLLECT, self._prompt, attempts, self._gathered).start()
+
+    def press(self, digits: str) -> None:
+        conversation = self.house.switch.find("a")
+        assert conversation is not None
+        for digit in digits:
+            conversation.report(r.DigitReceived("party", 100.0, digit))
+
+    async def until(self, attempts: int) -> None:
+        """Wait for an attempt to begin, or for the result where ``attempts`` is 0."""
+        async with asyncio.timeout(5), self.changed:
+            await self.changed.wait_for(lambda: len(self.prompts) >= attempts if attempts else self.results)
+
+    def _prompt(self, attempt: int) -> None:
+        self.prompts.append(attempt)
+        self._notify()
+
+    def _gathered(self, gathered: Gathered) -> None:
+        self.results.append(gathered)
+        self._notify()
+
+    def _notify(self) -> None:
+        async def notify() -> None:
+            async with self.changed:
+                self.changed.notify_all()
+
+        self._task = asyncio.ensure_future(notify())
+
+
 @pytest.fixture
-async def call(tmp_path: Path) -> Conversation:
+async def gather(tmp_path: Path) -> Gather:
     house = House(tmp_path)
-    conversation = await house.switch.open("a", "websocket", house.endpoint, Origin())
-    conversation.command(c.Invite())
+    call, _ = await house.calls.open("websocket", Origin(), house.endpoint, call_id="a")
+    await call.command(c.Invite(), OPERATOR)
     await settle()
-    return conversation
+    return Gather(house, call)
 
 
-def gather(call: Conversation, attempts: int = 1) -> tuple[list[Gathered], list[int]]:
-    told: list[Gathered] = []
-    prompts: list[int] = []
-
-    def prompt(attempt: int) -> None:
-        prompts.append(attempt)
-
-    Gathering(call, COLLECT, prompt, attempts, told.append).start()
-    return told, prompts
+async def test_result_is_reported_once(gather):
+    await gather.start()
+    gather.press("12345")
+    assert gather.results == [Gathered("12", "complete", 1)]
 
 
-def press(call: Conversation, digits: str) -> None:
-    for digit in digits:
-        call.report(r.DigitReceived("party", digit))
-
-
-async def test_keys_are_told_once(call):
-    told, _ = gather(call)
-    press(call, "12345")
-    assert told == [Gathered("12", "complete", 1)]
-
-
-async def test_too_few_keys_are_asked_for_again(call):
-    told, prompts = gather(call, attempts=3)
-    press(call, "#")
+async def test_too_few_digits_are_asked_for_again(gather):
+    await gather.start(attempts=3)
+    gather.press("#")
+    await gather.until(attempts=3)
     await settle()
-    async with asyncio.timeout(5):
-        while len(prompts) < 3:
-            await asyncio.sleep(0.02)
-    press(call, "7#")
-    assert told == [Gathered("7", "terminator", 3)]
-    assert prompts == [1, 2, 3]
+    gather.press("7#")
+    assert gather.results == [Gathered("7", "terminator", 3)]
+    assert gather.prompts == [1, 2, 3]
 
 
-async def test_last_attempt_tells_what_there_is(call):
-    told, prompts = gather(call, attempts=2)
-    async with asyncio.timeout(5):
-        while not told:
-            await asyncio.sleep(0.02)
-    assert told == [Gathered("", "timeout", 2)]
-    assert prompts == [1, 2]
+async def test_last_attempt_reports_what_there_is(gather):
+    await gather.start(attempts=2)
+    await gather.until(attempts=0)
+    assert gather.results == [Gathered("", "timeout", 2, enough=False)]
+    assert gather.prompts == [1, 2]
 
 
-async def test_end_of_the_call_interrupts(call):
-    told, _ = gather(call, attempts=3)
-    press(call, "1")
-    call.command(c.Hangup())
+async def test_end_of_the_call_interrupts(gather):
+    await gather.start(attempts=3)
+    gather.press("1")
+    await gather.call.command(c.Hangup(), OPERATOR)
     await settle()
-    assert len(told) == 1
-    assert told[0].reason == "interrupted"
-
-
-async def test_answer_is_waited_for(tmp_path: Path):
-    house = House(tmp_path)
-    conversation = await house.switch.open("a", "websocket", house.endpoint, Origin())
-    waiting = asyncio.ensure_future(until_answered(conversation, 5))
-    await settle()
-    conversation.command(c.Invite())
-    assert await waiting is True
-    assert await until_answered(conversation, 0) is True
-    conversation.command(c.Hangup())
-    assert await until_answered(conversation, 0) is False
-
-
-async def test_call_that_ends_or_takes_too_long_is_not_answered(tmp_path: Path):
-    house = House(tmp_path)
-    conversation = await house.switch.open("a", "websocket", house.endpoint, Origin())
-    assert await until_answered(conversation, 0.01) is False
-    waiting = asyncio.ensure_future(until_answered(conversation, 5))
-    await settle()
-    conversation.command(c.Hangup())
-    assert await waiting is False
+    assert [result.reason for result in gather.results] == ["interrupted"]

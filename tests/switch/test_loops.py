@@ -1,4 +1,4 @@
-"""Sounds that are shared: decoded once for everybody who begins them."""
+"""Sounds that are shared: decoded once for all calls that play them."""
 
 import asyncio
 from collections.abc import AsyncIterator

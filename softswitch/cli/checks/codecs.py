@@ -1,4 +1,4 @@
-"""Look whether every codec takes a tone and gives it back."""
+"""Check of codecs: whether a tone survives encoding and decoding."""
 
 import numpy as np
 
@@ -13,12 +13,12 @@ FRAMES = 10
 
 
 def check() -> list[Finding]:
-    """Return what was found of all codecs."""
+    """Return a finding for each codec."""
     return [codec(one) for one in (OPUS, G722, PCMU, PCMA)]
 
 
 def codec(which: Codec) -> Finding:
-    """Encode and decode a fifth of a second of 400 Hz."""
+    """Encode and decode 0.2 s of a 400 Hz tone; return the finding."""
     what = f"codec {which.name}"
     try:
         level = loudness(which)
@@ -39,7 +39,7 @@ def codec(which: Codec) -> Finding:
 
 
 def loudness(which: Codec) -> float:
-    """Return the root mean square of the second half of a tone that went through the codec."""
+    """Return the root mean square of the second half of a tone after encoding and decoding."""
     samples = which.samples(20)
     times = np.arange(FRAMES * samples) / which.sample_rate
     tone = (AMPLITUDE * np.sin(2 * np.pi * 400 * times)).astype(np.float32).reshape(FRAMES, 1, samples)

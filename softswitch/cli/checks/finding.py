@@ -1,4 +1,4 @@
-"""Say what was found, and what to do about it."""
+"""Findings of the doctor, with advice."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Verdict(StrEnum):
-    """How bad it is."""
+    """Severity of a finding."""
 
     OK = "ok"
     WARN = "warn"
@@ -14,33 +14,33 @@ class Verdict(StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One line of the doctor's report."""
+    """A line of the doctor's report."""
 
     what: str
-    """What was looked at, in one or two words."""
+    """Subject of the check, in one or two words."""
     verdict: Verdict
     """`fail`: the switch does not start or a feature is missing; `warn`: it could be better."""
     text: str
-    """What was found."""
+    """Result of the check."""
     advice: str = ""
-    """What to do; empty where nothing is to be done."""
+    """What the operator should do, "" for nothing."""
 
     def line(self) -> str:
-        """Return it as one line for a terminal."""
+        """Return the finding as one line for a terminal."""
         advice = f" -> {self.advice}" if self.advice else ""
         return f"{self.verdict:<5} {self.what:<18} {self.text}{advice}"
 
 
 def ok(what: str, text: str) -> Finding:
-    """Return a finding that is as it should be."""
+    """Return a finding without a problem."""
     return Finding(what, Verdict.OK, text)
 
 
 def warn(what: str, text: str, advice: str) -> Finding:
-    """Return a finding that could be better."""
+    """Return a finding that could be improved."""
     return Finding(what, Verdict.WARN, text, advice)
 
 
 def fail(what: str, text: str, advice: str) -> Finding:
-    """Return a finding that must be mended."""
+    """Return a finding that has to be fixed."""
     return Finding(what, Verdict.FAIL, text, advice)

@@ -1,4 +1,4 @@
-"""Look whether the STUN and TURN servers of the settings do what they are there for."""
+"""Check of the STUN and TURN servers of the settings."""
 
 import asyncio
 import secrets
@@ -6,8 +6,8 @@ import socket
 import time
 
 from softswitch.cli.checks.finding import Finding, fail, ok
-from softswitch.endpoints.ice import IceServerGrant, IceUrl, gather_servers, ice_servers, parse_ice_url
-from softswitch.endpoints.turn_probe import probe_turn
+from softswitch.legs.webrtc.ice import IceServerGrant, IceUrl, gather_servers, ice_servers, parse_ice_url
+from softswitch.legs.webrtc.turn_probe import probe_turn
 from softswitch.settings import Settings
 
 TIMEOUT_S = 5.0
@@ -18,7 +18,7 @@ _BINDING_SUCCESS = b"\x01\x01"
 
 
 def check(settings: Settings) -> list[Finding]:
-    """Ask each server once."""
+    """Return a finding for each server, after one request to it."""
     grants = ice_servers(settings.ice, now=time.time(), user="doctor")
     return [_look(grant, url) for grant in grants for url in grant.urls]
 
@@ -31,11 +31,11 @@ def _look(grant: IceServerGrant, text: str) -> Finding:
             return ok(what, f"{text} answers in {1000 * bind(url):.0f} ms")
         access = gather_servers([IceServerGrant((text,), grant.username, grant.credential)]).turn
         if access is None:
-            return ok(what, f"{text} is for browsers only, not tried")
+            return ok(what, f"{text} is for browsers only and was not tested")
         host, port = asyncio.run(probe_turn(access, TIMEOUT_S))
         return ok(what, f"{text} relays at {host}:{port}")
     except (OSError, ValueError) as error:
-        return fail(what, f"{text}: {error}", "look at the URL, the secret and the firewall")
+        return fail(what, f"{text}: {error}", "check the URL, the secret and the firewall")
 
 
 def bind(url: IceUrl) -> float:
@@ -49,7 +49,7 @@ def bind(url: IceUrl) -> float:
     with socket.socket(family, kind) as sender:
         sender.settimeout(TIMEOUT_S / 3)
         sender.connect(place)
-        for _ in range(3):  # UDP may lose it
+        for _ in range(3):  # UDP may lose the request
             begin = time.monotonic()
             sender.send(_BINDING_REQUEST + transaction)
             try:
@@ -58,4 +58,4 @@ def bind(url: IceUrl) -> float:
                 continue
             if answer[:2] == _BINDING_SUCCESS and answer[8:20] == transaction:
                 return time.monotonic() - begin
-    raise OSError(f"no answer within {TIMEOUT_S:g} s")
+    raise OSError(f"no response within {TIMEOUT_S:g} s")

@@ -1,4 +1,4 @@
-"""Let the switch speak a sentence and listen to itself."""
+"""Check of speech: synthesize a sentence and recognize it."""
 
 import asyncio
 import time
@@ -8,7 +8,8 @@ import msgspec
 from softswitch.cli.checks.finding import Finding, fail, ok, warn
 from softswitch.errors import SoftswitchError
 from softswitch.settings import Settings
-from softswitch.speech.flite import installed as flite_installed
+from softswitch.speech.builtin.items import words
+from softswitch.speech.builtin.neural_voice import installed as neural_voice_installed
 from softswitch.speech.interface import AsrFinal, AsrOptions, AsrStream, TtsAudio, TtsOptions
 from softswitch.speech.provider import OFF, Providers
 
@@ -19,7 +20,7 @@ _INSTALL = "pip install 'softswitch[speech]'"
 
 
 class Speech(msgspec.Struct, frozen=True):
-    """What was spoken."""
+    """Synthesized sentence."""
 
     pcm: bytes
     sample_rate: int
@@ -27,7 +28,7 @@ class Speech(msgspec.Struct, frozen=True):
 
 
 def check(settings: Settings) -> list[Finding]:
-    """Try the providers of the settings."""
+    """Return the findings for the providers of the settings."""
     return asyncio.run(_check(settings))
 
 
@@ -42,7 +43,7 @@ async def _check(settings: Settings) -> list[Finding]:
 
 
 async def voice(providers: Providers, settings: Settings) -> tuple[list[Finding], Speech | None]:
-    """Speak; return what was found and what was spoken."""
+    """Synthesize the sentence; return the findings and the audio."""
     name = settings.speech.tts
     if name in OFF:
         return [ok("voice", "switched off ([speech] tts)")], None
@@ -53,15 +54,13 @@ async def voice(providers: Providers, settings: Settings) -> tuple[list[Finding]
         return [fail("voice", f"{name}: {error or 'silent'}", _INSTALL)], None
     voices = providers.tts(name).voices()
     text = f"{name} speaks after {speech.first_audio_ms:.0f} ms, {len(voices)} voices"
-    if name == "builtin" and not flite_installed():
-        return [
-            warn("voice", f"{text}, none of flite's", "apt-get install libflite1 brings natural ones")
-        ], speech
+    if name == "builtin" and not neural_voice_installed():
+        return [warn("voice", f"{text}, but not the neural one", _INSTALL)], speech
     return [ok("voice", text)], speech
 
 
 async def speak(providers: Providers, name: str, wanted: str = "") -> Speech:
-    """Speak the sentence.
+    """Synthesize the sentence.
 
     Raises:
         SoftswitchError: the provider cannot be opened, or says nothing.
@@ -77,26 +76,24 @@ async def speak(providers: Providers, name: str, wanted: str = "") -> Speech:
             rate = output.sample_rate
             pieces.append(output.pcm)
     if not pieces:
-        raise SoftswitchError("says nothing")
+        raise SoftswitchError("no audio")
     return Speech(b"".join(pieces), rate, first_ms)
 
 
 async def recognition(providers: Providers, settings: Settings, speech: Speech | None) -> Finding:
-    """Listen to what was spoken."""
+    """Recognize the synthesized audio; return the finding."""
     name = settings.speech.asr
     if name in OFF:
         return ok("recognition", "switched off ([speech] asr)")
     if speech is None:
-        return warn(
-            "recognition", f"{name} was not tried: there was nothing to listen to", "mend the voice first"
-        )
+        return warn("recognition", f"{name} was not tested, because there is no audio", "fix the voice first")
     try:
         async with asyncio.timeout(TIMEOUT_S):
             options = AsrOptions(provider=name, sample_rate=speech.sample_rate)
             text, seconds = await listen(await providers.asr(name).open(options), speech)
     except (SoftswitchError, TimeoutError) as error:
         return fail("recognition", f"{name}: {error or 'no answer'}", _INSTALL)
-    right = len(set(text.lower().split()) & set(SENTENCE.split()))
+    right = len(set(words(text)) & set(SENTENCE.split()))
     said = f"{name} heard {text!r} {1000 * seconds:.0f} ms after the end"
     if right >= 3:
         return ok("recognition", said)
@@ -104,7 +101,7 @@ async def recognition(providers: Providers, settings: Settings, speech: Speech |
 
 
 async def listen(stream: AsrStream, speech: Speech) -> tuple[str, float]:
-    """Push what was spoken and a second of silence; return the text and how long it took from the end."""
+    """Feed the audio and one second of silence; return the text and the seconds after the audio."""
     size = 2 * int(speech.sample_rate * PIECE_S)
     audio = speech.pcm + bytes(2 * speech.sample_rate)
     for start in range(0, len(audio), size):
@@ -122,10 +119,10 @@ async def listen(stream: AsrStream, speech: Speech) -> tuple[str, float]:
 
 
 def detection(providers: Providers, settings: Settings) -> Finding:
-    """Look whether the detector of speech is there."""
+    """Check that voice activity detection is available."""
     name = settings.speech.vad
     try:
         providers.vad(name)
     except (SoftswitchError, ImportError, OSError) as error:
         return fail("speech detection", f"{name}: {error}", _INSTALL)
-    return ok("speech detection", f"{name}; there are {', '.join(providers.vads())}")
+    return ok("speech detection", f"{name}; available: {', '.join(providers.vads())}")

@@ -1,4 +1,4 @@
-"""Look whether trunks can be found, answer, and take our name and password."""
+"""Check of trunks: whether they can be resolved, answer, and accept the account."""
 
 import asyncio
 import os
@@ -7,35 +7,37 @@ import time
 from sipmessage import Response
 
 from softswitch.cli.checks.finding import Finding, fail, ok
-from softswitch.endpoints.sip.counters import SipCounters
-from softswitch.endpoints.sip.driver import AgentDriver
-from softswitch.endpoints.sip.own_addresses import OwnAddresses
-from softswitch.endpoints.sip.resolve import Resolver, UnresolvedError
-from softswitch.endpoints.sip.transports import Transports
-from softswitch.endpoints.sip.transports.transports import Listening
-from softswitch.endpoints.sip.trunk import Trunk
+from softswitch.errors import ListenError
+from softswitch.legs.sip.accounts.trunk import Trunk
+from softswitch.legs.sip.addressing.own_addresses import OwnAddresses
+from softswitch.legs.sip.addressing.resolve import Resolver, UnresolvedError
+from softswitch.legs.sip.counters import SipCounters
+from softswitch.legs.sip.driver import AgentDriver
+from softswitch.legs.sip.transports import Transports
+from softswitch.legs.sip.transports.transports import Listening
 from softswitch.settings import Settings
 from softswitch.sip.agent import UserAgent
-from softswitch.sip.flow import Flow
-from softswitch.sip.happenings import Invited, RequestAnswered, RequestReceived
-from softswitch.sip.message import MalformedError, parse
+from softswitch.sip.dialog.request import OutgoingRequest
+from softswitch.sip.events import Invited, RequestAnswered, RequestReceived
+from softswitch.sip.syntax.message import MalformedError, parse
+from softswitch.sip.transaction.flow import Flow
 
 TIMEOUT_S = 6.0
-"""Longest wait for an answer: a request over UDP has been sent five times by then."""
+"""Seconds to wait for a response; timer E has sent a request five times by UDP by then."""
 
 _ADVICE = {
-    401: "username, password, auth_user or realm of the trunk is wrong",
-    407: "username, password, auth_user or realm of the trunk is wrong",
-    403: "the provider refuses this account or this address: username, from_domain, or its own allow list",
-    404: "the provider knows no such account: username, from_domain",
-    423: "the provider wants longer registrations: raise expires",
-    408: "address, port, transport and firewall; some providers answer addresses alone that they know",
-    503: "nothing listens there, or the provider is overloaded: address, port, transport",
+    401: "check username, password, auth_user and realm of the trunk",
+    407: "check username, password, auth_user and realm of the trunk",
+    403: "the provider refuses this account or this address: check username, from_domain and its allow list",
+    404: "the provider does not know this account: check username and from_domain of the trunk",
+    423: "the provider requires longer registrations: raise expires of the trunk",
+    408: "check address, port, transport and firewall; some providers answer known addresses only",
+    503: "nothing listens there, or the provider is overloaded: check address, port and transport",
 }
 
 
-class _Desk:
-    """Take no calls: the doctor only asks."""
+class _RefuseAll:
+    """Handler of requests outside a dialog that refuses them all: the doctor only sends."""
 
     def __init__(self, driver: AgentDriver) -> None:
         self._driver = driver
@@ -47,11 +49,11 @@ class _Desk:
         self._driver.agent.respond(received.key, 480, self._driver.now())
 
     def answered(self, answered: RequestAnswered) -> None:
-        """Let an answer that comes too late go."""
+        """Ignore a response that comes too late."""
 
 
 class _Inbox:
-    """Hand the agent what belongs to our own requests."""
+    """Receiver that passes the agent only what belongs to its own requests."""
 
     def __init__(self, driver: AgentDriver) -> None:
         self._driver = driver
@@ -72,7 +74,7 @@ class _Inbox:
 
 
 def check(settings: Settings) -> list[Finding]:
-    """Ask each trunk once."""
+    """Send one request to each trunk of the settings; return a finding for each."""
     return asyncio.run(_ask_all(settings)) if settings.trunk and settings.sip.enabled else []
 
 
@@ -86,12 +88,10 @@ async def _ask_all(settings: Settings) -> list[Finding]:
         await transports.start(
             Listening(sip.host), lambda host, port: driver.refused(Flow("udp", host, port))
         )
-    except OSError as error:
-        return [
-            fail("trunks", f"{sip.host}: {error.strerror}", "[sip] host has to be an address of this machine")
-        ]
+    except ListenError as error:
+        return [fail("trunks", str(error), "set [sip] host to an address of this machine")]
     own.ports = {"udp": transports.port, "tcp": transports.port}
-    driver.start(transports, _Desk(driver))
+    driver.start(transports, _RefuseAll(driver))
     try:
         trunks = [Trunk(one, driver, Resolver(), own, os.urandom) for one in settings.trunk]
         return list(await asyncio.gather(*(_ask(trunk, driver, transports) for trunk in trunks)))
@@ -101,29 +101,29 @@ async def _ask_all(settings: Settings) -> list[Finding]:
 
 
 async def _ask(trunk: Trunk, driver: AgentDriver, transports: Transports) -> Finding:
-    """Ask a registrar for our bindings, which changes none of them, or any other server what it can do."""
+    """Send REGISTER without Contact, which changes no binding, or OPTIONS to a trunk without registration."""
     what = f"trunk {trunk.name}"
     try:
         await trunk.find()
     except UnresolvedError as error:
-        return fail(what, str(error), "servers of the trunk, and the DNS of this machine")
+        return fail(what, str(error), "check servers of the trunk and the DNS of this machine")
     for target in trunk.targets:
-        transports.name(target.host, target.name)
+        transports.set_server_name(target.host, target.name)
     settings = trunk.settings
     method = "REGISTER" if settings.register else "OPTIONS"
     address = trunk.address
     outcome: asyncio.Future[RequestAnswered] = asyncio.get_running_loop().create_future()
     began = time.monotonic()
-    key = driver.agent.request(
+    request = OutgoingRequest(
         method,
         f"sip:{trunk.domain}" if settings.register else f"sip:{trunk.host}",
-        driver.now(),
         from_=f"<{address}>",
         to=f"<{address}>" if settings.register else f"<sip:{trunk.host}>",
         targets=trunk.flows(),
         credentials=trunk.credentials,
         contact="" if settings.register else None,
     )
+    key = driver.agent.request(request, driver.now())
     driver.expect(key, outcome.set_result)
     driver.pump()
     place = trunk.view().server
@@ -143,7 +143,7 @@ def _judge(what: str, place: str, method: str, answered: RequestAnswered, took_m
         text = "cannot be reached" if code == 503 else f"does not answer {method}"
         return fail(what, f"{place} {text}", _ADVICE.get(code, _ADVICE[408]))
     if code // 100 == 2:
-        text = "takes our name and password" if method == "REGISTER" else "answers"
+        text = "accepts username and password" if method == "REGISTER" else "answers"
         return ok(what, f"{place} {text} ({took_ms:.0f} ms)")
     if method == "OPTIONS" and code not in (401, 403, 407, 503):
         return ok(what, f"{place} answers OPTIONS with {code} ({took_ms:.0f} ms)")

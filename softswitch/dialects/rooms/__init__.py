@@ -1,1 +1,1 @@
-"""The rooms dialect: REST in snake_case, ``/ws`` in camelCase."""
+"""The dialect of the rooms API: REST in snake_case, the WebSocket ``/ws`` in camelCase."""

@@ -1,94 +1,104 @@
-"""``/ws``: what clients say, and what they are told."""
+"""The messages of ``/ws``: those of clients, which are read, and the events, which are written."""
 
 from typing import Any
 
 import msgspec
 
-from softswitch.call import room_events as ev
-from softswitch.call.room_parts import RoomRefused, Stats
+from softswitch.dialects.bounds import TooMany, count, is_crowded, too_deep
+from softswitch.dialects.rooms.options import Faults
 from softswitch.dialects.rooms.rest import read_agent, read_metadata
-from softswitch.dialects.rooms.wishes import Faults, too_deep
+from softswitch.dialects.rooms.wording import error_code, message
+from softswitch.protocol import room_messages as w
+from softswitch.room import events as ev
+from softswitch.room.model import Stats
+from softswitch.room.rejection import RoomReason, RoomRefused
 
 MAX_SDP = 65536
 MAX_CANDIDATE = 1024
 
 
-class Said(msgspec.Struct, frozen=True):
-    """Base of what a client says."""
-
-
-class Auth(Said, frozen=True):
-    """Who is there."""
+class Auth(msgspec.Struct, frozen=True):
+    """The credentials of the client."""
 
     token: str
 
 
-class Join(Said, frozen=True):
-    """Let me in."""
+class Join(msgspec.Struct, frozen=True):
+    """A request for a seat in a room."""
 
     room: str
     agent: str
     metadata: dict[str, Any]
 
 
-class Inside(Said, frozen=True):
-    """Base of what is said by somebody who is in."""
+class _OfParticipant(msgspec.Struct, frozen=True):
+    """Base of messages for a participant that has a seat."""
 
     room: str
     participant: str
 
 
-class Leave(Inside, frozen=True):
-    """Let me go."""
+class Leave(_OfParticipant, frozen=True):
+    """The participant leaves."""
 
 
-class Offer(Inside, frozen=True):
-    """My session description, to be answered."""
-
-    sdp: str
-
-
-class Answer(Inside, frozen=True):
-    """My answer to yours."""
+class Offer(_OfParticipant, frozen=True):
+    """An SDP offer of the participant."""
 
     sdp: str
 
 
-class IceCandidate(Inside, frozen=True):
-    """One of my addresses."""
+class Answer(_OfParticipant, frozen=True):
+    """The participant's answer to an SDP offer."""
+
+    sdp: str
+
+
+class IceCandidate(_OfParticipant, frozen=True):
+    """An ICE candidate of the participant."""
 
     candidate: dict[str, Any]
 
 
-class Mute(Inside, frozen=True):
-    """Silence me, or not any more."""
+class Mute(_OfParticipant, frozen=True):
+    """The participant mutes itself, or ends that."""
 
     muted: bool
 
 
-class State(Inside, frozen=True):
-    """How I am connected (ours)."""
+class State(_OfParticipant, frozen=True):
+    """The state of the participant's connection (an addition to the API)."""
 
     state: str
 
 
-class Figures(Inside, frozen=True):
-    """What I measured (ours)."""
+class Figures(_OfParticipant, frozen=True):
+    """Figures that the participant measured (an addition to the API)."""
 
     stats: Stats
 
 
+ParticipantMessage = Leave | Offer | Answer | IceCandidate | Mute | State | Figures
+"""A message for a participant that has a seat."""
+ClientMessage = Auth | Join | ParticipantMessage
+"""A message of a client."""
+
 CONNECTION_STATES = ("disconnected", "connecting", "connected", "reconnecting", "failed")
 
 
-def parse(text: str | bytes) -> Said:
+def parse(text: str | bytes) -> ClientMessage:
     """Read a message; raises RoomRefused naming what is wrong."""
+    if is_crowded(text):
+        raise RoomRefused(RoomReason.INVALID, "message: it has too many lists and objects")
     try:
         given = msgspec.json.decode(text)
+        count(given)
+    except TooMany as error:
+        raise RoomRefused(RoomReason.INVALID, f"message: {error}") from None
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
-        raise RoomRefused("INVALID_REQUEST", f"message: {error}") from None
+        raise RoomRefused(RoomReason.INVALID, f"message: {error}") from None
     if not isinstance(given, dict) or too_deep(given, 12):
-        raise RoomRefused("INVALID_REQUEST", "message: must be an object with a type")
+        raise RoomRefused(RoomReason.INVALID, "message: must be an object with a type")
     kind = given.get("type")
     faults = Faults()
     if kind == "auth":
@@ -97,13 +107,13 @@ def parse(text: str | bytes) -> Said:
         return Auth(token)
     reader = _READERS.get(kind) if isinstance(kind, str) else None
     if reader is None:
-        raise RoomRefused("INVALID_REQUEST", f"type: must be one of auth, {', '.join(_READERS)}")
+        raise RoomRefused(RoomReason.INVALID, f"type: must be one of auth, {', '.join(_READERS)}")
     said = reader(given, faults)
     faults.check()
     return said
 
 
-def _join(given: dict[str, Any], faults: Faults) -> Said:
+def _join(given: dict[str, Any], faults: Faults) -> ClientMessage:
     return Join(
         _text(given, "roomId", 128, faults),
         read_agent(given.get("agentId"), "agentId", faults),
@@ -111,47 +121,47 @@ def _join(given: dict[str, Any], faults: Faults) -> Said:
     )
 
 
-def _leave(given: dict[str, Any], faults: Faults) -> Said:
+def _leave(given: dict[str, Any], faults: Faults) -> ClientMessage:
     return Leave(*_place(given, faults))
 
 
-def _offer(given: dict[str, Any], faults: Faults) -> Said:
+def _offer(given: dict[str, Any], faults: Faults) -> ClientMessage:
     return Offer(*_place(given, faults), _description(given, "offer"))
 
 
-def _answer(given: dict[str, Any], faults: Faults) -> Said:
+def _answer(given: dict[str, Any], faults: Faults) -> ClientMessage:
     return Answer(*_place(given, faults), _description(given, "answer"))
 
 
-def _candidate(given: dict[str, Any], faults: Faults) -> Said:
+def _candidate(given: dict[str, Any], faults: Faults) -> ClientMessage:
     place = _place(given, faults)
     candidate = given.get("candidate")
     if not isinstance(candidate, dict) or len(msgspec.json.encode(candidate)) > MAX_CANDIDATE:
-        raise RoomRefused("WEBCRTC_ERROR", "candidate: must be an RTCIceCandidateInit")
+        raise RoomRefused(RoomReason.MEDIA_FAILED, "candidate: must be an RTCIceCandidateInit")
     line, mid, text = (candidate.get(key) for key in ("sdpMLineIndex", "sdpMid", "candidate"))
     wrong = line is not None and (isinstance(line, bool) or not isinstance(line, int))
     if not isinstance(text, str) or wrong or not isinstance(mid, str | None):
-        raise RoomRefused("WEBCRTC_ERROR", "candidate: must be an RTCIceCandidateInit")
+        raise RoomRefused(RoomReason.MEDIA_FAILED, "candidate: must be an RTCIceCandidateInit")
     if text and not text.startswith("candidate:"):
-        raise RoomRefused("WEBCRTC_ERROR", "candidate.candidate: must begin with candidate:")
+        raise RoomRefused(RoomReason.MEDIA_FAILED, "candidate.candidate: must begin with candidate:")
     return IceCandidate(*place, candidate)
 
 
-def _mute(given: dict[str, Any], faults: Faults) -> Said:
+def _mute(given: dict[str, Any], faults: Faults) -> ClientMessage:
     muted = given.get("muted")
     if not isinstance(muted, bool):
         faults.add("muted", "must be true or false")
     return Mute(*_place(given, faults), muted is True)
 
 
-def _state(given: dict[str, Any], faults: Faults) -> Said:
+def _state(given: dict[str, Any], faults: Faults) -> ClientMessage:
     state = given.get("state")
     if state not in CONNECTION_STATES:
         faults.add("state", f"must be one of {', '.join(CONNECTION_STATES)}")
     return State(*_place(given, faults), str(state))
 
 
-def _figures(given: dict[str, Any], faults: Faults) -> Said:
+def _figures(given: dict[str, Any], faults: Faults) -> ClientMessage:
     stats = given.get("stats")
     place = _place(given, faults)
     if not isinstance(stats, dict):
@@ -200,9 +210,9 @@ def _description(given: dict[str, Any], kind: str) -> str:
     description = given.get(kind)
     sdp = description.get("sdp") if isinstance(description, dict) else None
     if not isinstance(description, dict) or description.get("type") != kind:
-        raise RoomRefused("WEBCRTC_ERROR", f'{kind}: must be an object with type "{kind}" and sdp')
+        raise RoomRefused(RoomReason.MEDIA_FAILED, f'{kind}: must be an object with type "{kind}" and sdp')
     if not isinstance(sdp, str) or not sdp.startswith("v=0") or len(sdp) > MAX_SDP:
-        raise RoomRefused("WEBCRTC_ERROR", f"{kind}.sdp: must be a session description")
+        raise RoomRefused(RoomReason.MEDIA_FAILED, f"{kind}.sdp: must be a session description")
     return sdp
 
 
@@ -215,50 +225,44 @@ def _figure(stats: dict[str, Any], name: str, faults: Faults) -> float:
     return 0
 
 
-# --- what clients are told ----------------------------------------------------------------
+# --- events ----------------------------------------------------------------
 
 
 def render(event: ev.RoomEvent) -> str:
     """Return an event as its message."""
-    return msgspec.json.encode(_fields(event)).decode()
+    return msgspec.json.encode(_message(event)).decode()
 
 
-def _fields(event: ev.RoomEvent) -> dict[str, object]:
+def _message(event: ev.RoomEvent) -> w.Sent:
     match event:
         case ev.Joined():
-            fields: dict[str, object] = {"roomId": event.room, "participantId": event.participant}
-            return {"type": "room:joined", **fields, "status": event.status}
+            return w.Joined(room_id=event.room, participant_id=event.participant, status=event.status)
         case ev.ParticipantJoined():
-            participant = {"id": event.participant, "agentId": event.agent}
-            participant |= {"display_name": event.display_name, "status": event.status}
-            return {"type": "room:participant-joined", "participant": participant}
+            person = w.Person(
+                id=event.participant,
+                agent_id=event.agent,
+                display_name=event.display_name,
+                status=event.status,
+            )
+            return w.ParticipantJoined(participant=person)
         case ev.ParticipantLeft():
-            return {
-                "type": "room:participant-left",
-                "participantId": event.participant,
-                "reason": event.reason,
-            }
+            return w.ParticipantLeft(participant_id=event.participant, reason=event.reason)
         case ev.OfferCame():
-            offer = {"type": "offer", "sdp": event.sdp}
-            return {"type": "webrtc:offer", "fromParticipantId": event.sender, "offer": offer}
+            return w.OfferCame(from_participant_id=event.sender, offer=w.OfferDescription(event.sdp))
         case ev.AnswerCame():
-            answer = {"type": "answer", "sdp": event.sdp}
-            return {"type": "webrtc:answer", "fromParticipantId": event.sender, "answer": answer}
+            return w.AnswerCame(from_participant_id=event.sender, answer=w.AnswerDescription(event.sdp))
         case ev.CandidateCame():
-            return {
-                "type": "webrtc:ice-candidate",
-                "fromParticipantId": event.sender,
-                "candidate": event.candidate,
-            }
+            return w.CandidateCame(from_participant_id=event.sender, candidate=event.candidate)
         case ev.VoiceStarted():
-            return {"type": "voice:stream-started", "participantId": event.participant}
+            return w.VoiceStarted(participant_id=event.participant)
         case ev.VoiceStopped():
-            return {"type": "voice:stream-stopped", "participantId": event.participant}
+            return w.VoiceStopped(participant_id=event.participant)
         case ev.MutedChanged():
-            return {"type": "room:muted", "participantId": event.participant, "muted": event.muted}
+            return w.Muted(participant_id=event.participant, muted=event.muted)
         case ev.RoomError():
-            return {"type": "room:error", "code": event.code, "message": event.message}
+            text = message(event.reason, event.text)
+            return w.Error(code=error_code(event.reason), message=text)
         case ev.RoomClosed():
-            return {"type": "room:closed", "roomId": event.room, "reason": event.reason}
+            return w.Closed(room_id=event.room, reason=event.reason)
         case _:
-            raise TypeError(f"{type(event).__name__} has no message")
+            raise TypeError(f"the event {type(event).__name__} has no message")

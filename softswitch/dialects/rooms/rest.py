@@ -1,63 +1,69 @@
-"""``/api/v1``: bodies of requests and answers."""
+"""Bodies of the requests and answers of ``/api/v1``."""
 
 from typing import Any, Literal
 
 import msgspec
 
-from softswitch.call.room_parts import RoomRefused, RoomWish, Stats
-from softswitch.dialects.instants import rfc3339
-from softswitch.dialects.rooms.wishes import MAX_NAME, Faults, merged, read_wish, too_deep
+from softswitch.dialects.bounds import TooMany, count, too_deep
+from softswitch.dialects.rooms.options import MAX_NAME, Faults, merged, read_room_options
+from softswitch.dialects.stream_parameters import (
+    MAX_PARAMETER_TEXT,
+    MAX_PARAMETERS,
+    header_fault,
+    is_too_much,
+)
+from softswitch.protocol.instants import rfc3339
+from softswitch.room.rejection import RoomReason, RoomRefused
+from softswitch.switch.rooms.request import RoomRequest
 
 MAX_BODY = 65536
 MAX_PAGE = 100
 STATES = ("created", "waiting", "active", "closed")
 
 
-class RoomBody(msgspec.Struct, frozen=True):
-    """What a room is to be."""
-
-    name: str
-    settings: dict[str, Any]
-    wish: RoomWish
-
-
 class JoinBody(msgspec.Struct, frozen=True):
-    """Who wants a seat."""
+    """A request for a seat."""
 
     agent_id: str
     metadata: dict[str, Any]
 
 
 class StreamBody(msgspec.Struct, frozen=True):
-    """A service outside that hears a room, and may speak."""
+    """An outside service that hears a room, and may speak in it."""
 
     url: str
     two_way: bool
     channel: Literal["outbound", "both"]
+    protocol: str = "wavix"
+    encoding: str = ""
+    sample_rate: int = 0
+    parameters: dict[str, str] = {}
+    headers: dict[str, str] = {}
+    session: dict[str, object] = {}
 
 
-def read_room(body: bytes, cap: int) -> RoomBody:
+def read_room(body: bytes, cap: int) -> RoomRequest:
     """Read ``POST /rooms``; raises RoomRefused naming each field that is wrong."""
     given = _object(body)
     faults = Faults()
     name = _name(given, "", faults)
     settings = _settings(given, faults)
-    wish = read_wish(settings, cap, faults)
+    options = read_room_options(settings, cap, faults)
     faults.check()
-    return RoomBody(name, settings, wish)
+    return RoomRequest(name, settings, options)
 
 
-def read_change(body: bytes, name: str, settings: dict[str, Any], cap: int) -> RoomBody:
-    """Read ``PATCH /rooms/{id}`` and merge it into what there is; raises RoomRefused."""
+def read_change(body: bytes, name: str, settings: dict[str, Any], cap: int) -> RoomRequest:
+    """Read ``PATCH /rooms/{id}`` and merge it into the room's name and settings; raises RoomRefused."""
     given = _object(body)
     faults = Faults()
     name = _name(given, name, faults)
     settings = merged(settings, _settings(given, faults))
-    wish = read_wish(settings, cap, faults)
+    options = read_room_options(settings, cap, faults)
     if too_deep(settings) or len(msgspec.json.encode(settings)) > MAX_BODY:
         faults.add("settings", "too large")
     faults.check()
-    return RoomBody(name, settings, wish)
+    return RoomRequest(name, settings, options)
 
 
 def read_join(body: bytes) -> JoinBody:
@@ -79,8 +85,63 @@ def read_stream(body: bytes) -> StreamBody:
         faults.add("stream_url", "must be a ws or wss URL")
     if two_way not in ("twoway", "oneway"):
         faults.add("stream_type", "must be twoway or oneway")
+    stream = StreamBody(
+        url if isinstance(url, str) else "",
+        two_way == "twoway",
+        "both",
+        protocol=_text(given, "protocol", "wavix", faults),
+        encoding=_text(given, "stream_encoding", "", faults),
+        sample_rate=_rate(given, faults),
+        parameters=_parameters(given, faults),
+        headers=_headers(given, faults),
+        session=_session(given, faults),
+    )
     faults.check()
-    return StreamBody(url, two_way == "twoway", "both")
+    return stream
+
+
+def _text(given: dict[str, Any], field: str, default: str, faults: Faults) -> str:
+    value = given.get(field, default)
+    if isinstance(value, str) and len(value) <= 64:
+        return value
+    faults.add(field, "must be a text of at most 64 characters")
+    return default
+
+
+def _rate(given: dict[str, Any], faults: Faults) -> int:
+    value = given.get("stream_sample_rate", 0)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    faults.add("stream_sample_rate", "must be a number of Hz")
+    return 0
+
+
+def _parameters(given: dict[str, Any], faults: Faults) -> dict[str, str]:
+    value = given.get("stream_parameters", {})
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        faults.add("stream_parameters", "must be an object of texts")
+        return {}
+    if is_too_much(value):
+        faults.add("stream_parameters", f"at most {MAX_PARAMETERS} values of {MAX_PARAMETER_TEXT} characters")
+    return value
+
+
+def _headers(given: dict[str, Any], faults: Faults) -> dict[str, str]:
+    value = given.get("stream_headers", {})
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        faults.add("stream_headers", "must be an object of texts")
+        return {}
+    if fault := header_fault(value):
+        faults.add("stream_headers", fault)
+    return value
+
+
+def _session(given: dict[str, Any], faults: Faults) -> dict[str, object]:
+    value = given.get("stream_session", {})
+    if isinstance(value, dict):
+        return value
+    faults.add("stream_session", "must be an object")
+    return {}
 
 
 def read_agent(value: object, field: str, faults: Faults) -> str:
@@ -118,11 +179,6 @@ def read_page(query: dict[str, str]) -> tuple[int, int, str]:
 # --- answers ----------------------------------------------------------------------------
 
 
-def stats_shown(stats: Stats) -> dict[str, object]:
-    """Return the figures of a session."""
-    return {name: getattr(stats, name) for name in Stats.__slots__}
-
-
 def session_shown(
     *,
     session: str,
@@ -154,15 +210,23 @@ def paged(data: list[dict[str, object]], limit: int, offset: int, total: int) ->
     return {"data": data, "pagination": {"limit": limit, "offset": offset, "total": total}}
 
 
+def check_json(body: bytes) -> None:
+    """Refuse a body that is no JSON object; raises RoomRefused."""
+    _object(body)
+
+
 def _object(body: bytes) -> dict[str, Any]:
     if len(body) > MAX_BODY:
-        raise RoomRefused("INVALID_REQUEST", f"body: more than {MAX_BODY} bytes")
+        raise RoomRefused(RoomReason.INVALID, f"body: more than {MAX_BODY} bytes")
     try:
         given = msgspec.json.decode(body or b"{}")
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise RoomRefused("INVALID_REQUEST", f"body: {error}") from None
+        count(given)
+    except TooMany as error:
+        raise RoomRefused(RoomReason.INVALID, f"body: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RoomRefused(RoomReason.MALFORMED, f"body: {error}") from None
     if not isinstance(given, dict):
-        raise RoomRefused("INVALID_REQUEST", "body: must be an object")
+        raise RoomRefused(RoomReason.INVALID, "body: must be an object")
     return given
 
 

@@ -1,4 +1,4 @@
-"""The dialect of ``/call``, ``/call/webrtc`` and ``/call/sip`` (source document: RustPBX API; wire-call)."""
+"""The dialect of ``/call``, ``/call/webrtc`` and ``/call/sip`` (source document: RustPBX API)."""
 
 from softswitch.dialects.rustpbx.parse import parse
 from softswitch.dialects.rustpbx.render import render, render_audio

@@ -1,18 +1,22 @@
-"""From the text of a command to the common call model."""
+"""Translation of a command from its text to the call model."""
 
 import base64
 import binascii
 import difflib
-from typing import Any, assert_never
+from collections.abc import Callable
+from typing import Any, Final
 
 import msgspec
 
-from softswitch.call import commands as c
-from softswitch.call.commands import Command, CommandRejected
-from softswitch.call.needs import Candidate
-from softswitch.dialects.rustpbx import options
-from softswitch.dialects.rustpbx import wire_commands as w
+from softswitch.call.vocabulary import commands as c
+from softswitch.call.vocabulary.commands import Command
+from softswitch.call.vocabulary.rejection import CommandRejected
+from softswitch.call.vocabulary.values import Candidate
+from softswitch.dialects.bounds import TooMany, count, is_crowded
+from softswitch.dialects.rustpbx import options, tolerance
 from softswitch.dialects.rustpbx.spelling import TooDeep, command_of, normal
+from softswitch.dialects.rustpbx.tracks import read_track
+from softswitch.protocol import call_commands as w
 
 _NAMES = sorted(kind.__struct_config__.tag for kind in w.WireCommand.__args__)
 
@@ -21,8 +25,8 @@ def parse(text: str | bytes) -> Command:
     """Translate the text of one command.
 
     Raises:
-        CommandRejected: The text is no JSON object, its command is unknown, or a field is wrong; the message
-        names it.
+        CommandRejected: The text is not a JSON object, its command is unknown, or a field is wrong; the
+            message names the field.
     """
     message = _object(text)
     request_id = message.get("requestId")
@@ -35,12 +39,18 @@ def parse(text: str | bytes) -> Command:
 
 
 def _object(text: str | bytes) -> dict[str, Any]:
+    if is_crowded(text):
+        raise CommandRejected("command: too many lists and objects, or nested too deep", 413)
     try:
-        message = normal(msgspec.json.decode(text))
+        message = msgspec.json.decode(text)
+        count(message)
+        message = normal(message)
     except (msgspec.DecodeError, UnicodeError) as error:
         raise CommandRejected(f"not JSON: {error}") from None
     except (RecursionError, TooDeep):
-        raise CommandRejected("not JSON that makes sense: it nests too deep") from None
+        raise CommandRejected("command: nested too deep, more than 32 levels") from None
+    except TooMany as error:
+        raise CommandRejected(f"command: {error}", 413) from None
     if not isinstance(message, dict):
         raise CommandRejected("a command is a JSON object")
     return command_of(message)
@@ -55,123 +65,95 @@ def _command(message: dict[str, Any]) -> Command:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise CommandRejected(f"command: {name[:64]!r} is unknown{hint}")
     try:
+        if name in _WITH_OPTION:
+            command, faults = tolerance.read(message, _WITH_OPTION[name])
+            return _set_up(command, message, faults)
         wire: w.WireCommand = msgspec.convert(message, w.WireCommand, strict=False)
     except msgspec.ValidationError as error:
         raise CommandRejected(f"{name}: {error}") from None
     return _translate(wire, message)
 
 
-def _translate(wire: w.WireCommand, message: dict[str, Any]) -> Command:
-    rid = wire.request_id
-    match wire:
-        case w.Invite():
-            return c.Invite(request_id=rid, option=options.call_option(wire.option, message))
-        case w.Accept():
-            return c.Accept(request_id=rid, option=options.call_option(wire.option, message))
-        case w.TtsCommand():
-            return _say(wire, message)
-        case w.Play():
-            return c.Play(
-                request_id=rid,
-                url=wire.url,
-                play_id=wire.play_id,
-                auto_hangup=wire.auto_hangup,
-                wait_input_ms=wire.wait_input_timeout,
-                offset_ms=wire.offset_ms,
-                loop=wire.loop,
-                gain=wire.gain,
-                layer=wire.layer,
-            )
-        case w.Interrupt():
-            return c.Interrupt(
-                request_id=rid, graceful=wire.graceful, fade_ms=wire.fade_out_ms, play_id=wire.play_id
-            )
-        case w.Pause():
-            return c.Pause(request_id=rid)
-        case w.Resume():
-            return c.Resume(request_id=rid)
-        case w.Hangup():
-            return c.Hangup(
-                request_id=rid,
-                reason=wire.reason,
-                initiator=wire.initiator,
-                headers=options.headers(wire.headers),
-            )
-        case w.Candidate():
-            return c.AddCandidates(request_id=rid, candidates=tuple(map(_candidate, wire.candidates)))
-        case w.Offer():
-            return c.Offer(request_id=rid, sdp=wire.offer)
-        case w.Mark():
-            return c.PlaceMark(request_id=rid, name=wire.name)
-        case w.Dtmf():
-            return c.SendDtmf(request_id=rid, digits=wire.digits.upper())
-        case w.Collect():
-            return c.Collect(
-                request_id=rid,
-                min_digits=wire.min_digits,
-                max_digits=wire.max_digits,
-                terminators=wire.terminators,
-                timeout_ms=wire.timeout_ms,
-                barge_in=wire.barge_in,
-            )
-        case _:
-            return _translate_rest(wire, message)
+def _translate(wire: w.Command, message: dict[str, Any]) -> Command:
+    """Return the command of the call model for a command of the wire.
+
+    Args:
+        wire: The command.
+        message: The same as JSON, for the keys that only a provider knows.
+    """
+    if (same := _SAME.get(type(wire))) is not None:
+        fields = msgspec.structs.asdict(wire)
+        return same(**{_OTHER_NAMES.get(name, name): value for name, value in fields.items()})
+    return _TRANSLATIONS[type(wire)](wire, message)
 
 
-def _translate_rest(
-    wire: w.Reject
-    | w.Ringing
-    | w.Refer
-    | w.Mute
-    | w.Unmute
-    | w.History
-    | w.Message
-    | w.Bridge
-    | w.Unbridge
-    | w.Custom,
-    message: dict[str, Any],
-) -> Command:
-    rid = wire.request_id
-    match wire:
-        case w.Reject():
-            return c.Reject(request_id=rid, reason=wire.reason, code=wire.code)
-        case w.Ringing():
-            return c.Ring(
-                request_id=rid,
-                early_media=wire.early_media,
-                ringtone=wire.ringtone,
-                recorder=options.recorder(wire.recorder),
-            )
-        case w.Refer():
-            return c.Refer(
-                request_id=rid,
-                callee=wire.callee,
-                caller=wire.caller,
-                timeout_s=wire.options.timeout,
-                moh=wire.options.moh,
-                auto_hangup=wire.options.auto_hangup,
-                method=wire.method,
-                headers=options.headers(wire.options.sip.headers) if wire.options.sip else {},
-                sip=options.sip(wire.options.sip) if wire.options.sip else None,
-                asr=_refer_asr(wire.options, message),
-                denoise=wire.options.denoise,
-            )
-        case w.Mute():
-            return c.Mute(request_id=rid, muted=True, track_id=wire.track_id)
-        case w.Unmute():
-            return c.Mute(request_id=rid, muted=False, track_id=wire.track_id)
-        case w.History():
-            return c.AddHistory(request_id=rid, speaker=wire.speaker, text=wire.text)
-        case w.Message():
-            return c.SendMessage(request_id=rid, body=wire.body, content_type=wire.content_type)
-        case w.Bridge():
-            return c.Bridge(request_id=rid, other=wire.target_session_id)
-        case w.Unbridge():
-            return c.Unbridge(request_id=rid)
-        case w.Custom():
-            return c.Custom(request_id=rid, sender=wire.sender, data=wire.data)
-        case _:
-            assert_never(wire)
+def _set_up(wire: w.Invite | w.Accept, message: dict[str, Any], faults: list[str]) -> c.Invite | c.Accept:
+    kind = c.Invite if isinstance(wire, w.Invite) else c.Accept
+    return kind(request_id=wire.request_id, option=options.call_option(wire.option, message, faults))
+
+
+def _hangup(wire: w.Hangup, message: dict[str, Any]) -> c.Hangup:
+    return c.Hangup(
+        request_id=wire.request_id,
+        reason=wire.reason,
+        initiator=wire.initiator,
+        headers=options.headers(wire.headers),
+        refer=wire.refer,
+    )
+
+
+def _candidates(wire: w.Candidate, message: dict[str, Any]) -> c.AddCandidates:
+    return c.AddCandidates(request_id=wire.request_id, candidates=tuple(map(_candidate, wire.candidates)))
+
+
+def _dtmf(wire: w.Dtmf, message: dict[str, Any]) -> c.SendDtmf:
+    return c.SendDtmf(request_id=wire.request_id, digits=wire.digits.upper())
+
+
+def _ringing(wire: w.Ringing, message: dict[str, Any]) -> c.Ring:
+    return c.Ring(
+        request_id=wire.request_id,
+        early_media=wire.early_media,
+        ringtone=wire.ringtone,
+        recorder=options.recorder(wire.recorder),
+    )
+
+
+def _record(wire: w.Record, message: dict[str, Any]) -> c.Record:
+    return c.Record(request_id=wire.request_id, action=wire.action, option=options.recorder(wire.recorder))
+
+
+def _supervise(wire: w.Supervise, message: dict[str, Any]) -> c.Supervise:
+    return c.Supervise(
+        request_id=wire.request_id,
+        mode="take_over" if wire.mode == "takeOver" else wire.mode,
+        other=wire.target_session_id,
+        side=wire.side,
+        transcript=wire.transcript,
+        auto_hangup=wire.auto_hangup,
+    )
+
+
+def _mute(wire: w.Mute | w.Unmute, message: dict[str, Any]) -> c.Mute:
+    return c.Mute(
+        request_id=wire.request_id, muted=isinstance(wire, w.Mute), subject=read_track(wire.track_id)
+    )
+
+
+def _refer(wire: w.Refer, message: dict[str, Any]) -> c.Refer:
+    return c.Refer(
+        request_id=wire.request_id,
+        callee=wire.callee,
+        caller=wire.caller,
+        timeout_s=wire.options.timeout,
+        moh=wire.options.moh,
+        auto_hangup=wire.options.auto_hangup,
+        method=wire.method,
+        headers=options.headers(wire.options.sip.headers) if wire.options.sip else {},
+        sip=options.sip(wire.options.sip) if wire.options.sip else None,
+        asr=_refer_asr(wire.options, message),
+        denoise=wire.options.denoise,
+    )
 
 
 def _refer_asr(wire: w.ReferOptions, message: dict[str, Any]) -> c.AsrOption | None:
@@ -209,3 +191,45 @@ def _candidate(one: str | w.IceCandidate) -> Candidate:
     if isinstance(one, str):
         return Candidate(text=one)
     return Candidate(text=one.candidate, mid=one.sdp_mid, line=one.sdp_m_line_index)
+
+
+_OTHER_NAMES: Final = {
+    "wait_input_timeout": "wait_input_ms",
+    "fade_out_ms": "fade_ms",
+    "offer": "sdp",
+    "target_session_id": "other",
+    "tool_call_id": "tool_call",
+}
+"""Fields that the call model names otherwise."""
+
+_WITH_OPTION: Final[dict[str, type[w.Invite | w.Accept]]] = {"invite": w.Invite, "accept": w.Accept}
+"""Commands with an option, whose wrong values do not refuse the call."""
+
+_TRANSLATIONS: dict[type[w.Command], Callable[[Any, dict[str, Any]], Command]] = {
+    w.TtsCommand: _say,
+    w.Hangup: _hangup,
+    w.Candidate: _candidates,
+    w.Dtmf: _dtmf,
+    w.Ringing: _ringing,
+    w.Refer: _refer,
+    w.Record: _record,
+    w.Supervise: _supervise,
+    w.Mute: _mute,
+    w.Unmute: _mute,
+}
+"""Commands that take more than copying."""
+
+_OTHER_COMMANDS: Final[dict[type[w.Command], type[Command]]] = {
+    w.Mark: c.PlaceMark,
+    w.History: c.AddHistory,
+    w.Message: c.SendMessage,
+    w.ToolResult: c.AnswerTool,
+}
+"""Commands that the call model names otherwise."""
+
+_SAME: dict[type[w.Command], type[Command]] = {
+    kind: _OTHER_COMMANDS.get(kind) or getattr(c, kind.__name__)
+    for kind in w.WireCommand.__args__
+    if kind not in _TRANSLATIONS and kind not in _WITH_OPTION.values()
+}
+"""All other commands: their fields are the same on the wire and in the call model, but for `_OTHER_NAMES`."""

@@ -1,4 +1,4 @@
-"""The other spellings that clients in the field use, mapped to those of the document (wire-call §4)."""
+"""Other spellings that clients in the field use, mapped to those of the RustPBX document."""
 
 from typing import Any
 
@@ -14,17 +14,17 @@ _KEYS = {
     "target": "callee",
     "rate": "speed",
 }
-_FREE = frozenset({"extra", "headers", "data"})
-"""Keys whose content is the client's own and stays as it is."""
+_FREE = frozenset({"extra", "headers", "data", "session", "result"})
+"""Keys whose content belongs to the client and stays as it is."""
 MAX_DEPTH = 32
 
 
 class TooDeep(ValueError):
-    """A message nests deeper than any that makes sense."""
+    """A message nests deeper than `MAX_DEPTH` levels."""
 
 
 def normal(value: Any, depth: int = 0) -> Any:
-    """Return a message in the document's spelling, without nulls (an absent and a null key are the same).
+    """Return a message in the document's spelling, without nulls: a null key means the same as an absent one.
 
     Raises:
         TooDeep: beyond 32 levels.
@@ -48,7 +48,7 @@ def normal(value: Any, depth: int = 0) -> Any:
 
 
 def command_of(message: dict[str, Any]) -> dict[str, Any]:
-    """Return a message whose command goes by another name under the name of the document."""
+    """Return a message with its command under the document's name, where it came under another."""
     if message.get("command") == "addIceCandidate":
         inner = message.get("candidate")
         one = inner if isinstance(inner, dict) else message
@@ -56,6 +56,8 @@ def command_of(message: dict[str, Any]) -> dict[str, Any]:
     if message.get("command") == "candidate" and "candidates" not in message and "candidate" in message:
         inner = message["candidate"]
         return {**message, "candidates": [inner if isinstance(inner, dict) else message]}
+    if message.get("command") == "message" and "body" not in message and "text" in message:
+        return {**message, "body": message["text"]}
     if message.get("command") == "offer" and "offer" not in message and "sdp" in message:
         return {**message, "offer": message["sdp"]}
     return message

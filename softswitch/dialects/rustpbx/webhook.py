@@ -1,9 +1,9 @@
-"""What a webhook is told of a call that has come in (wire-call §7)."""
+"""Body of the webhook that announces an incoming call (source document: RustPBX API)."""
 
 import msgspec
 
-from softswitch.call.needs import IncomingCall
-from softswitch.dialects.instants import rfc3339
+from softswitch.call.interfaces import IncomingCall
+from softswitch.protocol.instants import rfc3339
 
 
 class _Announcement(msgspec.Struct, frozen=True, rename="camel"):
@@ -22,9 +22,9 @@ def render_announcement(call: IncomingCall, call_id: str, created_ms: int) -> by
     """Return the body of the POST.
 
     Args:
-        call: Who calls whom, and how.
-        call_id: Id under which the call waits on ``/call/sip``.
-        created_ms: When it came in, epoch milliseconds.
+        call: The incoming call.
+        call_id: Id under which `/call/sip` takes the call.
+        created_ms: Moment of its arrival, epoch milliseconds.
     """
     created = rfc3339(created_ms)
     return msgspec.json.encode(

@@ -1,12 +1,15 @@
-"""Whom a call may go to, as the wire names them."""
+"""Destinations of calls as Wavix clients write them."""
 
 import re
 from collections.abc import Collection
 
+from softswitch.callees import CALLEES
+
 _NUMBER = re.compile(r"\+?[1-9][0-9]{2,14}")
 _URI = re.compile(r"(sips?|tel):[^\s<>\"\\^`{|}]{1,250}")
 _ROOM = re.compile(r"room:[A-Za-z0-9_-][A-Za-z0-9_.@:-]{0,127}")
-_LOCAL = frozenset({"echo", "tone"})
+_AGENT = re.compile(r"agent:[A-Za-z0-9_.+*#-]{1,64}")
+_LOCAL = frozenset(callee.name for callee in CALLEES if not callee.argument)
 
 
 def is_number(text: str) -> bool:
@@ -15,12 +18,17 @@ def is_number(text: str) -> bool:
 
 
 def check_destination(text: str, users: Collection[str]) -> str | None:
-    """Return what is wrong with a destination; None where a call can go there.
+    """Return what is wrong with a destination, or None for a valid one.
 
     Args:
-        text: What was asked for.
-        users: Names of those who have a phone here.
+        text: The destination.
+        users: Names of the users of the settings.
     """
-    if text in _LOCAL or text in users or is_number(text) or _URI.fullmatch(text) or _ROOM.fullmatch(text):
+    if text in _LOCAL or text in users or is_number(text):
         return None
-    return "Must be a phone number in E.164 format, the name of a user, a SIP URI, echo, tone or room:<id>"
+    if any(pattern.fullmatch(text) for pattern in (_URI, _ROOM, _AGENT)):
+        return None
+    return (
+        "Must be a phone number in E.164 format, the name of a user, a SIP URI, echo, tone, room:<id> or "
+        "agent:<name>"
+    )

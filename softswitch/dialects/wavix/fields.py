@@ -1,16 +1,17 @@
-"""Reading the body of a request: every field that is wrong is named, with what is wrong with it."""
+"""Reading of request bodies; an error names every field that is wrong, and why."""
 
 from typing import Any, TypeVar
 
 import msgspec
 
+from softswitch.dialects.bounds import TooMany, count, is_crowded
 from softswitch.errors import PeerError
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 
 class InvalidError(PeerError):
-    """Say which fields of a request cannot be taken."""
+    """Fields of a request are missing or wrong."""
 
     def __init__(self, errors: dict[str, str]) -> None:
         super().__init__("Validation error", field=next(iter(errors), ""))
@@ -18,15 +19,20 @@ class InvalidError(PeerError):
 
 
 def read_object(data: bytes) -> dict[str, Any]:
-    """Return the JSON object of a body; nothing at all is an empty one.
+    """Return the JSON object of a body; an empty body is an empty object.
 
     Raises:
-        InvalidError: it is something else.
+        InvalidError: The body is not a JSON object, or has too many values.
     """
     if not data.strip():
         return {}
+    if is_crowded(data):
+        raise InvalidError({"body": "The request body has too many lists and objects"})
     try:
         body = msgspec.json.decode(data)
+        count(body)
+    except TooMany as error:
+        raise InvalidError({"body": f"The request body holds {error}"}) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise InvalidError({"body": "The request body is not valid JSON"}) from None
     if not isinstance(body, dict):
@@ -35,14 +41,14 @@ def read_object(data: bytes) -> dict[str, Any]:
 
 
 def read_body(body: dict[str, Any], kind: type[Body]) -> Body:
-    """Return a body as a struct; fields it does not have are ignored, and null counts as absent.
+    """Return a body as a struct; unknown fields are ignored, and null or an empty text counts as absent.
 
     Args:
         body: The decoded object.
-        kind: What it is to be.
+        kind: Type of the struct.
 
     Raises:
-        InvalidError: naming every field that is missing or wrong.
+        InvalidError: Naming every field that is missing or wrong.
     """
     errors: dict[str, str] = {}
     values: dict[str, Any] = {}

@@ -1,11 +1,12 @@
-"""The bodies of answers and webhooks (wire-wavix §1)."""
+"""The bodies of answers and webhooks of Wavix call control."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from softswitch.dialects.wavix.stream_messages import Direction
+from softswitch.protocol.wavix_stream import Direction
 
 EventType = Literal[
     "call_setup",
@@ -22,11 +23,11 @@ EventType = Literal[
 Moment = Annotated[str, Meta(description="ISO 8601, UTC.", examples=["2026-01-15T10:30:00.250Z"])]
 
 
-class Happening(msgspec.Struct, frozen=True, kw_only=True):
-    """What an on_call_event is about."""
+class CallEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of the call that an on_call_event is about, and its payload."""
 
     type: Annotated[
-        Literal["stream", "collect", "transfer", "error"],
+        Literal["stream", "collect", "audio", "transfer", "machine_detection", "error", "tool_call"],
         Meta(description="The part of the call."),
     ]
     payload: dict[str, object]
@@ -40,14 +41,16 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     direction: Direction
     event_type: EventType
     event_time: Moment
-    event_payload: Happening | None
+    event_payload: CallEvent | None
     from_: str = msgspec.field(name="from")
     to: str
     call_started: Moment
     call_answered: Moment | None
     call_finished: Moment | None
     call_completed: Annotated[Moment | None, Meta(description="The same as call_finished.")]
-    machine_detected: Annotated[bool, Meta(description="false: nobody looked for a machine.")]
+    machine_detected: Annotated[
+        bool, Meta(description="Whether a machine has answered, where machine_detection was asked for.")
+    ]
     tag: str
 
 
@@ -58,7 +61,7 @@ class CallAnswer(Call, frozen=True, kw_only=True):
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """It is done."""
+    """The request was carried out."""
 
     success: bool = True
 
@@ -68,6 +71,12 @@ class StreamStarted(msgspec.Struct, frozen=True, kw_only=True):
 
     stream_id: str
     success: bool = True
+
+
+class Playing(Done, frozen=True, kw_only=True):
+    """A file or a text will be played."""
+
+    playback_id: Annotated[str, Meta(description="The same in the events of the type audio.")]
 
 
 class OneCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,18 +94,11 @@ class ManyCalls(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
-    """A URL that is told of the account's calls."""
+    """A URL that gets messages about the calls of the account."""
 
     id: int
     url: str
     event_type: Literal["on-call", "post-call"]
-
-
-class ManyWebhooks(msgspec.Struct, frozen=True, kw_only=True):
-    """The webhooks of the account."""
-
-    webhooks: list[Webhook]
-    success: bool = True
 
 
 class WebhookMade(Webhook, frozen=True, kw_only=True):
@@ -106,7 +108,7 @@ class WebhookMade(Webhook, frozen=True, kw_only=True):
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """What is posted after a call."""
+    """The record that is posted after a call."""
 
     uuid: str
     direction: Direction
@@ -115,7 +117,20 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     date: Annotated[Moment, Meta(description="Beginning of the call.")]
     duration: Annotated[int, Meta(ge=0, description="Seconds from the answer to the end.")]
     disposition: Literal["answered", "noanswer", "busy", "failed"]
-    answered_by: Annotated[str | None, Meta(description="null: nobody looked whether it was a machine.")]
+    destination: Annotated[str, Meta(description="The callee.")]
+    per_minute: Annotated[str, Meta(description="Price of a minute in US dollars.")]
+    charge: Annotated[str, Meta(description="Price of the call in US dollars.")]
+    answered_by: Annotated[
+        Literal["human", "machine"] | None,
+        Meta(description="Who answered; null where that was not detected."),
+    ]
+
+
+class Transcribed(msgspec.Struct, frozen=True, kw_only=True):
+    """What is posted once the transcript of a call is there, or could not be made."""
+
+    uuid: Annotated[str, Meta(description="Id of the call.")]
+    status: Literal["completed", "failed"]
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +148,11 @@ def failure(message: str, errors: dict[str, str] | None = None, *, unauthorized:
     return msgspec.json.encode(body)
 
 
-def body(answer: msgspec.Struct) -> bytes:
+def transcribed(call_id: str, status: Literal["completed", "failed"]) -> bytes:
+    """Return the body that is posted once the transcript of a call is there, or has failed."""
+    return body(Transcribed(uuid=call_id, status=status))
+
+
+def body(answer: msgspec.Struct | Sequence[msgspec.Struct]) -> bytes:
     """Return an answer as JSON."""
     return msgspec.json.encode(answer)

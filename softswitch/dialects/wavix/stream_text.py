@@ -1,11 +1,11 @@
-"""A stream's own messages as bytes, numbered (wire-wavix §2)."""
+"""Messages of the switch on a Wavix stream, as bytes, numbered (source document: Wavix call streaming)."""
 
 from typing import Final
 
 import msgspec
 from pybase64 import b64encode
 
-from softswitch.dialects.wavix import stream_messages as w
+from softswitch.protocol import wavix_stream as w
 
 FRAME_MS: Final = 20
 RATE: Final = 24000
@@ -16,40 +16,40 @@ _encode = msgspec.json.Encoder().encode
 
 
 class StreamText:
-    """Writes the messages of one stream; its counters live as long as the stream, across connections."""
+    """Writer of the messages of one stream; its counters go on across connections."""
 
     def __init__(self, call_id: str, stream_id: str, *, ticks: bool = False) -> None:
         """Begin to count.
 
         Args:
-            call_id: The call's uuid.
-            stream_id: The stream's.
-            ticks: Timestamps count 24 kHz samples instead of milliseconds.
+            call_id: Id of the call.
+            stream_id: Id of the stream.
+            ticks: Whether timestamps count 24 kHz samples instead of milliseconds.
         """
         self._call_id, self._stream_id = call_id, stream_id
         self._step = RATE * FRAME_MS // 1000 if ticks else FRAME_MS
         self._number = 0
         self._chunk = 0
-        # A media message is put together from these by one formatting: fifty times a second for each track.
+        # Media messages, fifty a second for each track, are formatted from a template: faster than encoding.
         self._media: dict[w.Direction, bytes] = {
             "inbound": self._template("inbound"),
             "outbound": self._template("outbound"),
         }
 
     def connected(self, time: str) -> bytes:
-        """Return the first message of a connection."""
+        """Return `connected`, the first message of a connection."""
         return _encode(w.Connected(event_time=time))
 
     def start(
         self, time: str, stream_type: w.StreamType, channel: w.Channel, extra: w.StartExtra | None = None
     ) -> bytes:
-        """Return the second message of a connection.
+        """Return `start`, the second message of a connection.
 
         Args:
             time: Moment of the event.
-            stream_type: Which way audio goes.
-            channel: What was asked for.
-            extra: What is told besides.
+            stream_type: Whether the service only listens, or may speak.
+            channel: The channel that was requested.
+            extra: Fields of the extra `start`.
         """
         more = {} if extra is None else msgspec.structs.asdict(extra) | {"media_format": w.MediaFormat()}
         start = w.Start(
@@ -64,12 +64,12 @@ class StreamText:
         return _encode(start)
 
     def media(self, time: bytes, track: w.Direction, frame: int, pcm: bytes) -> bytes:
-        """Return a piece of audio.
+        """Return `media`: 20 ms of a track.
 
         Args:
             time: Moment of the event, ASCII.
-            track: Whose it is.
-            frame: Which 20 ms of the stream it is, from 0.
+            track: Direction of the audio.
+            frame: Number of these 20 ms in the stream, from 0.
             pcm: 960 bytes.
         """
         self._number += 1
@@ -77,7 +77,7 @@ class StreamText:
         return self._media[track] % (time, self._number, b64encode(pcm), frame * self._step, self._chunk)
 
     def mark(self, time: str, name: str, status: w.MarkStatus | None = None) -> bytes:
-        """Return the word that a mark was passed or cleared; ``status`` is told where it is given."""
+        """Return `mark`: it was passed or cleared; ``status`` is sent where it is given."""
         return _encode(
             w.Mark(
                 event_time=time,
@@ -89,7 +89,7 @@ class StreamText:
         )
 
     def dtmf(self, time: str, digit: str) -> bytes:
-        """Return the word that the party pressed a key."""
+        """Return `dtmf`: the party pressed a key."""
         return _encode(
             w.Dtmf(
                 event_time=time,
@@ -101,7 +101,7 @@ class StreamText:
         )
 
     def stop(self, time: str) -> bytes:
-        """Return the last message of a stream."""
+        """Return `stop`, the last message of a stream."""
         return _encode(
             w.Stop(
                 event_time=time,
@@ -124,5 +124,5 @@ class StreamText:
 
 
 def _escaped(text: str) -> bytes:
-    """Return a text as JSON that formatting leaves alone."""
+    """Return a text as JSON whose percent signs survive formatting."""
     return _encode(text).replace(b"%", b"%%")

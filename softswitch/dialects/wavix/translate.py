@@ -1,47 +1,50 @@
-"""From the bodies of requests to commands of the common call model."""
+"""Translation of request bodies to commands of the call model."""
 
-import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from softswitch.call import commands as c
+from softswitch.call.vocabulary import commands as c
+from softswitch.dialects.stream_parameters import (
+    MAX_PARAMETER_TEXT,
+    MAX_PARAMETERS,
+    header_fault,
+    is_too_much,
+)
 from softswitch.dialects.wavix import requests as q
 from softswitch.dialects.wavix.destinations import check_destination
 from softswitch.dialects.wavix.fields import InvalidError, read_body
+from softswitch.urls import is_websocket, with_plain_scheme
 
-_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
-_OURS = frozenset({"host", "connection", "upgrade", "content-length", "transfer-encoding"})
-MAX_HEADERS = 32
 SILENCE_RATE = 8000
+_LANGUAGES = {"sp": "es", "ge": "de"}
+"""Languages of requests that are no tags of BCP 47."""
 
 
 def invite(body: q.Originate, users: Collection[str]) -> c.Invite:
-    """Return the command that calls somebody.
+    """Return the command that calls a destination.
 
     Args:
-        body: What was asked for.
-        users: Names of those who have a phone here.
+        body: The request.
+        users: Names of the users of the settings.
 
     Raises:
-        InvalidError: naming every field that cannot be taken.
+        InvalidError: Naming every field that is wrong.
     """
     errors: dict[str, str] = {}
-    for name in ("machine_detection", "voicemail_detection"):
-        if getattr(body, name):
-            errors[name] = f"{name} is not supported by this switch"
     if wrong := check_destination(body.to, users):
         errors["to"] = wrong
     if not body.from_.isprintable():
         errors["from"] = "Must be text of one line"
     for name in ("status_callback", "callback_url"):
-        errors |= _web(name, getattr(body, name))
+        errors |= _check_url(name, getattr(body, name))
     if errors:
         raise InvalidError(errors)
     option = c.CallOption(
         caller=body.from_,
         callee=body.to,
         vad=c.VadOption(off=True),
-        recorder=_recorder(body.call_recording or body.recording),
+        recorder=_recorder(body),
+        amd=_amd(body),
         handshake_s=float(body.timeout) if body.timeout else None,
         max_duration_s=float(body.max_duration) if body.max_duration else None,
         shown={"callee": body.to, "caller": body.from_},
@@ -51,108 +54,152 @@ def invite(body: q.Originate, users: Collection[str]) -> c.Invite:
 
 def accept(body: q.Answer) -> c.Accept:
     """Return the command that answers a call."""
-    recorder = _recorder(body.call_recording or body.recording)
-    return c.Accept(option=c.CallOption(vad=c.VadOption(off=True), recorder=recorder))
+    return c.Accept(option=c.CallOption(vad=c.VadOption(off=True), recorder=_recorder(body)))
 
 
-def stream_option(body: q.StartStream, extras: tuple[q.Extra, ...] = ()) -> c.StreamOption:
-    """Return what a stream is to be.
+def stream_option(
+    body: q.StartStream,
+    extras: tuple[q.Extra, ...] = (),
+    faults: Callable[[c.StreamOption], dict[str, str]] = lambda option: {},
+) -> c.StreamOption:
+    """Return the option of a stream.
 
     Args:
-        body: What was asked for.
-        extras: Those of the settings.
+        body: The request.
+        extras: Extras of the settings, for a request that names none.
+        faults: Returns what is wrong with protocol and format, by field.
 
     Raises:
-        InvalidError: naming every field that cannot be taken.
+        InvalidError: Naming every field that is wrong.
     """
     errors: dict[str, str] = {}
-    if not body.stream_url.startswith(("ws://", "wss://")):
+    if not is_websocket(body.stream_url):
         errors["stream_url"] = "Stream URL must be a valid WebSocket URL (ws:// or wss://)"
-    for name, value in body.stream_headers.items():
-        reserved = name.lower() in _OURS or name.lower().startswith("sec-websocket-")
-        if reserved or not _TOKEN.fullmatch(name) or not value.isprintable() or len(value) > 4096:
-            errors["stream_headers"] = f"{name!r} is not a header that can be sent"
-    if len(body.stream_headers) > MAX_HEADERS:
-        errors["stream_headers"] = f"At most {MAX_HEADERS} headers can be sent"
-    if errors:
-        raise InvalidError(errors)
-    return c.StreamOption(
-        url=body.stream_url,
+    if fault := header_fault(body.stream_headers):
+        errors["stream_headers"] = fault
+    if is_too_much(body.stream_parameters):
+        errors["stream_parameters"] = f"At most {MAX_PARAMETERS} values of {MAX_PARAMETER_TEXT} characters"
+    option = c.StreamOption(
+        url=with_plain_scheme(body.stream_url),
         two_way=body.stream_type == "twoway",
         channel=body.stream_channel,
         headers=body.stream_headers,
         reconnect_s=body.reconnect_s,
         hangup_on_close=body.hangup_on_stream_close,
         extras=extras if body.stream_extras is None else body.stream_extras,
+        live=body.stream_live,
+        protocol=body.protocol,
+        encoding=body.stream_encoding,
+        sample_rate=body.stream_sample_rate,
+        parameters=body.stream_parameters,
+        session=body.stream_session,
     )
+    errors |= faults(option)
+    if errors:
+        raise InvalidError(errors)
+    return option
 
 
 def play(body: q.Play, play_id: str) -> list[c.Command]:
-    """Return the commands that play a file, behind silence where that was asked for.
+    """Return the commands that play a file, after silence where the request has a delay.
 
     Raises:
-        InvalidError: the URL is none of the web.
+        InvalidError: The URL does not begin with http:// or https://.
     """
-    if errors := _web("audio_file", body.audio_file):
+    if errors := _check_url("audio_file", body.audio_file):
         raise InvalidError(errors)
-    commands: list[c.Command] = []
-    if body.delay_before_playing:
-        silence = bytes(2 * SILENCE_RATE * body.delay_before_playing // 1000 // 2 * 2)
-        option = c.TtsOption(sample_rate=SILENCE_RATE)
-        commands.append(c.Say(pcm=silence, play_id=play_id, option=option))
-    commands.append(c.Play(url=body.audio_file, play_id=play_id))
-    return commands
+    return [*_silence(body.delay_before_playing, play_id), c.Play(url=body.audio_file, play_id=play_id)]
 
 
-def speak(body: q.Speak, play_id: str) -> list[c.Command]:
-    """Return the commands that speak a text, as often as was asked for."""
-    option = c.TtsOption(voice=body.voice) if body.voice else None
-    said = c.Say(text=body.text, play_id=play_id, option=option)
-    return [said] * body.max_repeat_count
+def speak(body: q.Speak, play_id: str, voices: Mapping[str, str]) -> list[c.Command]:
+    """Return the commands that speak a text `max_repeat_count` times, after silence where it has a delay.
+
+    Args:
+        body: The request.
+        play_id: Id of the playback.
+        voices: Voices of the switch by their names in requests, in lower case.
+    """
+    said = c.Say(text=body.text, play_id=play_id, option=_spoken(body.voice, body.language, voices))
+    return [*_silence(body.delay_before_playing, play_id), *[said] * body.max_repeat_count]
+
+
+def _silence(milliseconds: int, play_id: str) -> list[c.Command]:
+    """Return the command that plays silence, as a list; an empty one for no time."""
+    if not milliseconds:
+        return []
+    option = c.TtsOption(sample_rate=SILENCE_RATE)
+    # Two octets a sample, at a whole number of samples a millisecond.
+    pcm = bytes(2 * (SILENCE_RATE // 1000) * milliseconds)
+    return [c.Say(pcm=pcm, play_id=play_id, option=option)]
+
+
+def _spoken(voice: str, language: str, voices: Mapping[str, str]) -> c.TtsOption | None:
+    """Return how a text is spoken; None: as the settings say."""
+    voice = voices.get(voice.lower(), voice)
+    language = _LANGUAGES.get(language.lower(), language)
+    return c.TtsOption(voice=voice, language=language) if voice or language else None
 
 
 def transfer(body: q.Transfer, users: Collection[str]) -> c.Refer:
-    """Return the command that connects a call with somebody else.
+    """Return the command that transfers a call to another destination.
 
     Raises:
-        InvalidError: nobody can be reached there.
+        InvalidError: The destination is not valid.
     """
+    errors: dict[str, str] = {}
     if wrong := check_destination(body.to, users):
-        raise InvalidError({"to": wrong})
-    return c.Refer(callee=body.to, caller=body.from_, timeout_s=float(body.timeout))
+        errors["to"] = wrong
+    if errors:
+        raise InvalidError(errors)
+    return c.Refer(
+        callee=body.to,
+        caller=body.from_,
+        timeout_s=float(body.timeout),
+        recorder=_recorder(body),
+        amd=_amd(body),
+    )
 
 
 def check_collect(body: q.Collect) -> None:
-    """Refuse bounds that make no sense; raises InvalidError."""
+    """Raise InvalidError where fields of a collection contradict each other."""
     errors: dict[str, str] = {}
     if body.min_digits > body.max_digits:
         errors["min_digits"] = "Must not be above max_digits"
     if body.termination_character not in ("", *"0123456789*#ABCD"):
         errors["termination_character"] = "Must be a key of a telephone"
     if body.audio is not None:
-        errors |= _web("audio", body.audio.url)
+        errors |= _check_url("audio", body.audio.url)
     if body.prompt is not None:
-        errors |= _web("prompt", body.prompt.play)
+        errors |= _check_url("prompt", body.prompt.play)
         if (body.prompt.play is None) == (body.prompt.say is None):
             errors["prompt"] = "Must have either play or say"
-    errors |= _web("callback_url", body.callback_url)
+    errors |= _check_url("callback_url", body.callback_url)
     if errors:
         raise InvalidError(errors)
 
 
-def prompt(body: q.Collect, play_id: str) -> c.Command | None:
-    """Return the command that says what is asked for; None where nothing is said."""
+def prompt(body: q.Collect, play_id: str, voices: Mapping[str, str]) -> c.Command | None:
+    """Return the command that plays the prompt of a collection; None where it has no prompt.
+
+    Args:
+        body: The request.
+        play_id: Id of the playback.
+        voices: Voices of the switch by their names in requests, in lower case.
+    """
     if body.audio is not None:
         return c.Play(url=body.audio.url, play_id=play_id)
     if body.prompt is not None and body.prompt.play is not None:
         return c.Play(url=body.prompt.play, play_id=play_id)
     if body.prompt is not None and body.prompt.say is not None:
-        return c.Say(text=body.prompt.say, play_id=play_id)
+        say = body.prompt.say
+        if isinstance(say, str):
+            return c.Say(text=say, play_id=play_id)
+        return c.Say(text=say.text, play_id=play_id, option=_spoken(say.voice, say.language, voices))
     return None
 
 
 def collect(body: q.Collect) -> c.Collect:
-    """Return the command that gathers keys."""
+    """Return the command that collects digits."""
     return c.Collect(
         min_digits=body.min_digits,
         max_digits=body.max_digits,
@@ -163,21 +210,27 @@ def collect(body: q.Collect) -> c.Collect:
 
 
 def stream_of_answer(body: dict[str, Any]) -> q.StartStream | None:
-    """Return the stream that an answer asks for; None where it names no field of one.
+    """Return the stream of a request that answers a call; None where it has no field of a stream.
 
     Raises:
-        InvalidError: naming the fields that are missing: all three or none.
+        InvalidError: Naming the missing ones of stream_url, stream_type and stream_channel.
     """
     if not any(body.get(name) for name in ("stream_url", "stream_type", "stream_channel")):
         return None
     return read_body(body, q.StartStream)
 
 
-def _recorder(wanted: bool) -> c.RecorderOption | None:
-    return c.RecorderOption() if wanted else None
+def _recorder(body: q.Originate | q.Answer | q.Transfer) -> c.RecorderOption | None:
+    """Return how a call is recorded; a transcript is made of the recording."""
+    wanted = body.call_recording or body.recording or body.call_transcription
+    return c.RecorderOption(transcribe=body.call_transcription) if wanted else None
 
 
-def _web(name: str, url: str | None) -> dict[str, str]:
+def _amd(body: q.Originate | q.Transfer) -> c.AmdOption | None:
+    return c.AmdOption() if body.machine_detection or body.voicemail_detection else None
+
+
+def _check_url(name: str, url: str | None) -> dict[str, str]:
     if url is None or url.startswith(("http://", "https://")):
         return {}
     return {name: "Must be a valid URL (http:// or https://)"}

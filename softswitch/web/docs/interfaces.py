@@ -3,23 +3,17 @@
 from functools import cache
 from typing import Any, get_args
 
-import msgspec
-
 from softswitch import __version__
-from softswitch.dialects.rustpbx import wire_commands, wire_events
 from softswitch.dialects.wavix import responses
-from softswitch.dialects.wavix import stream_messages as stream
-from softswitch.web import wavix_routes
+from softswitch.protocol import call_commands as wire_commands
+from softswitch.protocol import call_events as wire_events
+from softswitch.protocol import room_messages as room
+from softswitch.protocol import wavix_stream as stream
 from softswitch.web.docs.asyncapi import Channel, asyncapi
-from softswitch.web.docs.openapi import openapi
-from softswitch.web.wavix_errors import PREFIXES
-
-
-def _events() -> list[type[msgspec.Struct]]:
-    """Return the events of `/call`: every struct of theirs with a name on the wire."""
-    found = [kind for kind in vars(wire_events).values() if isinstance(kind, type)]
-    return [kind for kind in found if issubclass(kind, wire_events.Wire) and kind.__struct_config__.tag]
-
+from softswitch.web.docs.openapi import add_routes, openapi
+from softswitch.web.route import Route
+from softswitch.web.wavix import routes as wavix_routes
+from softswitch.web.wavix.errors import PREFIXES
 
 CHANNELS = (
     Channel(
@@ -38,19 +32,41 @@ CHANNELS = (
         sent=(responses.Call,),
     ),
     Channel(
+        "rooms",
+        "/ws",
+        "The rooms of a client.",
+        sent=get_args(room.Sent),
+        received=get_args(room.Received),
+    ),
+    Channel(
+        "events",
+        "/events/{id}",
+        "The events of one call as server-sent events.",
+        sent=tuple(wire_events.KINDS.values()),
+    ),
+    Channel(
         "call",
         "/call, /call/webrtc, /call/sip",
         "A call: commands go in, events come out; on `/call` audio travels in binary messages besides.",
-        sent=_events(),
+        sent=tuple(wire_events.KINDS.values()),
         received=get_args(wire_commands.WireCommand),
     ),
 )
 
 
 @cache
-def rest() -> dict[str, Any]:
-    """Return the OpenAPI document."""
-    return openapi(wavix_routes.GROUPS, responses.Failure, __version__, prefixes=PREFIXES)
+def rest(routes: tuple[Route, ...] = ()) -> dict[str, Any]:
+    """Return the OpenAPI document.
+
+    Args:
+        routes: All routes of the application: those without an operation of their own are described by the
+            words of their handlers.
+    """
+    document = openapi(
+        wavix_routes.GROUPS, responses.Failure, __version__, prefixes=PREFIXES, records=wavix_routes.RECORDS
+    )
+    add_routes(document, routes)
+    return document
 
 
 @cache

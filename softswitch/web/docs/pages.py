@@ -5,6 +5,7 @@ from aiohttp import web
 
 from softswitch.settings import static_root
 from softswitch.web.docs import interfaces
+from softswitch.web.keys import DESCRIBED
 
 _PAGE = {"Cache-Control": "no-cache"}
 
@@ -16,7 +17,7 @@ async def page(request: web.Request) -> web.FileResponse:
 
 async def openapi(request: web.Request) -> web.Response:
     """Serve ``GET /docs/openapi.json``."""
-    return _json(interfaces.rest())
+    return _json(interfaces.rest(request.app[DESCRIBED]))
 
 
 async def asyncapi(request: web.Request) -> web.Response:

@@ -21,7 +21,7 @@ class Capture extends AudioWorkletProcessor {
   }
 
   process([input]) {
-    // No microphone is still a call: the far end expects a steady clock of silence.
+    // No microphone is still a call: the switch expects a steady clock of silence.
     for (const sample of this.resampler.push(input[0] ?? this.silence)) {
       const clipped = Math.max(-1, Math.min(1, sample));
       this.frame[this.filled++] = Math.round(clipped * 32767);

@@ -2,19 +2,24 @@
 
 import { Playing } from "./playing.js";
 import { Signal } from "./signal.js";
-import { wayById } from "./ways.js";
+import { transportById } from "./transports.js";
 
 export const STATES = ["disconnected", "connecting", "connected", "reconnecting", "failed"];
 /** Seconds the switch keeps a call whose socket was lost. */
-const RESUME_S = 20;
+export const RESUME_S = 20;
 /** Longest wait for the answer before the person is told, ms. */
 const ANSWER_MS = 15_000;
 /** How long a telephone may ring. */
 const RING_MS = 60_000;
+/** Code of the error that says that the switch has moved to another address: the path of the sound is dead. */
+const MOVED = 410;
+/** How long a note about something that failed stays, ms. */
+const NOTE_MS = 12_000;
 
 /**
  * Events: `state` ({state, detail}), `event` (every event of the switch), `sent` (every command),
- * `digit` (keys that left), `media` (sound flows or does not), `playing` (a playback began, ended, was held).
+ * `digit` (keys that left), `media` (sound flows or does not), `playing` (a playback began, ended, was held),
+ * `note` (a sentence about something that failed while the call goes on; empty: it has passed).
  */
 export class Session extends EventTarget {
   constructor(server, sound) {
@@ -24,6 +29,7 @@ export class Session extends EventTarget {
     this.state = "disconnected";
     this.detail = "";
     this.plays = 0;
+    this.attempt = 0;
     this.playing = new Playing();
   }
 
@@ -31,61 +37,113 @@ export class Session extends EventTarget {
     return this.state === "connecting" || this.state === "connected" || this.state === "reconnecting";
   }
 
+  /** Return a function that says whether the call of this moment is still wanted: it must follow every await. */
+  watcher() {
+    const { attempt } = this;
+    return () => this.active && this.attempt === attempt;
+  }
+
   /**
    * Place a call. Settles when it is answered or has failed; the reason is then in `detail`.
-   * @param {{way: string, codec?: string, option: object, greeting?: string, voice?: object, sound?: object,
-   *   dial?: {number: string, caller: string}, take?: string}} wish `dial` rings a telephone and joins it once
-   *   this call is up; `take` accepts the call of that id, which waits at the switch.
+   * @param {{transport: string, codec?: string, option: object, greeting?: string, voice?: object,
+   *   microphone?: object, dial?: {number: string, caller: string}, take?: string, supervise?: string}} options `dial` rings a telephone
+   *   and joins it once this call is up; `take` accepts the call of that id, which waits at the switch; `supervise` is
+   *   the id of the call that this one is for.
    */
-  async call(wish) {
+  async call(options) {
     if (this.active) return;
-    this.wish = wish;
-    this.id = wish.take ?? crypto.randomUUID();
-    this.answeredAt = 0;
-    this.held = false;
+    await this.begin(options, { id: options.take ?? crypto.randomUUID() });
+  }
+
+  /**
+   * Come back to a call that this page had before it was loaded again.
+   * @param {{id: string, token: string, transport: string, codec: string, answeredAt: number}} kept
+   */
+  async comeBack(kept) {
+    if (this.active) return;
+    await this.begin({ transport: kept.transport, codec: kept.codec, option: {} }, kept);
+  }
+
+  async begin(options, { id, token = "", answeredAt = 0 }) {
+    this.attempt += 1;
+    Object.assign(this, { options, id, answeredAt, held: false, invited: Boolean(token), parting: false, greeted: false });
+    this.transport = this.signal = null;
     this.troubles = new Map();
     this.playing = new Playing();
-    this.setState("connecting", wayById(wish.way).silent ? "" : "Opening the microphone");
+    this.note("");
+    const { silent } = transportById(options.transport);
+    this.setState("connecting", silent ? "" : "Opening the microphone");
+    const wanted = this.watcher();
     try {
       await this.sound.wake();
-      if (!wayById(wish.way).silent) await this.sound.openMicrophone(wish.sound);
-      await this.invite(wish);
+      if (!wanted()) return;
+      if (!silent) await this.sound.openMicrophone(options.microphone, wanted);
+      if (!wanted()) return;
+      this.connect(options, token);
+      if (token) await this.rejoin(options, wanted);
+      else await this.invite(options, wanted);
     } catch (error) {
-      this.finish("failed", error.message);
+      if (wanted()) this.finish("failed", error.message);
     }
   }
 
-  async invite({ way, codec, option, take }) {
-    const Way = wayById(way);
-    this.way = new Way({
+  /** Build the transport and the socket; what those of an earlier call still say is not heard. */
+  connect({ transport: name, supervise = "" }, token) {
+    const Transport = transportById(name);
+    const mine = (act) => (value) => this.transport === transport && act(value);
+    const signal = new Signal(this.server, Transport.path, { id: this.id, resumeSeconds: RESUME_S, token, supervise });
+    const transport = new Transport({
       server: this.server,
       sound: this.sound,
-      send: (command) => this.send(command),
-      sendAudio: (data) => this.signal.sendAudio(data),
-      mediaState: (state) => this.mediaChanged(state),
+      send: mine((command) => this.send(command)),
+      sendAudio: (data) => signal.sendAudio(data),
+      mediaState: mine((state) => this.mediaChanged(state)),
     });
-    this.signal = new Signal(this.server, Way.path, { id: this.id, resumeSeconds: RESUME_S });
-    this.listen(this.signal);
+    this.transport = transport;
+    this.signal = signal;
+    this.listen(signal);
     this.setState("connecting", "Reaching the switch");
-    const [wayOption] = await Promise.all([this.way.option({ codec }), this.signal.open()]);
-    if (!this.active) return;
+  }
+
+  async invite({ codec, option, take }, wanted) {
+    const { transport, signal } = this;
+    const [transportOption] = await Promise.all([transport.option({ codec }), signal.open()]);
+    if (!wanted()) return;
     this.setState("connecting", "Waiting for the answer");
     this.awaitAnswer(ANSWER_MS);
-    this.send({ command: take ? "accept" : "invite", option: { ...option, ...wayOption } });
-    this.way.inviteSent();
+    this.invited = true;
+    this.send({ command: take ? "accept" : "invite", option: { ...option, ...transportOption } });
+    transport.inviteSent();
+  }
+
+  /** Take up the running call: its events come again, then `resumed`, after which the sound is negotiated anew. */
+  async rejoin({ codec }, wanted) {
+    const { transport, signal } = this;
+    this.awaitAnswer(ANSWER_MS);
+    const resumed = new Promise((resolve) => {
+      signal.addEventListener("event", ({ detail }) => detail.event === "resumed" && resolve());
+    });
+    await signal.open();
+    await resumed;
+    if (!wanted()) return;
+    await transport.rejoin({ codec });
+    if (!wanted()) return;
+    clearTimeout(this.answerTimer);
+    this.trouble("answer", "");
   }
 
   awaitAnswer(patience) {
     clearTimeout(this.answerTimer);
-    this.answerTimer = setTimeout(() => this.finish("failed", "Nobody answered."), patience);
+    this.answerTimer = setTimeout(() => this.finish("failed", "The call was not answered."), patience);
   }
 
   listen(signal) {
-    signal.addEventListener("event", ({ detail }) => this.heard(detail));
-    signal.addEventListener("audio", ({ detail }) => this.way.audio(detail));
-    signal.addEventListener("lost", () => this.trouble("signal", "Connection lost, trying again"));
-    signal.addEventListener("back", () => this.trouble("signal", ""));
-    signal.addEventListener("close", ({ detail }) => this.closed(detail));
+    const on = (type, act) => signal.addEventListener(type, ({ detail }) => signal === this.signal && act(detail));
+    on("event", (event) => this.heard(event));
+    on("audio", (data) => this.transport.audio(data));
+    on("lost", () => this.trouble("signal", "The connection was lost. Trying again"));
+    on("back", () => this.trouble("signal", ""));
+    on("close", (close) => this.closed(close));
   }
 
   /** Every event is passed on; a few also move the call. */
@@ -95,36 +153,62 @@ export class Session extends EventTarget {
     this.emit("event", event);
     this.emit("playing", this.playing);
     if (event.event === "answer" && !event.refer) this.answered(event);
+    if (event.event === "candidate") this.transport.candidates?.(event.candidates);
+    if (event.event === "resumed" && this.state !== "connecting") this.transport.recover?.();
     if (event.event === "ringing" && !this.answeredAt) this.ringing();
-    if (event.event === "interruption") this.way.interrupted();
+    if (event.event === "interruption") this.transport.interrupted();
     if (event.event === "hangup") this.finish("disconnected", sayReason(event));
-    // Somebody else who did not want to join leaves the call as it was.
-    const stays = this.answeredAt && !this.wish.dial;
-    if (event.event === "reject" && !stays) this.finish("failed", event.reason ?? `Rejected (${event.code ?? "no code"})`);
-    if (event.event === "error" && !this.answeredAt) this.lastError = event.error;
-    if (event.event === "error" && event.sender === "offer") this.way.refused();
+    if (event.event === "resumed" && event.unheard) {
+      this.note(`${(event.unheard / 1000).toFixed(1)} s were played while the connection was lost`);
+    }
+    this.failed(event);
   }
 
-  /** A telephone rings as long as somebody needs to walk to it. */
+  /** What failed ends the call, or is said where the person looks while the call goes on. */
+  failed(event) {
+    if (event.event === "reject") {
+      const reason = [event.reason || "no reason given", event.code && `(${event.code})`].filter(Boolean).join(" ");
+      // Another party that did not want to join leaves the call as it was.
+      if (this.answeredAt && !this.options.dial) this.note(`The transfer failed: ${reason}`);
+      else this.finish("failed", event.reason ?? `Rejected (${event.code ?? "no code"})`);
+    }
+    if (event.event !== "error") return;
+    if (!this.answeredAt) this.lastError = event.error;
+    else this.note([SENDERS[event.sender] ?? event.sender, event.error].filter(Boolean).join(": "));
+    if (event.sender === "offer") this.transport.refused();
+    if (event.sender === "media" && event.code === MOVED) this.transport.recover?.();
+  }
+
+  /** Say something about the running call; it disappears by itself. */
+  note(text) {
+    clearTimeout(this.noteTimer);
+    this.emit("note", text);
+    if (text) this.noteTimer = setTimeout(() => this.emit("note", ""), NOTE_MS);
+  }
+
+  /** A telephone may ring as long as a person needs to walk to it. */
   ringing() {
     this.awaitAnswer(RING_MS);
     this.setState("connecting", "Ringing");
   }
 
   async answered(event) {
+    const wanted = this.watcher();
+    const { transport } = this;
     const again = this.answeredAt > 0;
     clearTimeout(this.answerTimer);
     this.answeredAt ||= Date.now();
     try {
-      await this.way.answered(event);
+      await transport.answered(event);
     } catch (error) {
-      this.finish("failed", `The answer could not be used: ${error.message}`);
+      if (wanted()) this.finish("failed", `The answer could not be used: ${error.message}`);
       return;
     }
-    if (again) return;
+    if (again || !wanted()) return;
     this.trouble("answer", "");
-    await this.way.ready;
-    const { greeting, voice, dial } = this.wish;
+    await transport.ready;
+    if (!wanted()) return;
+    const { greeting, voice, dial } = this.options;
     if (dial && this.state === "connected") this.refer(dial);
     if (greeting && this.state === "connected") this.say(greeting, { ...voice, playId: "greeting" });
   }
@@ -158,7 +242,7 @@ export class Session extends EventTarget {
     return true;
   }
 
-  /** Speak `text`. A playId of one's own per request, so that a new one takes over from the old. */
+  /** Speak `text`. Each request has its own playId, so that a new one takes over from the old. */
   say(text, { provider, speaker, streaming, endOfStream, playId = `say-${++this.plays}` } = {}) {
     const command = { command: "tts", text, playId };
     if (speaker) command.speaker = speaker;
@@ -183,13 +267,13 @@ export class Session extends EventTarget {
   }
 
   interrupt() {
-    this.way?.interrupted();
+    this.transport?.interrupted();
     this.send({ command: "interrupt" });
   }
 
-  /** Hold the call or take it back, where the way can. */
+  /** Hold the call or take it back, where the transport can. */
   async hold(on) {
-    if (this.state === "connected" && this.way.canHold) await this.way.hold(on);
+    if (this.state === "connected" && this.transport.canHold) await this.transport.hold(on);
   }
 
   mute(muted) {
@@ -198,32 +282,49 @@ export class Session extends EventTarget {
 
   /** Press keys. Returns false when this call cannot carry them. */
   dtmf(digits) {
-    const done = this.state === "connected" && this.way.dtmf(digits);
+    const done = this.state === "connected" && this.transport.dtmf(digits);
     if (done) this.emit("digit", digits);
     return done;
   }
 
-  async changeMicrophone(wish) {
-    if (!this.active) return;
-    await this.sound.openMicrophone(wish);
-    await this.way?.microphoneChanged();
+  async changeMicrophone(options) {
+    if (!this.active || !this.sound.track) return;
+    const wanted = this.watcher();
+    await this.sound.openMicrophone(options, wanted);
+    if (wanted()) await this.transport?.microphoneChanged();
+  }
+
+  /** What a page needs that takes this call up after it was loaded again; null where nothing can be taken up. */
+  get kept() {
+    if (!this.active || !this.answeredAt || !this.signal?.token) return null;
+    const { id, answeredAt, options } = this;
+    return { id, answeredAt, token: this.signal.token, transport: options.transport, codec: options.codec ?? "" };
   }
 
   hangup() {
     if (!this.active) return;
-    const asked = this.answeredAt && this.send({ command: "hangup", reason: "user_requested", initiator: "user" });
+    const asked = this.answeredAt && this.part();
     // The switch answers with `hangup` and closes; a dead one must not keep the person waiting.
     if (asked) this.farewell = setTimeout(() => this.finish("disconnected", "You hung up"), 1500);
     else this.finish("disconnected", "You hung up");
+  }
+
+  /** Ask the switch, once, to end the call. Without it the switch would wait for this page to come back. */
+  part() {
+    if (this.parting || !this.invited) return this.parting;
+    this.parting = this.send({ command: "hangup", reason: "user_requested", initiator: "user" });
+    return this.parting;
   }
 
   finish(state, detail) {
     if (!this.active) return;
     clearTimeout(this.answerTimer);
     clearTimeout(this.farewell);
-    this.way?.close();
+    this.part();
+    this.transport?.close();
     this.signal?.close();
     this.lastError = undefined;
+    this.note("");
     this.setState(state, detail);
     this.sound.rest();
   }
@@ -240,13 +341,23 @@ export class Session extends EventTarget {
   }
 }
 
+/** What failed, by the `sender` of an `error` event. */
+const SENDERS = {
+  play: "The file could not be played",
+  tts: "The text could not be spoken",
+  refer: "The transfer failed",
+  asr: "Speech is not recognised",
+  vad: "Speech detection",
+  command: "The switch refused a command",
+};
+
 const REASONS = {
   user_requested: "You hung up",
   caller: "The caller hung up",
-  callee: "The far end hung up",
+  callee: "The remote party hung up",
   autohangup: "The switch said goodbye",
   killed: "The call was ended from outside",
-  media_timeout: "No sound arrived any more",
+  media_timeout: "No sound arrived any longer",
   inactivity: "Nothing happened for too long",
   max_duration: "The longest allowed time was reached",
   server_shutdown: "The switch is shutting down",

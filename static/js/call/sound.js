@@ -10,12 +10,18 @@ const REFUSALS = {
 /** Microphones need HTTPS or localhost: anywhere else the browser hides them altogether. */
 export const microphoneAllowed = () => Boolean(globalThis.isSecureContext && navigator.mediaDevices);
 
+/** Longest wait for the audio clock, ms. */
+const WAKE_MS = 1500;
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
 export class Sound {
   constructor() {
     this.context = null;
     this.microphone = null;
     this.silent = false;
     this.muted = false;
+    this.resting = null;
     this.speakerId = "";
     this.element = new Audio();
     this.element.autoplay = true;
@@ -24,7 +30,8 @@ export class Sound {
   /** Start the audio clock. Must be called from a press of a button, or browsers keep it asleep. */
   async wake() {
     if (!this.context) this.build();
-    if (this.context.state === "suspended") await this.context.resume();
+    // A browser without an audio output never settles this: the call goes on without a clock then.
+    if (this.context.state !== "running" || this.resting) await Promise.race([this.context.resume(), pause(WAKE_MS)]);
   }
 
   build() {
@@ -32,10 +39,10 @@ export class Sound {
     const meter = () => new AnalyserNode(this.context, { fftSize: 2048, smoothingTimeConstant: 0 });
     this.near = meter();
     this.far = meter();
-    /** What the far end is sent on the WebSocket way: microphone and keypad tones together. */
+    /** What the switch is sent by WebSocket: microphone and keypad tones together. */
     this.upstream = new GainNode(this.context);
     this.voice = new GainNode(this.context);
-    /** Closed while a key sounds: a voice on top of it would hide the tones from the far end. */
+    /** Closed while a key sounds: a voice on top of it would hide the tones from the switch. */
     this.mouth = new GainNode(this.context);
     this.voice.connect(this.mouth).connect(this.upstream);
     this.voice.connect(this.near);
@@ -46,9 +53,11 @@ export class Sound {
 
   /**
    * Open the microphone, or silence where the machine has none. Opening again swaps the device under a running call.
-   * @param {{deviceId?: string, echo?: boolean, noise?: boolean, gain?: boolean}} wish
+   * @param {{deviceId?: string, echo?: boolean, noise?: boolean, gain?: boolean}} options
+   * @param {() => boolean} [wanted] asked once the person has decided: a microphone that is not wanted any longer is
+   *   closed at once, and null returned.
    */
-  async openMicrophone({ deviceId = "", echo = true, noise = true, gain = true } = {}) {
+  async openMicrophone({ deviceId = "", echo = true, noise = true, gain = true } = {}, wanted = () => true) {
     if (!microphoneAllowed()) throw new Error("The microphone needs HTTPS or localhost.");
     const constraints = {
       deviceId: deviceId ? { exact: deviceId } : undefined,
@@ -58,14 +67,19 @@ export class Sound {
       autoGainControl: gain,
     };
     let stream;
-    this.silent = false;
+    let silent = false;
     try {
       stream = await navigator.mediaDevices.getUserMedia({ audio: constraints });
     } catch (error) {
       if (error.name !== "NotFoundError") throw new Error(REFUSALS[error.name] ?? error.message, { cause: error });
-      this.silent = true;
+      silent = true;
       stream = new MediaStreamAudioDestinationNode(this.context).stream;
     }
+    if (!wanted()) {
+      stream.getTracks().forEach((track) => track.stop());
+      return null;
+    }
+    this.silent = silent;
     this.closeMicrophone();
     this.microphone = stream;
     this.source = new MediaStreamAudioSourceNode(this.context, { mediaStream: stream });
@@ -117,7 +131,7 @@ export class Sound {
   async applySpeaker() {
     if (!canChooseSpeaker()) return;
     await this.element.setSinkId(this.speakerId);
-    // Older Safari and Firefox route elements only; their default device then plays the WebSocket way.
+    // Older Safari and Firefox route elements only; their default device then plays what comes by WebSocket.
     if (this.context?.setSinkId) await this.context.setSinkId(this.speakerId);
   }
 
@@ -125,7 +139,11 @@ export class Sound {
   async rest() {
     this.closeMicrophone();
     this.stopStream();
-    await this.context?.suspend();
+    // A suspension under way must not put the next call to sleep.
+    const resting = this.context?.suspend();
+    this.resting = resting;
+    await resting;
+    if (this.resting === resting) this.resting = null;
   }
 }
 

@@ -1,4 +1,4 @@
-/** The sixteen keys of a telephone as sound: in-band digits for the far end, and the feedback a person hears. */
+/** The sixteen keys of a telephone as sound: in-band digits for the remote party, and the feedback a person hears. */
 
 const ROWS = [697, 770, 852, 941];
 const COLUMNS = [1209, 1336, 1477, 1633];

@@ -1,38 +1,48 @@
-/** The calls that are up, each with a button that ends it, and those that have been. */
+/** The calls that are up, each with a button that ends it; those that have been are in `history.js`. */
 
+import { t } from "../text.js";
 import { confirmButton } from "./confirm.js";
-import { build, byId, icon } from "./dom.js";
-import { clock, moment } from "./format.js";
+import { build, byId } from "./dom.js";
+import { clock } from "./format.js";
 import { showNotice } from "./notice.js";
 
 const EVERY_MS = 3000;
 
 export class Calls {
-  constructor(session, server) {
+  /**
+   * @param {import("../call/session.js").Session} session
+   * @param {import("../server.js").Server} server
+   * @param {import("./history.js").History} past
+   */
+  constructor(session, server, past) {
+    this.past = past;
     this.session = session;
     this.server = server;
     this.joined = null;
     this.rows = new Map();
+    this.ids = new Set();
     session.addEventListener("state", ({ detail }) => detail.state === "connecting" && (this.joined = null));
-    byId("calls-refresh").addEventListener("click", () => this.load());
+    byId("calls-refresh").addEventListener("click", () => this.loadBoth());
   }
 
   /** Keep the lists fresh while they are looked at. */
   visible(shown) {
     clearInterval(this.timer);
     if (!shown) return;
-    this.load();
+    this.loadBoth();
     this.timer = setInterval(() => this.load(), EVERY_MS);
+  }
+
+  async loadBoth() {
+    await Promise.all([this.load(), this.past.load()]);
   }
 
   async load() {
     try {
-      const [live, past] = await Promise.all([this.server.json("call/lists"), this.server.json("calls")]);
-      this.paintLive(live.calls);
-      this.paintPast(past.calls);
+      this.paintLive((await this.server.json("call/lists")).calls);
       showNotice();
     } catch (error) {
-      showNotice(error.message);
+      showNotice(t(error.message));
     }
   }
 
@@ -49,6 +59,8 @@ export class Calls {
         .join(" · ");
       rows.set(key, row);
     }
+    if ([...this.ids].some((id) => !calls.some((call) => call.id === id)) && !this.past.filtered) this.past.load();
+    this.ids = new Set(calls.map(({ id }) => id));
     this.rows = rows;
     const list = byId("live");
     const shown = [...rows.values()];
@@ -64,16 +76,16 @@ export class Calls {
       "li",
       {},
       build("span", { class: "tag" }, kind),
-      who(caller, callee, mine ? "this page" : id),
+      who(caller, callee, mine ? t("this page") : id),
       build("span", { class: "fine" }),
       build(
         "span",
         { class: "actions" },
         this.session.state === "connected" && !mine ? this.joinButton(id) : null,
         confirmButton({
-          label: "End",
-          sure: "End it?",
-          subject: `the call of ${caller || "unknown"}, ${id}`,
+          label: t("End"),
+          sure: t("End it?"),
+          subject: t("the call of {caller}, {id}", { caller: caller || t("unknown"), id }),
           act: () => this.kill(id),
         }),
       ),
@@ -88,7 +100,7 @@ export class Calls {
       this.session.send(joined ? { command: "unbridge" } : { command: "bridge", targetSessionId: id });
       this.load();
     };
-    return build("button", { type: "button", class: "quiet", on: { click: act } }, joined ? "Part" : "Join");
+    return build("button", { type: "button", class: "quiet", on: { click: act } }, t(joined ? "Part" : "Join"));
   }
 
   async kill(id) {
@@ -96,14 +108,9 @@ export class Calls {
       await this.server.request(`call/kill/${encodeURIComponent(id)}`, { method: "POST" });
     } catch (error) {
       // 404: it ended by itself in the meantime, which is what was wanted.
-      if (error.status !== 404) showNotice(error.message);
+      if (error.status !== 404) showNotice(t(error.message));
     }
     await this.load();
-  }
-
-  paintPast(calls) {
-    byId("past-empty").hidden = calls.length > 0;
-    byId("past").replaceChildren(...calls.map(pastRow));
   }
 }
 
@@ -111,19 +118,7 @@ function who(caller, callee, note) {
   return build(
     "span",
     { class: "who" },
-    build("strong", {}, `${caller || "unknown"} → ${callee || "unknown"}`),
+    build("strong", {}, `${caller || t("unknown")} → ${callee || t("unknown")}`),
     build("small", { title: note }, note),
-  );
-}
-
-function pastRow({ id, type, caller, callee, createdAt, durationMs, reason, recording }) {
-  const listen = { class: "button quiet", href: `#recordings/${encodeURIComponent(recording)}` };
-  return build(
-    "li",
-    {},
-    build("span", { class: "tag" }, type),
-    who(caller, callee, id),
-    build("span", { class: "fine" }, [moment(createdAt), clock(durationMs), reason].filter(Boolean).join(" · ")),
-    recording ? build("a", listen, icon("play"), "Listen") : build("span"),
   );
 }

@@ -1,15 +1,16 @@
 /** Second thoughts for what cannot be undone. */
 
+import { t } from "../text.js";
 import { build } from "./dom.js";
 
 const PATIENCE_MS = 3000;
 
 /**
  * A button that asks once more before it acts.
- * @param {{label: string, sure: string, subject: string, act: () => void}} wish `subject` is read aloud after the label.
+ * @param {{label: string, sure: string, subject: string, act: () => void}} options `subject` is read aloud after the label.
  */
 export function confirmButton({ label, sure, subject, act }) {
-  const words = build("span", {}, label);
+  const words = build("span", {}, t(label));
   const button = build(
     "button",
     { type: "button", class: "quiet" },
@@ -20,7 +21,7 @@ export function confirmButton({ label, sure, subject, act }) {
   const arm = (on) => {
     clearTimeout(timer);
     timer = on ? setTimeout(() => arm(false), PATIENCE_MS) : 0;
-    words.textContent = on ? sure : label;
+    words.textContent = t(on ? sure : label);
     button.classList.toggle("danger", on);
   };
   button.addEventListener("click", () => {

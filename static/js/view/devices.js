@@ -1,5 +1,6 @@
 /** The microphone and speaker pickers. They follow what is plugged in, and act on a running call. */
 
+import { t } from "../text.js";
 import { canChooseSpeaker, listDevices } from "../call/sound.js";
 import { build, byId } from "./dom.js";
 import { showNotice } from "./notice.js";
@@ -9,7 +10,7 @@ export class Devices {
     this.session = session;
     this.setup = setup;
     byId("speaker-field").hidden = !canChooseSpeaker();
-    byId("speaker").addEventListener("change", ({ target }) => this.chooseSpeaker(target.value));
+    byId("output-device").addEventListener("change", ({ target }) => this.chooseSpeaker(target.value));
     for (const name of ["microphone", "echo", "noise", "gain"]) {
       setup.form.elements[name].addEventListener("change", () => this.changeMicrophone());
     }
@@ -22,20 +23,20 @@ export class Devices {
   async refresh() {
     const { microphones, speakers } = await listDevices();
     fill(byId("microphone"), microphones, "Microphone");
-    fill(byId("speaker"), speakers, "Speaker");
+    fill(byId("output-device"), speakers, "Speaker");
   }
 
   async chooseSpeaker(id) {
     try {
       await this.session.sound.chooseSpeaker(id);
     } catch (error) {
-      showNotice(`The speaker could not be used: ${error.message}`);
+      showNotice(t("The speaker could not be used: {why}", { why: error.message }));
     }
   }
 
   async changeMicrophone() {
     try {
-      await this.session.changeMicrophone(this.setup.soundWish);
+      await this.session.changeMicrophone(this.setup.microphoneOptions);
     } catch (error) {
       showNotice(error.message);
     }
@@ -45,7 +46,7 @@ export class Devices {
 function fill(select, devices, kind) {
   const chosen = select.value;
   const others = devices.filter(({ deviceId }) => deviceId !== "default" && deviceId !== "communications");
-  const option = ({ deviceId, label }, index) => build("option", { value: deviceId }, label || `${kind} ${index + 1}`);
-  select.replaceChildren(build("option", { value: "" }, "System default"), ...others.map(option));
+  const option = ({ deviceId, label }, index) => build("option", { value: deviceId }, label || `${t(kind)} ${index + 1}`);
+  select.replaceChildren(build("option", { value: "" }, t("System default")), ...others.map(option));
   select.value = others.some(({ deviceId }) => deviceId === chosen) ? chosen : "";
 }

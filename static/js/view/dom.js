@@ -1,5 +1,7 @@
 /** The few things this page asks of the document: find, build, wire. */
 
+import { t } from "../text.js";
+
 export const byId = (id) => {
   const element = document.getElementById(id);
   if (!element) throw new Error(`the page has no #${id}`);
@@ -49,7 +51,7 @@ export async function copyFrom(button, text) {
     () => true,
     () => false,
   );
-  button.textContent = copied ? "Copied" : "Not allowed";
+  button.textContent = t(copied ? "Copied" : "Not allowed");
   setTimeout(() => (button.textContent = label), 1200);
 }
 

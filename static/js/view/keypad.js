@@ -1,5 +1,6 @@
 /** The dial pad: by finger, by mouse, by keyboard; each press is heard, shown and sent. */
 
+import { t } from "../text.js";
 import { KEYS, soundDigit } from "../call/tones.js";
 import { build, byId, isTyping } from "./dom.js";
 
@@ -20,7 +21,7 @@ export class Keypad {
       "button",
       {
         type: "button",
-        "aria-label": NAMES[digit] ?? digit,
+        "aria-label": t(NAMES[digit] ?? digit),
         data: { digit },
         on: { click: () => this.press(digit) },
       },
@@ -57,6 +58,6 @@ export class Keypad {
   }
 
   hint(text) {
-    byId("keypad-hint").textContent = text;
+    byId("keypad-hint").textContent = t(text);
   }
 }

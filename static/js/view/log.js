@@ -1,6 +1,9 @@
 /** Every message of the call as it went over the wire. */
 
+import { callSnippet, requestSnippet } from "../snippets.js";
+import { t } from "../text.js";
 import { build, byId, copyFrom, followEnd } from "./dom.js";
+import { snippetButtons } from "./snippet-buttons.js";
 
 const LIMIT = 500;
 
@@ -8,6 +11,8 @@ export class Log {
   constructor(session) {
     this.session = session;
     this.list = byId("log");
+    /** The commands of this call, for those who want it as code. */
+    this.commands = [];
     this.began = performance.now();
     session.addEventListener("sent", ({ detail }) => this.add("out", detail.command, detail));
     session.addEventListener("event", ({ detail }) => this.add("in", String(detail.event ?? "unnamed"), detail));
@@ -16,6 +21,9 @@ export class Log {
     byId("log-copy").addEventListener("click", ({ currentTarget }) => copyFrom(currentTarget, this.text()));
     byId("log-metrics").addEventListener("change", ({ target }) =>
       this.list.classList.toggle("no-metrics", !target.checked),
+    );
+    byId("log-snippets").append(
+      snippetButtons((kind) => callSnippet(kind, session.server, session.id, this.commands), "Copy the call as"),
     );
     this.clear();
   }
@@ -29,12 +37,14 @@ export class Log {
   stateChanged({ state, detail }) {
     if (state === "connecting" && this.callId !== this.session.id) {
       this.callId = this.session.id;
+      this.commands = [];
       this.began = performance.now();
     }
     this.add("state", state, detail);
   }
 
   add(direction, name, content) {
+    if (direction === "out" && this.commands.length < LIMIT) this.commands.push(content);
     const id = this.session.id;
     const at = ((performance.now() - this.began) / 1000).toFixed(3);
     const text = typeof content === "string" ? content : JSON.stringify(content);
@@ -55,8 +65,8 @@ export class Log {
   }
 
   curlButton(id, text) {
-    const copy = ({ currentTarget }) => copyFrom(currentTarget, curl(this.session.server, id, text));
-    return build("button", { type: "button", class: "quiet", on: { click: copy } }, "Copy as curl");
+    const copy = ({ currentTarget }) => copyFrom(currentTarget, requestSnippet("curl", this.session.server, { method: "POST", path: `command/${encodeURIComponent(id)}`, body: text }));
+    return build("button", { type: "button", class: "quiet", on: { click: copy } }, t("Copy as curl"));
   }
 
   text() {
@@ -68,12 +78,4 @@ export class Log {
       )
       .join("\n");
   }
-}
-
-/** The same command for a shell. The key is never written out: it comes from the shell's own environment. */
-export function curl(server, id, json) {
-  const quoted = `'${json.replaceAll("'", "'\\''")}'`;
-  const key = server.token ? ' -H "Authorization: Bearer $SOFTSWITCH_KEY"' : "";
-  const url = server.url(`command/${encodeURIComponent(id)}`);
-  return `curl -X POST${key} -H 'Content-Type: application/json' --data ${quoted} '${url}'`;
 }

@@ -1,5 +1,6 @@
 /** The state of the path: what the browser measures on a WebRTC call, what the worklet counts on a WebSocket call. */
 
+import { t } from "../text.js";
 import { build, byId } from "./dom.js";
 import { bytes, milliseconds } from "./format.js";
 
@@ -26,7 +27,7 @@ export class Network {
   }
 
   async measure() {
-    const report = await this.session.way.report();
+    const report = await this.session.transport.report();
     if (!this.timer) return;
     const own = report.find(({ kind }) => kind === "websocket");
     this.paint(own ? this.socketFigures(own) : this.peerFigures(report));
@@ -85,7 +86,7 @@ export class Network {
     byId("figures-empty").hidden = figures.length > 0;
     byId("figures").hidden = figures.length === 0;
     byId("figures").replaceChildren(
-      ...figures.map(([name, value]) => build("div", {}, build("dt", {}, name), build("dd", {}, value))),
+      ...figures.map(([name, value]) => build("div", {}, build("dt", {}, t(name)), build("dd", {}, value))),
     );
   }
 }

@@ -1,5 +1,6 @@
 /** Telephones: the calls that ring here, the trunks and the extensions with their state. */
 
+import { t } from "../text.js";
 import { answerFor } from "../call/line.js";
 import { confirmButton } from "./confirm.js";
 import { build, byId } from "./dom.js";
@@ -20,10 +21,10 @@ export class Phones {
   /**
    * @param {import("../call/session.js").Session} session
    * @param {import("../server.js").Server} server
-   * @param {() => object} readWish what the call form asks for.
+   * @param {() => object} readOptions what the call form asks for.
    */
-  constructor(session, server, readWish) {
-    Object.assign(this, { session, server, readWish });
+  constructor(session, server, readOptions) {
+    Object.assign(this, { session, server, readOptions });
     this.waiting = new Map();
     byId("phones-refresh").addEventListener("click", () => this.load());
   }
@@ -64,14 +65,14 @@ export class Phones {
   }
 
   waitingRow({ id, caller, callee }) {
-    const name = caller || "unknown";
+    const name = caller || t("unknown");
     const answer = (label, act) =>
-      build("button", { type: "button", on: { click: act } }, label, build("span", { class: "visually-hidden" }, ` ${name}`));
+      build("button", { type: "button", on: { click: act } }, t(label), build("span", { class: "visually-hidden" }, ` ${name}`));
     return build(
       "li",
       {},
-      build("span", { class: "tag" }, "calls"),
-      build("span", { class: "who" }, build("strong", {}, `${name} → ${callee || "unknown"}`), build("small", {}, id)),
+      build("span", { class: "tag" }, t("calls")),
+      build("span", { class: "who" }, build("strong", {}, `${name} → ${callee || t("unknown")}`), build("small", {}, id)),
       build("span", {}),
       build(
         "span",
@@ -85,15 +86,15 @@ export class Phones {
 
   /** Answer with this browser's microphone and speaker. */
   async answerHere(id) {
-    const wish = this.readWish();
-    await this.session.call({ ...wish, way: "webrtc", codec: "", greeting: "", option: { callee: "telephone" } });
+    const options = this.readOptions();
+    await this.session.call({ ...options, transport: "webrtc", codec: "", greeting: "", option: { callee: "telephone" } });
     if (this.session.active) answerFor(this.session, id);
   }
 
   /** Let the switch greet and listen, as in the call form. */
   letTheSwitch(id) {
-    const wish = this.readWish();
-    this.session.call({ ...wish, way: "sip", codec: "", take: id });
+    const options = this.readOptions();
+    this.session.call({ ...options, transport: "sip", codec: "", take: id });
   }
 
   async reject(id) {
@@ -116,11 +117,11 @@ function paint(name, rows) {
 
 function trunkRow({ name, engine, state, code, reason, server, calls }) {
   const trouble = state === "failed" || state === "unresolved";
-  const words = [trouble && code ? code : "", trouble ? reason : "", `${calls} ${calls === 1 ? "call" : "calls"}`];
+  const words = [trouble && code ? code : "", trouble ? reason : "", t(calls === 1 ? "1 call" : "{count} calls", { count: calls ?? 0 })];
   return build(
     "li",
     { data: { state } },
-    build("span", { class: "tag" }, TRUNK_STATES[state] ?? state),
+    build("span", { class: "tag" }, t(TRUNK_STATES[state] ?? state)),
     build(
       "span",
       { class: "who" },
@@ -136,7 +137,7 @@ function userRow({ name, registered, contacts = [] }) {
   return build(
     "li",
     { data: { state: registered ? "registered" : "away" } },
-    build("span", { class: "tag" }, registered ? "Registered" : "Away"),
+    build("span", { class: "tag" }, t(registered ? "Registered" : "Away")),
     build(
       "span",
       { class: "who" },

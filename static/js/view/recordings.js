@@ -1,5 +1,6 @@
 /** The recordings: a list, a player that shows both sides, a download, a deletion. */
 
+import { t } from "../text.js";
 import { confirmButton } from "./confirm.js";
 import { build, byId, icon } from "./dom.js";
 import { bytes, clock, moment } from "./format.js";
@@ -25,7 +26,7 @@ export class Recordings {
         this.server.json("calls?limit=200"),
       ]);
       const parties = new Map(
-        calls.map(({ id, caller, callee }) => [id, `${caller || "unknown"} → ${callee || "unknown"}`]),
+        calls.map(({ id, caller, callee }) => [id, `${caller || t("unknown")} → ${callee || t("unknown")}`]),
       );
       this.paint(recordings.map((each) => ({ ...each, title: parties.get(each.callId) ?? each.name })));
       showNotice();
@@ -53,7 +54,7 @@ export class Recordings {
       { data: { name } },
       build(
         "button",
-        { class: "round", "aria-label": `Play ${name}`, on: { click: () => this.open(recording) } },
+        { class: "round", "aria-label": t("Play {name}", { name }), on: { click: () => this.open(recording) } },
         icon("play"),
       ),
       build(
@@ -68,10 +69,10 @@ export class Recordings {
           class: "button quiet",
           href: this.server.fileUrl(path(name)).href,
           download: name,
-          "aria-label": `Download ${name}`,
+          "aria-label": t("Download {name}", { name }),
         },
         icon("download"),
-        build("span", {}, "Download"),
+        build("span", {}, t("Download")),
       ),
       confirmButton({
         label: "Delete",
@@ -96,7 +97,7 @@ export class Recordings {
     } catch (error) {
       // Choosing another recording aborts this one: nothing to tell.
       if (error.name !== "AbortError" && this.playing === name)
-        showNotice(`${name} could not be played: ${error.message}`);
+        showNotice(t("{name} could not be played: {why}", { name, why: error.message }));
     }
   }
 

@@ -1,5 +1,6 @@
 /** Rooms: make one, join it, see who speaks, mute, record, let the switch speak, leave. */
 
+import { t } from "../text.js";
 import { confirmButton } from "./confirm.js";
 import { build, byId } from "./dom.js";
 import { showNotice } from "./notice.js";
@@ -104,14 +105,14 @@ export class Rooms {
 
   row({ id, name, status, participants_count: count }) {
     const here = this.session.state !== "outside" && this.session.room === id;
-    const join = build("button", { type: "button", disabled: here, on: { click: () => this.join(id) } }, here ? "You are in" : "Join");
+    const join = build("button", { type: "button", disabled: here, on: { click: () => this.join(id) } }, t(here ? "You are in" : "Join"));
     join.append(build("span", { class: "visually-hidden" }, ` ${name}`));
     return build(
       "li",
       { data: { state: status, room: id } },
-      build("span", { class: "tag" }, STATES[status] ?? status),
-      build("span", { class: "who" }, build("strong", {}, name || "Room"), build("small", {}, id)),
-      build("span", { class: "fine" }, `${count} ${count === 1 ? "person" : "people"}`),
+      build("span", { class: "tag" }, t(STATES[status] ?? status)),
+      build("span", { class: "who" }, build("strong", {}, name || t("Room")), build("small", {}, id)),
+      build("span", { class: "fine" }, t(count === 1 ? "1 person" : "{count} people", { count })),
       build(
         "span",
         { class: "actions" },
@@ -134,13 +135,13 @@ export class Rooms {
     const { session } = this;
     const inside = session.state === "inside";
     byId("room-inside").hidden = session.state === "outside";
-    byId("room-title").textContent = inside ? session.title : "Joining…";
-    byId("room-way").textContent = !inside ? "" : session.mixed ? "Mixed by the switch" : "Peer to peer";
+    byId("room-title").textContent = inside ? session.title : t("Joining…");
+    byId("room-topology").textContent = !inside ? "" : t(session.mixed ? "Mixed by the switch" : "Peer to peer");
     byId("room-mute").setAttribute("aria-pressed", String(session.muted));
-    byId("room-mute").querySelector("span").textContent = session.muted ? "Unmute" : "Mute";
+    byId("room-mute").querySelector("span").textContent = t(session.muted ? "Unmute" : "Mute");
     byId("room-record").hidden = byId("room-say").hidden = !inside || !session.mixed;
     byId("room-record").setAttribute("aria-pressed", String(Boolean(session.recording)));
-    byId("room-record").querySelector("span").textContent = session.recording ? "Stop recording" : "Record";
+    byId("room-record").querySelector("span").textContent = t(session.recording ? "Stop recording" : "Record");
     byId("room-people").replaceChildren(...[...session.people].map(([id, person]) => personRow(person, id === session.id, session)));
   }
 }
@@ -151,7 +152,7 @@ function personRow({ name, speaking, muted }, me, session) {
   return build(
     "li",
     { data: { speaking: String(Boolean(speaking)), muted: String(Boolean(quiet)), me: String(me) } },
-    build("span", { class: "tag" }, words),
+    build("span", { class: "tag" }, t(words)),
     build("span", { class: "who" }, build("strong", {}, name)),
   );
 }

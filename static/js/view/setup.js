@@ -1,47 +1,56 @@
-/** The form of the next call: way, greeting, voice, options. It remembers what was chosen. */
+/** The form of the next call: transport, greeting, voice, options. It remembers what was chosen. */
 
-import { WAYS, wayById } from "../call/ways.js";
+import { TRANSPORTS, transportById } from "../call/transports.js";
+import { t } from "../text.js";
 import { build, byId } from "./dom.js";
+import { Options } from "./options.js";
 
 const SLOT = "softswitch.setup";
-/** Voices of the built-in synthesisers; any other name may be typed. */
-const VOICES = ["slt", "awb", "rms", "kal", "en-us", "en-gb", "de", "fr", "es", "it", "pt", "nl", "pl", "ru", "cmn"];
 
 export class Setup {
-  constructor(session) {
+  /**
+   * @param {import("../call/session.js").Session} session
+   * @param {import("./voices.js").Voices} voices
+   */
+  constructor(session, voices) {
     this.session = session;
     this.form = byId("setup");
-    this.paintWays();
+    this.paintTransports();
     // On a phone the keypad and the transcript matter more than the choice of devices.
     byId("devices").open = !matchMedia("(max-width: 760px)").matches;
-    byId("speakers").append(...VOICES.map((value) => build("option", { value })));
     this.restore();
     this.paintCodecs();
+    this.more = new Options(
+      () => this.base,
+      (option) => this.take(option),
+    );
+    voices.attach(this.form, () => this.voice, t("default"));
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.form.addEventListener("change", ({ target }) => this.changed(target));
     session.addEventListener("state", () => this.lock());
   }
 
-  paintWays() {
-    byId("ways").append(
-      ...WAYS.map(({ id, label, hint }, index) =>
+  paintTransports() {
+    byId("transports").append(
+      ...TRANSPORTS.map(({ id, label, hint }, index) =>
         build(
           "label",
-          { title: hint },
-          build("input", { type: "radio", name: "way", value: id, checked: index === 0 }),
-          build("span", {}, label),
+          { title: t(hint) },
+          build("input", { type: "radio", name: "transport", value: id, checked: index === 0 }),
+          build("span", {}, t(label)),
         ),
       ),
     );
   }
 
   paintCodecs() {
-    const { codecs } = wayById(this.form.elements.way.value);
-    byId("codec").replaceChildren(...codecs.map(({ value, label }) => build("option", { value }, label)));
+    const { codecs } = transportById(this.form.elements.transport.value);
+    byId("codec").replaceChildren(...codecs.map(({ value, label }) => build("option", { value }, t(label))));
   }
 
   changed(target) {
-    if (target.name === "way") this.paintCodecs();
+    if (target.name === "provider") delete target.dataset.wanted;
+    if (target.name === "transport") this.paintCodecs();
     this.save();
   }
 
@@ -66,14 +75,16 @@ export class Setup {
       const element = this.form.elements[name];
       if (!element) continue;
       if (element.type === "checkbox") element.checked = value === true;
-      else if (name !== "way" || WAYS.some(({ id }) => id === value)) element.value = value;
+      // The list of providers comes later than the choice.
+      else if (name === "provider") element.dataset.wanted = value;
+      else if (name !== "transport" || TRANSPORTS.some(({ id }) => id === value)) element.value = value;
     }
   }
 
-  /** The way and the options cannot change under a running call; devices can. */
+  /** The transport and the options cannot change under a running call; devices can. */
   lock() {
     const { active } = this.session;
-    for (const element of this.form.querySelectorAll("[name=way], [name=codec], [name=caller], [name=callee]")) {
+    for (const element of this.form.querySelectorAll("[name=transport], [name=codec], [name=caller], [name=callee]")) {
       element.disabled = active;
     }
   }
@@ -87,33 +98,49 @@ export class Setup {
   }
 
   get voice() {
-    return { provider: this.text("provider"), speaker: this.text("speaker") };
+    const { provider } = this.form.elements;
+    return { provider: provider.value || provider.dataset.wanted || "", speaker: this.text("speaker") };
   }
 
-  get soundWish() {
+  get microphoneOptions() {
     return { deviceId: this.text("microphone"), echo: this.on("echo"), noise: this.on("noise"), gain: this.on("gain") };
   }
 
-  /** Everything Session.call asks for. */
-  get wish() {
+  /** What this form says of the option, and which objects of the others it switches on. */
+  get base() {
     const { provider, speaker } = this.voice;
-    const option = {
+    const base = {
       caller: this.text("caller"),
       callee: this.text("callee"),
       tts: { provider: provider || "builtin", ...(speaker && { speaker }) },
-      vad: { type: "silero" },
       denoise: this.on("denoise"),
     };
-    if (this.on("asr")) option.asr = { provider: "builtin" };
-    if (this.on("bargeIn")) option.bargeIn = { mode: "server" };
-    if (this.on("record")) option.recorder = { samplerate: 16000, format: "wav" };
+    return { base, on: { asr: this.on("asr"), bargeIn: this.on("bargeIn"), recorder: this.on("record") } };
+  }
+
+  /** Fill this form from an option that was written as JSON. */
+  take({ caller = "", callee = "", tts = {}, denoise = false, asr, bargeIn, recorder }) {
+    const { elements } = this.form;
+    Object.assign(elements.caller, { value: caller });
+    Object.assign(elements.callee, { value: callee });
+    elements.denoise.checked = denoise === true;
+    elements.asr.checked = Boolean(asr);
+    elements.bargeIn.checked = Boolean(bargeIn) && bargeIn.mode !== "off";
+    elements.record.checked = Boolean(recorder);
+    elements.provider.value = tts.provider ?? "";
+    elements.speaker.value = tts.speaker ?? "";
+    this.save();
+  }
+
+  /** Everything Session.call asks for. */
+  get options() {
     return {
-      way: this.form.elements.way.value,
+      transport: this.form.elements.transport.value,
       codec: this.form.elements.codec.value,
       greeting: this.text("greeting"),
       voice: this.voice,
-      sound: this.soundWish,
-      option,
+      microphone: this.microphoneOptions,
+      option: this.more.option,
     };
   }
 }

@@ -1,15 +1,17 @@
 /** Make the switch speak or play: one utterance, or word by word as a language model would deliver it. */
 
+import { t } from "../text.js";
 import { byId } from "./dom.js";
 
 /** The pace of a fast language model, ms per word. */
 const WORD_MS = 90;
 
 export class Speak {
-  constructor(session, setup) {
+  constructor(session, setup, voices) {
     this.session = session;
     this.setup = setup;
     this.form = byId("speak");
+    voices.attach(this.form, () => this.voice, t("as in the call"));
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.say();

@@ -1,5 +1,6 @@
 /** The heart of the page: the state of the call, its clock, and the buttons that act on it. */
 
+import { t } from "../text.js";
 import { byId, isTyping } from "./dom.js";
 import { clock } from "./format.js";
 
@@ -27,11 +28,14 @@ const LINES = {
 export class Stage {
   /**
    * @param {import("../call/session.js").Session} session
-   * @param {() => object} readWish what the form asks for.
+   * @param {import("../call/room.js").RoomSession} room
+   * @param {() => object} readOptions what the form asks for.
    */
-  constructor(session, readWish) {
+  constructor(session, room, readOptions) {
     this.session = session;
-    byId("call").addEventListener("click", () => session.call(readWish()));
+    this.room = room;
+    room.addEventListener("change", () => this.paintPill(session.state));
+    byId("call").addEventListener("click", () => session.call(readOptions()));
     byId("hangup").addEventListener("click", () => session.hangup());
     byId("mute").addEventListener("click", () => this.toggleMute());
     byId("hold").addEventListener("click", () => session.hold(!session.held));
@@ -40,20 +44,24 @@ export class Stage {
     document.addEventListener("keydown", (event) => this.key(event));
     session.addEventListener("state", ({ detail }) => this.show(detail));
     session.addEventListener("event", ({ detail }) => detail.event === "hold" && this.paintHold());
+    byId("record-pause").addEventListener("click", () =>
+      session.send({ command: "record", action: this.recording === "paused" ? "resume" : "pause" }),
+    );
+    session.addEventListener("event", ({ detail }) => detail.event === "recording" && this.paintRecording(detail.state));
+    session.addEventListener("note", ({ detail }) => this.paintNote(detail));
     session.addEventListener("playing", ({ detail }) => this.paintPlaying(detail));
   }
 
   show({ state, detail }) {
     const { active } = this.session;
-    const pill = byId("connection");
-    pill.dataset.state = byId("stage").dataset.state = state;
-    pill.textContent = PILLS[state];
+    byId("stage").dataset.state = state;
+    this.paintPill(state);
     this.paintWords(state, detail);
     const focused = document.activeElement;
     byId("call").hidden = active;
     byId("hangup").hidden = !active;
     byId("in-call").hidden = state !== "connected" && state !== "reconnecting";
-    byId("hold").hidden = !this.session.way?.canHold;
+    byId("hold").hidden = !this.session.transport?.canHold;
     // A hidden button loses the focus to nowhere: hand it to the one that took its place.
     if (focused === byId("call") && active) byId("hangup").focus();
     else if (!active && byId("stage").contains(focused)) byId("call").focus();
@@ -62,15 +70,29 @@ export class Stage {
     else if (state === "connecting") this.reset();
   }
 
+  /** The pill in the head of the page belongs to all views: a room is a connection, too. */
+  paintPill(state) {
+    const room = this.session.active ? "outside" : this.room.state;
+    const pill = byId("connection");
+    pill.dataset.state = { inside: "connected", joining: "connecting" }[room] ?? state;
+    pill.textContent = t({ inside: "In a room", joining: "Joining a room" }[room] ?? PILLS[state]);
+  }
+
   paintWords(state, detail) {
     const held = state === "connected" && this.session.held;
-    byId("stage-title").textContent = held ? "On hold" : TITLES[state];
-    byId("stage-line").textContent = held ? "Neither side hears the other." : this.line(state, detail);
+    byId("stage-title").textContent = t(held ? "On hold" : TITLES[state]);
+    byId("stage-line").textContent = t(held ? "Neither side hears the other." : this.line(state, detail));
   }
 
   line(state, detail) {
     if (state === "connected" && this.session.sound.silent) return "No microphone was found: you are sending silence.";
     return detail || LINES[state] || "";
+  }
+
+  /** Something failed while the call goes on. */
+  paintNote(text) {
+    byId("stage-note").textContent = t(text);
+    byId("stage-note").hidden = !text;
   }
 
   reset() {
@@ -79,6 +101,7 @@ export class Stage {
     this.paintMute();
     this.paintHold();
     this.paintPlaying(this.session.playing);
+    this.paintRecording(this.session.options?.option?.recorder ? "started" : "");
   }
 
   /** Only what sounds can be held or interrupted. */
@@ -87,6 +110,15 @@ export class Stage {
     button.disabled = byId("interrupt").disabled = !active;
     button.classList.toggle("on", paused);
     label(button, paused ? "Resume" : "Pause", paused ? "play" : "pause");
+  }
+
+  /** A call that is recorded can be kept out of the file for a while: card numbers are not recorded. */
+  paintRecording(state) {
+    this.recording = state;
+    const running = state === "started" || state === "resumed";
+    byId("record-pause").hidden = !running && state !== "paused";
+    byId("record-pause").classList.toggle("on", state === "paused");
+    label(byId("record-pause"), state === "paused" ? "Resume recording" : "Pause recording", state === "paused" ? "play" : "pause");
   }
 
   startClock() {
@@ -128,7 +160,7 @@ export class Stage {
 
 /** Rename a button and give it another icon of the same sprite. */
 function label(button, text, symbol) {
-  button.querySelector("span").textContent = text;
+  button.querySelector("span").textContent = t(text);
   const use = button.querySelector("use");
   use.setAttribute("href", use.getAttribute("href").replace(/#.*/, `#${symbol}`));
 }

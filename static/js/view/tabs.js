@@ -17,6 +17,8 @@ export function wireTabs(list, shown = () => {}) {
       tab.tabIndex = on ? 0 : -1;
       panelOf(tab).hidden = !on;
     }
+    // On a phone the list of tabs is wider than the screen.
+    if (list.scrollWidth > list.clientWidth) chosen.scrollIntoView({ block: "nearest", inline: "nearest" });
     shown(panelOf(chosen).id);
   }
 

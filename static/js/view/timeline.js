@@ -1,8 +1,10 @@
 /** The call as a list of moments, with a bar where something took time. */
 
+import { t } from "../text.js";
 import { build, byId, followEnd } from "./dom.js";
 import { milliseconds, offset } from "./format.js";
 import { KINDS, Latency } from "./latency.js";
+import { sayEnd } from "./words.js";
 
 const LIMIT = 400;
 /** A full bar, ms. */
@@ -11,36 +13,36 @@ const FULL_MS = 1500;
 const QUIET = new Set(["asrDelta", "binary", "ack"]);
 
 const FAMILIES = {
-  call: ["answer", "ringing", "incoming", "reject", "hangup", "hold", "mute", "transferRequest", "media", "resumed"],
+  call: ["answer", "ringing", "incoming", "reject", "hangup", "hold", "mute", "candidate", "transferRequest", "media", "resumed"],
   near: ["speaking", "silence", "asrFinal", "dtmf", "eou", "collect"],
   far: ["trackStart", "trackEnd", "interruption", "mark", "addHistory"],
   wrong: ["error", "unreadable"],
 };
 
 const WORDS = {
-  answer: () => "answered",
-  resumed: () => "the same call goes on",
-  ringing: ({ earlyMedia }) => (earlyMedia ? "with early media" : ""),
-  incoming: ({ caller }) => `from ${caller ?? "unknown"}`,
+  answer: () => t("answered"),
+  resumed: () => t("the same call goes on"),
+  ringing: ({ earlyMedia }) => (earlyMedia ? t("with early media") : ""),
+  incoming: ({ caller }) => t("from {name}", { name: caller ?? t("unknown") }),
   reject: ({ code, reason }) => [code, reason].filter(Boolean).join(" "),
-  hangup: ({ reason, initiator }) => [reason, initiator && `by ${initiator}`].filter(Boolean).join(", "),
-  silence: ({ duration }) => (duration ? `for ${milliseconds(duration)}` : ""),
+  hangup: ({ reason }) => sayEnd(reason),
+  silence: ({ duration }) => (duration ? t("for {time}", { time: milliseconds(duration) }) : ""),
   asrFinal: ({ text }) => `“${text ?? ""}”`,
   dtmf: ({ digit, method }) => [digit, method].filter(Boolean).join(" by "),
   trackStart: ({ playId }) => playId,
-  trackEnd: ({ playId, duration }) => [playId, duration && `after ${milliseconds(duration)}`].filter(Boolean).join(" "),
+  trackEnd: ({ playId, duration }) => [playId, duration && t("after {time}", { time: milliseconds(duration) })].filter(Boolean).join(" "),
   interruption: ({ playId, position }) =>
-    [playId, position !== undefined && `at ${milliseconds(position)}`].filter(Boolean).join(" "),
+    [playId, position !== undefined && t("at {time}", { time: milliseconds(position) })].filter(Boolean).join(" "),
   error: ({ sender, error }) => [sender, error].filter(Boolean).join(": "),
   metrics: ({ key }) => key,
   mark: ({ name, status }) => [name, status].filter(Boolean).join(" "),
   collect: ({ digits, reason }) => [digits, reason].filter(Boolean).join(", "),
   eou: ({ text }) => text,
-  hold: ({ onHold }) => (onHold ? "on" : "off"),
-  mute: ({ muted }) => (muted ? "on" : "off"),
-  media: ({ state, seconds }) => [state, seconds && `for ${seconds} s`].filter(Boolean).join(" "),
+  hold: ({ onHold }) => t(onHold ? "on" : "off"),
+  mute: ({ muted }) => t(muted ? "on" : "off"),
+  media: ({ state, seconds }) => [state, seconds && t("for {time}", { time: `${seconds} s` })].filter(Boolean).join(" "),
   addHistory: ({ text }) => text,
-  transferRequest: ({ referTo }) => `to ${referTo}`,
+  transferRequest: ({ referTo }) => t("to {name}", { name: referTo }),
   message: ({ body }) => body,
   custom: ({ sender }) => sender,
 };
@@ -77,24 +79,11 @@ export class Timeline {
     if (QUIET.has(event.event)) return;
     const ms = event.event === "metrics" ? event.duration : taken?.ms;
     followEnd(this.list, () => {
-      this.list.append(this.row(event, now - this.began, ms, taken?.kind));
+      this.list.append(eventRow(event, now - this.began, ms, t(KINDS[taken?.kind]?.label ?? "duration")));
       if (this.list.children.length > LIMIT) this.list.firstChild.remove();
     });
     this.list.hidden = false;
     byId("timeline-empty").hidden = true;
-  }
-
-  row(event, at, ms, kind) {
-    const name = String(event.event ?? "unnamed");
-    const family = Object.keys(FAMILIES).find((each) => FAMILIES[each].includes(name)) ?? "other";
-    return build(
-      "li",
-      { data: { family } },
-      build("time", {}, offset(at)),
-      build("b", {}, name),
-      build("span", { class: "detail" }, String(WORDS[name]?.(event) ?? "")),
-      Number.isFinite(ms) ? latencyBar(ms, KINDS[kind]?.label ?? "duration") : null,
-    );
   }
 
   markRibbon({ event, digit }) {
@@ -108,15 +97,29 @@ export class Timeline {
         const summary = this.latency.summary(kind);
         return build(
           "li",
-          { title: `${label}: ${detail}` },
-          build("span", { class: "label" }, label),
+          { title: `${t(label)}: ${t(detail)}` },
+          build("span", { class: "label" }, t(label)),
           build("strong", {}, summary ? milliseconds(summary.last) : "–"),
-          build("span", { class: "fine" }, summary ? `median ${milliseconds(summary.median)}` : detail),
+          build("span", { class: "fine" }, summary ? t("median {time}", { time: milliseconds(summary.median) }) : t(detail)),
           spark(summary?.values ?? [], good),
         );
       }),
     );
   }
+}
+
+/** An event as a line: when it came, its name, its words, and a bar where it took time. */
+export function eventRow(event, at, ms, label) {
+  const name = String(event.event ?? "unnamed");
+  const family = Object.keys(FAMILIES).find((each) => FAMILIES[each].includes(name)) ?? "other";
+  return build(
+    "li",
+    { data: { family } },
+    build("time", {}, offset(at)),
+    build("b", {}, name),
+    build("span", { class: "detail" }, String(WORDS[name]?.(event) ?? "")),
+    Number.isFinite(ms) ? latencyBar(ms, label) : null,
+  );
 }
 
 function latencyBar(ms, label) {

@@ -1,5 +1,6 @@
 /** Who said what: the person's words grey while they are guessed and black when final, the switch's as they are spoken. */
 
+import { t } from "../text.js";
 import { build, byId, copyFrom, followEnd } from "./dom.js";
 
 const LIMIT = 300;
@@ -28,7 +29,7 @@ export class Transcript {
     if (command !== "tts" || !text || base64) return;
     const line = this.plays.get(playId);
     // Streamed text comes word by word: it belongs to the line it started.
-    if (line) followEnd(this.window, () => (line.lastChild.textContent += text));
+    if (line) followEnd(this.window, () => line.lastChild.append(text));
     else this.plays.set(playId, this.add("far", "Switch", text));
   }
 
@@ -36,9 +37,22 @@ export class Transcript {
     const { event: name, index, text, playId } = event;
     if (name === "asrDelta") this.delta(index, text);
     if (name === "asrFinal") this.final(index, text);
-    if (name === "interruption") this.plays.get(playId)?.classList.add("cut");
+    if (name === "interruption") this.cut(this.plays.get(playId), event);
     if (name === "addHistory") this.add("far", event.speaker ?? "Switch", text);
     if (name === "dtmf") this.key(event.digit);
+  }
+
+  /** Mark what of a text was not heard: by the words the switch says were spoken, or by the share of its length. */
+  cut(line, { position, totalDuration, subtitle }) {
+    if (!line || line.classList.contains("cut")) return;
+    line.classList.add("cut");
+    const words = line.lastChild;
+    const text = words.textContent;
+    let heard = subtitle && text.startsWith(subtitle) ? subtitle.length : 0;
+    if (!heard && totalDuration > 0) heard = Math.round((text.length * Math.min(position, totalDuration)) / totalDuration);
+    // Only whole words are heard.
+    if (heard > 0 && heard < text.length) heard = Math.max(0, text.lastIndexOf(" ", heard));
+    words.replaceChildren(text.slice(0, heard), build("s", { title: t("This part was not heard") }, text.slice(heard)));
   }
 
   /** Keys pressed one after the other stand together. */
@@ -70,7 +84,7 @@ export class Transcript {
     const line = build(
       "li",
       { class: kind },
-      build("span", { class: "who" }, who),
+      build("span", { class: "who" }, t(who)),
       build("span", { class: "words" }, String(text ?? "")),
     );
     followEnd(this.window, () => {

@@ -1,4 +1,4 @@
-/** The dialog that brings somebody else into the call. */
+/** The dialog that brings another party into the call. */
 
 import { byId } from "./dom.js";
 

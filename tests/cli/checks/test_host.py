@@ -6,7 +6,10 @@ import pytest
 from softswitch.cli.checks import host
 from softswitch.cli.checks.finding import Verdict
 from softswitch.settings import Auth, Http, Paths, Recording, Settings
+from softswitch.settings.acme import Acme
+from softswitch.tls.folder import prepare_certificates
 from tests.certificates import make_certificate
+from tests.tls.issuer import issue
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -61,3 +64,26 @@ def test_certificate_that_is_none_fails(tmp_path):
     settings = with_tls(tmp_path, timedelta(days=60))
     broken = msgspec.structs.replace(settings, http=Http(tls_cert=__file__, tls_key=__file__))
     assert host.certificate(broken)[0].verdict == Verdict.FAIL
+
+
+@pytest.mark.parametrize(("path", "verdict"), [("none.so", Verdict.WARN), (None, Verdict.OK)])
+def test_kind_of_the_media_sockets_is_named(monkeypatch, path, verdict):
+    used = type("Used", (), {"name": "python" if path else "compiled"})
+    monkeypatch.setattr("softswitch.media.rtp.batch.load", used)
+    assert host.compiled().verdict == verdict
+
+
+def test_certificate_of_an_authority_is_told_before_and_after_it_is_given(tmp_path):
+    acme = Acme(("pbx.example.org",), agree=True)
+    settings = Settings(paths=Paths(data=str(tmp_path)), acme=acme)
+    live = str(tmp_path / "acme" / "live.pem")
+    settings = msgspec.structs.replace(settings, http=Http(tls_cert=live, tls_key=live))
+    (none,) = host.certificate(settings)
+    assert (none.verdict, none.text) == (Verdict.OK, "ordered at the start for pbx.example.org")
+    prepare_certificates(settings)
+    (waiting,) = host.certificate(settings)
+    assert (waiting.verdict, waiting.text) == (Verdict.WARN, "signed by itself")
+    now = datetime.now(UTC)
+    chain, key = issue(acme.domains, now - timedelta(days=1), now + timedelta(days=60, hours=1))
+    (tmp_path / "acme" / "live.pem").write_bytes(chain + key)
+    assert "valid for 60 more days" in host.certificate(settings)[0].text

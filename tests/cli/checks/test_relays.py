@@ -6,7 +6,7 @@ import pytest
 
 from softswitch.cli.checks import relays
 from softswitch.cli.checks.finding import Verdict
-from softswitch.endpoints.ice import IceUrl
+from softswitch.legs.webrtc.ice import IceUrl
 from softswitch.settings import Ice, IceServer, Settings
 
 
@@ -41,7 +41,7 @@ def test_stun_server_that_is_silent_fails(monkeypatch):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
         url = IceUrl("stun", "127.0.0.1", silent.getsockname()[1], "udp")
-        with pytest.raises(OSError, match="no answer within"):
+        with pytest.raises(OSError, match="no response within"):
             relays.bind(url)
 
 

@@ -108,6 +108,17 @@ def test_switch_that_understands_itself_is_fine(monkeypatch):
     assert asr.heard == 5 * 640 + 32000  # what was spoken, and a second of silence
 
 
+def test_signs_and_figures_of_a_recogniser_are_understood(monkeypatch):
+    found = examine(monkeypatch, FakeTts(), FakeAsr("One, 2, 3, for."))
+    assert found["recognition"].verdict == Verdict.OK
+
+
+def test_without_the_neural_voice_that_is_a_warning(monkeypatch):
+    monkeypatch.setattr(speech, "neural_voice_installed", lambda: False)
+    found = examine(monkeypatch, FakeTts(), FakeAsr(""), tts="builtin")
+    assert found["voice"].verdict == Verdict.WARN
+
+
 def test_switch_that_misunderstands_itself_is_a_warning(monkeypatch):
     found = examine(monkeypatch, FakeTts(), FakeAsr("what a mess"))
     assert found["recognition"].verdict == Verdict.WARN
@@ -117,7 +128,7 @@ def test_switch_that_misunderstands_itself_is_a_warning(monkeypatch):
 def test_missing_voice_fails_and_recognition_says_that_it_was_not_tried(monkeypatch):
     found = examine(monkeypatch, None, FakeAsr("x"))
     assert found["voice"].verdict == Verdict.FAIL
-    assert "not tried" in found["recognition"].text
+    assert "not tested" in found["recognition"].text
 
 
 def test_voice_that_says_nothing_fails(monkeypatch):

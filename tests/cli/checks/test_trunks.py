@@ -8,8 +8,8 @@ import pytest
 from softswitch.cli.checks import trunks
 from softswitch.cli.checks.finding import Finding, Verdict
 from softswitch.settings import Settings, Sip, Trunk
-from softswitch.sip import happenings as hp
-from tests.endpoints.sip.phone import HOST, Phone, phone
+from softswitch.sip import events as hp
+from tests.legs.sip.phone import HOST, Phone, phone
 
 
 def settings(*servers: str, **fields: Any) -> Settings:
@@ -75,9 +75,9 @@ async def test_silence_is_explained(monkeypatch):
 
 
 async def test_name_that_dns_does_not_know_is_explained():
-    (finding,) = await asyncio.to_thread(trunks.check, settings("nobody.invalid:5060"))
+    (finding,) = await asyncio.to_thread(trunks.check, settings("unknown.invalid:5060"))
     assert finding.verdict == Verdict.FAIL
-    assert "nobody.invalid" in finding.text
+    assert "unknown.invalid" in finding.text
     assert "DNS" in finding.advice
 
 

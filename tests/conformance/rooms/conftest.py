@@ -25,7 +25,7 @@ def _hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SwitchThread]:
 
 @pytest.fixture
 def hasty(_hasty: SwitchThread) -> Iterator[SwitchThread]:
-    """Give a switch whose rooms wait for nobody."""
+    """Return a switch whose rooms have short times (`[rooms] grace_s`, `connect_timeout_s`)."""
     _hasty.faults.lines.clear()
     yield _hasty
     _hasty.check()

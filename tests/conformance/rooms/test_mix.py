@@ -1,4 +1,4 @@
-"""Rooms that the switch mixes: who hears whom, calls in them, recordings, figures, bots."""
+"""Rooms that the switch mixes: what each participant hears, calls in them, recordings, figures, bots."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from tests.conformance.conftest import Switch
+from tests.files.audio_files import odd_wav
 from tests.support import sound
 from tests.support.bots import Bot
 from tests.support.rooms import Browser, Message, Rest, Socket, humming, read_recording, tones
+from tests.support.servers import Files
 
 pytestmark = pytest.mark.conformance
 
@@ -40,7 +42,7 @@ async def finish(switch: Switch, rest: Rest, room_id: str) -> None:
 )  # fmt: skip
 async def test_browsers_and_a_call_hear_each_other_and_not_themselves(switch: Switch, rest: Rest) -> None:
     room_id = await rest.create(topology="mix", recording={"enabled": True})
-    everybody = (440.0, 800.0, 1200.0)
+    all_tones = (440.0, 800.0, 1200.0)
     async with Browser(switch) as a, Browser(switch) as b, switch.client() as c:
         await a.join(room_id, "a")
         await b.join(room_id, "b")
@@ -61,9 +63,9 @@ async def test_browsers_and_a_call_hear_each_other_and_not_themselves(switch: Sw
             await until(three)
             await a.hear(1)
             heard_a, heard_b, heard_c = await asyncio.gather(a.hear(2), b.hear(2), c.hear(2))
-        assert tones(heard_a, everybody, 48000) == {800.0, 1200.0}
-        assert tones(heard_b, everybody, 48000) == {440.0, 1200.0}
-        assert tones(heard_c, everybody, 16000) == {440.0, 800.0}
+        assert tones(heard_a, all_tones, 48000) == {800.0, 1200.0}
+        assert tones(heard_b, all_tones, 48000) == {440.0, 1200.0}
+        assert tones(heard_c, all_tones, 16000) == {440.0, 800.0}
         assert (await rest.room(room_id))["participants_count"] == 3
         await c.hang_up()
         left = await a.wait("room:participant-left")
@@ -96,13 +98,13 @@ async def test_browsers_and_a_call_hear_each_other_and_not_themselves(switch: Sw
     for kept in await until(recorded):
         pcm, rate = read_recording(switch.data / "recordings" / kept["name"])
         if pcm.shape[0] == 2 and np.array_equal(pcm[0], pcm[1]):
-            assert tones(pcm[0], everybody, rate) == set(everybody)
-            found.add("everybody")
+            assert tones(pcm[0], all_tones, rate) == set(all_tones)
+            found.add("all_tones")
         else:
-            [mine] = tones(pcm[0], everybody, rate)
-            assert mine not in tones(pcm[1], everybody, rate)
+            [mine] = tones(pcm[0], all_tones, rate)
+            assert mine not in tones(pcm[1], all_tones, rate)
             found.add(str(mine))
-    assert found == {"everybody", "440.0", "800.0", "1200.0"}
+    assert found == {"all_tones", "440.0", "800.0", "1200.0"}
 
 
 def _of(participant: str) -> Callable[[Message], bool]:
@@ -149,16 +151,22 @@ async def test_a_room_that_is_deleted_hangs_its_calls_up(switch: Switch, rest: R
 
 
 @pytest.mark.row("call-unknown-room", "call-p2p")
-@pytest.mark.parametrize("topology", ["", "p2p"])
-async def test_a_call_to_a_room_that_does_not_take_it_is_told_why(
-    switch: Switch, rest: Rest, topology: str
-) -> None:
-    room_id = await rest.create(topology=topology) if topology else "nowhere"
+async def test_a_call_to_a_room_that_does_not_take_it_is_told_why(switch: Switch, rest: Rest) -> None:
+    room_id = await rest.create(topology="p2p")
     async with switch.client() as call:
         await call.invite(callee=f"room:{room_id}")
         rejected = await call.wait("reject")
-        assert rejected["code"] in (404, 422)
+        assert rejected["code"] == 422
         await call.hang_up()
+
+
+@pytest.mark.row("call-unknown-room")
+async def test_a_call_to_a_room_that_is_not_there_is_refused_before_the_answer(switch: Switch) -> None:
+    async with switch.client() as call:
+        await call.send("invite", option={"callee": "room:nowhere"})
+        error = await call.wait("error")
+        assert error["code"] == 404
+        assert not call.count("answer")
 
 
 @pytest.mark.row("mix-answers", "e-webcrtc")
@@ -239,13 +247,36 @@ async def test_a_bot_hears_the_room_and_is_heard_in_it(switch: Switch, rest: Res
 
 
 @pytest.mark.row("tts-room")
+async def test_file_that_cannot_be_decoded_leaves_the_room_alone(switch: Switch, rest: Rest) -> None:
+    room_id = await rest.create(topology="mix")
+    async with Browser(switch) as a, Files() as files:
+        await a.join(room_id, "a")
+        await a.talk()
+        odd, well = files.put("odd.wav", odd_wav(bits=45)), files.put("a.wav", sound.wav(sound.tone(500, 3)))
+        # The one layer does not end the other, which has thus the time to fail.
+        for url, layer in ((odd, "odd"), (well, "")):
+            play = {"command": "play", "url": url, "layer": layer, "loop": True}
+            status, body = await rest.ask("POST", f"/rooms/{room_id}/commands", play)
+            assert (status, body) == (200, {"success": True})
+
+        async def heard() -> bool:
+            return tones(await a.hear(0.5), (500.0, 1000.0), 48000) == {500.0}
+
+        await until(heard)
+        await a.hear(1)
+        assert await heard()
+        assert [one["status"] for one in await rest.people(room_id)] == ["connected"]
+        await finish(switch, rest, room_id)
+
+
+@pytest.mark.row("tts-room")
 async def test_a_text_is_spoken_into_the_room(switch: Switch, rest: Rest) -> None:
     room_id = await rest.create(topology="mix")
     async with Browser(switch) as a:
         await a.join(room_id, "a")
         await a.talk()
         status, body = await rest.ask(
-            "POST", f"/rooms/{room_id}/commands", {"command": "tts", "text": "Good morning, everybody."}
+            "POST", f"/rooms/{room_id}/commands", {"command": "tts", "text": "Good morning to all of you."}
         )
         assert (status, body) == (200, {"success": True})
 

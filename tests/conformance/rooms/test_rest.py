@@ -212,8 +212,21 @@ async def test_all_wrong_fields_are_named_together(rest: Rest) -> None:
     room_id = await rest.create()
     for join in ({}, {"agent_id": ""}, {"agent_id": "a", "metadata": []}, {"agent_id": "a\nb"}):
         assert (await rest.ask("POST", f"/rooms/{room_id}/participants", join))[0] == 422
-    for body in (b"{", b"[]", b"\xff", b'{"a":' * 3000, b'{"name": "' + b"x" * 70000 + b'"}'):
-        assert (await rest.ask("POST", "/rooms", body))[0] == 422
+
+
+@pytest.mark.row("http-422")
+async def test_each_kind_of_wrong_body_has_one_status(rest: Rest) -> None:
+    bodies = {
+        b"{": 400,
+        b"\xff": 400,
+        b'{"a":' * 3000: 400,
+        b'{"name": NaN}': 400,
+        b"[]": 422,
+        b'{"name": "' + b"x" * 70_000 + b'"}': 422,
+        b'{"name": "' + b"x" * 300_000 + b'"}': 413,
+    }
+    seen = {(body[:20], len(body)): (await rest.ask("POST", "/rooms", body))[0] for body in bodies}
+    assert seen == {(body[:20], len(body)): status for body, status in bodies.items()}
 
 
 @pytest.mark.row("p2p-no-recording")

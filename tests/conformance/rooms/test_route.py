@@ -35,6 +35,6 @@ async def test_a_number_leads_into_a_room_that_is_made_when_it_is_first_called(
                 await a.say("room:leave")
                 await a.wait("room:participant-left")
             await phone.hang_up()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (await rest.room("lobby"))["status"] != "closed":
                 await asyncio.sleep(0.05)

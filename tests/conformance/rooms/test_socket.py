@@ -1,6 +1,7 @@
 """`/ws`: every example of the document, and what the wire page says of a peer to peer room."""
 
 import asyncio
+import contextlib
 import json
 import time
 from typing import Any
@@ -9,6 +10,7 @@ import aiohttp
 import jwt
 import pytest
 
+from softswitch.switch.rooms import running as running_room
 from tests.conformance.conftest import StartSwitch, Switch
 from tests.support.rooms import Rest, Socket
 from tests.support.switch import SwitchThread
@@ -36,7 +38,7 @@ async def connect(a: Socket, b: Socket, room_id: str) -> None:
 
 
 async def status(rest: Rest, room_id: str, participant: str) -> str:
-    """Return how somebody stands."""
+    """Return the status of a participant."""
     return next(str(one["status"]) for one in await rest.people(room_id) if one["id"] == participant)
 
 
@@ -143,8 +145,6 @@ async def test_errors_of_joining(switch: Switch, rest: Rest) -> None:
         await a.join(room_id, "a")
         await a.say("room:join", roomId=room_id, agentId="a")
         await a.error("ALREADY_JOINED")
-        await b.say("room:join", roomId=room_id, agentId="a")
-        await b.error("ALREADY_JOINED")
         await b.join(room_id, "b")
         await c.say("room:join", roomId=room_id, agentId="c")
         full = await c.wait("room:error")
@@ -283,6 +283,40 @@ async def test_who_comes_back_in_time_keeps_the_seat(
             assert "room:participant-left" not in [message["type"] for message in a.messages]
 
 
+@pytest.mark.row("come-back", "left-reasons")
+async def test_another_socket_takes_the_seat_of_one_that_still_seems_to_live(
+    switch: Switch, rest: Rest
+) -> None:
+    room_id = await rest.create()
+    async with Socket(switch) as a, Socket(switch) as b, Socket(switch) as again:
+        await connect(a, b, room_id)
+        assert (await again.join(room_id, "b"))["participantId"] == b.id
+        left = await b.wait("room:participant-left")
+        assert left == {"type": "room:participant-left", "participantId": b.id, "reason": "replaced"}
+        assert await b.closed() == 1008
+        await a.say("webrtc:offer", offer=OFFER)
+        await again.wait("webrtc:offer")
+        await again.say("webrtc:answer", answer=ANSWER)
+        await a.wait("webrtc:answer")
+        assert "room:participant-left" not in [message["type"] for message in a.messages]
+    assert await status(rest, room_id, b.id) == "disconnected"
+
+
+@pytest.mark.row("come-back")
+async def test_socket_that_stands_for_others_stays_open_when_one_seat_is_taken(
+    switch: Switch, rest: Rest
+) -> None:
+    first, second = await rest.create("first"), await rest.create("second")
+    async with Socket(switch) as a, Socket(switch) as again:
+        await a.join(first, "a")
+        seat = a.id
+        await a.join(second, "a")
+        assert (await again.join(first, "a"))["participantId"] == seat
+        assert (await a.wait("room:participant-left"))["participantId"] == seat
+        await a.say("room:mute", muted=True)
+        assert (await a.wait("room:muted"))["participantId"] == a.id
+
+
 @pytest.mark.row("grace", "connection-lost", "left-reasons", "last-left")
 async def test_who_does_not_come_back_has_left(hasty: SwitchThread, http: aiohttp.ClientSession) -> None:
     rest = Rest(hasty, http)
@@ -296,7 +330,7 @@ async def test_who_does_not_come_back_has_left(hasty: SwitchThread, http: aiohtt
             "participantId": b.id,
             "reason": "connection_lost",
         }
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await rest.room(room_id))["status"] != "closed":
             await asyncio.sleep(0.05)
 
@@ -314,7 +348,7 @@ async def test_who_is_not_connected_in_time_frees_the_seat(
     assert await rest.people(room_id) == []
     room_id = await rest.create()
     await rest.ask("POST", f"/rooms/{room_id}/participants", {"agent_id": "never comes"})
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await rest.people(room_id):
             await asyncio.sleep(0.05)
 
@@ -335,7 +369,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def token(life_s: float = 60, **claims: object) -> str:
     """Return a token for rooms."""
-    body = {"sub": "somebody", "scope": "rooms", "exp": time.time() + life_s, **claims}
+    body = {"sub": "person", "account": "desk", "scope": "rooms", "exp": time.time() + life_s, **claims}
     return jwt.encode(body, SECRET, algorithm="HS256")
 
 
@@ -408,6 +442,8 @@ async def test_nobody_takes_the_seat_of_somebody_else(
     async with Socket(guarded, token=token(sub="thief")) as thief:
         async with Socket(guarded, token=token(sub="owner")) as owner:
             await owner.join(room_id, "a")
+            await thief.say("room:join", roomId=room_id, agentId="a")
+            await thief.error("ALREADY_JOINED")
         await thief.say("room:join", roomId=room_id, agentId="a")
         await thief.error("ALREADY_JOINED")
 
@@ -440,3 +476,24 @@ async def test_a_flood_is_refused_and_then_ended(start_switch: StartSwitch) -> N
         for _ in range(40):
             await a.say("room:mute", muted=True)
         await a.wait("room:error", lambda error: "too many" in error["message"])
+
+
+async def test_news_of_a_large_room_comes_in_several_rounds_and_in_its_order(
+    switch: Switch, rest: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running_room, "MOST_SENT", 2)
+    room = await rest.create(max_participants=20)
+    async with contextlib.AsyncExitStack() as stack:
+        people = [await stack.enter_async_context(Socket(switch)) for _ in range(9)]
+        for number, one in enumerate(people):
+            await one.join(room, f"agent-{number}")
+        for number in range(40):
+            await people[0].say("room:mute", muted=not number % 2)
+        for _ in range(40):  # all are decided now; the last ones may still be on their way to others
+            await people[1].wait("room:muted")
+        status, _ = await rest.ask("DELETE", f"/rooms/{room}")
+        assert status < 300
+        for one in people:
+            await one.wait("room:closed")
+            told = [message for message in one.messages if "muted" in message]
+            assert [message["muted"] for message in told] == [True, False] * 20

@@ -1,4 +1,4 @@
-"""Every row and rule of the page for Wavix, by section, in names of ours; each needs a test that names it."""
+"""Every row and rule of the page for Wavix, by section; each needs a test that names it by its name here."""
 
 _RULES = {
     1: """

@@ -16,7 +16,7 @@ import aiohttp
 import numpy as np
 import pytest
 
-from softswitch.web.keys import SWITCH
+from softswitch.app import SWITCH
 from tests.certificates import make_certificate
 from tests.conformance.conftest import StartSwitch, Switch
 from tests.support import sound
@@ -182,7 +182,7 @@ async def test_sound_beyond_two_minutes_is_refused_and_marks_come_all_the_same(
     await stream.wait("mark")
     assert stream.marks() == ["behind"]
     metrics = switch.app[SWITCH].resources.metrics
-    assert metrics.value("softswitch_media_refused_track_ms_total") > 55_000
+    assert metrics.value("softswitch_media_refused_track_seconds_total") > 55
     await lives(control, call, stream)
 
 
@@ -252,7 +252,7 @@ async def test_slow_reader_loses_old_media_and_neither_marks_nor_stop(
         finally:
             reading.set()
         await control.delete(f"/{call}/streams/{stream}")
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             await done.wait()
     assert messages[-1]["event"] == "stop"
     assert [one["mark"]["name"] for one in messages if one["event"] == "mark"] == [str(n) for n in range(20)]

@@ -25,12 +25,12 @@ RATE = 24000
 def _valid(bot: Bot) -> Iterator[None]:
     """Check everything the bot got against our description and against the source document."""
     yield
-    ours, theirs = sockets(), source() if ASYNCAPI.exists() else None
+    local, remote = sockets(), source() if ASYNCAPI.exists() else None
     for stream in bot.streams:
         for message in stream.messages:
-            described = ours["components"]["messages"][f"stream.send.{message['event']}"]
-            assert faults(message, described["payload"], ours) == []
-            assert theirs is None or message_faults(message, theirs) == []
+            described = local["components"]["messages"][f"stream.send.{message['event']}"]
+            assert faults(message, described["payload"], local) == []
+            assert remote is None or message_faults(message, remote) == []
         numbers = [message["sequence_number"] for message in stream.messages[1:]]
         assert numbers == list(range(1, len(numbers) + 1))
 

@@ -1,4 +1,4 @@
-"""Whom a call may go to."""
+"""Destinations of calls."""
 
 import pytest
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from softswitch.dialects.wavix import stream_messages as w
 from softswitch.dialects.wavix.stream_text import FRAME_BYTES, StreamText
+from softswitch.protocol import wavix_stream as w
 
 NOW = "2026-01-15T10:30:00.250Z"
 PCM = bytes(range(240)) * 4
@@ -40,7 +40,7 @@ def test_start_is_message_number_one():
 
 
 def test_start_tells_more_where_that_was_asked_for():
-    extra = w.StartExtra(from_="100", to="200", direction="inbound", tag="vip")
+    extra = w.StartExtra(from_="100", to="200", direction="inbound", tag="vip", buffer_ms=120_000)
     message = json.loads(StreamText("c", "s").start(NOW, "oneway", "inbound", extra))
     assert (message["from"], message["to"], message["direction"], message["tag"]) == (
         "100",
@@ -48,6 +48,7 @@ def test_start_tells_more_where_that_was_asked_for():
         "inbound",
         "vip",
     )
+    assert message["buffer_ms"] == 120_000
     assert message["media_format"] == {"encoding": "audio/pcm", "sample_rate": 24000, "channels": 1}
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from softswitch.call import commands as c
+from softswitch.call.vocabulary import commands as c
 from softswitch.dialects.wavix import requests as q
 from softswitch.dialects.wavix import translate
 from softswitch.dialects.wavix.fields import InvalidError
@@ -32,10 +32,8 @@ def test_call_is_made_with_its_times_and_without_speech_detection():
 
 
 def test_everything_wrong_with_a_call_is_named():
-    body = originate(
-        to="?", from_="a\nb", machine_detection=True, status_callback="x", callback_url="ftp://x"
-    )
-    expected = {"to", "from", "machine_detection", "status_callback", "callback_url"}
+    body = originate(to="?", from_="a\nb", status_callback="x", callback_url="ftp://x")
+    expected = {"to", "from", "status_callback", "callback_url"}
     assert refused(translate.invite, body, []) == expected
 
 
@@ -47,7 +45,9 @@ def stream(**fields) -> q.StartStream:
 def test_stream_takes_the_extras_of_the_settings_unless_it_has_its_own():
     assert translate.stream_option(stream(), ("start",)).extras == ("start",)
     assert translate.stream_option(stream(stream_extras=()), ("start",)).extras == ()
-    option = translate.stream_option(stream(reconnect_s=5, hangup_on_stream_close=True))
+    assert not translate.stream_option(stream()).live
+    option = translate.stream_option(stream(reconnect_s=5, hangup_on_stream_close=True, stream_live=True))
+    assert option.live
     assert (option.two_way, option.channel, option.reconnect_s, option.hangup_on_close) == (
         True,
         "both",
@@ -96,8 +96,11 @@ def test_play_is_preceded_by_silence_of_the_right_length():
 
 
 def test_text_is_said_as_often_as_was_asked_for():
-    assert translate.speak(q.Speak(text="hi", max_repeat_count=3), "p") == [c.Say(text="hi", play_id="p")] * 3
-    [said] = translate.speak(q.Speak(text="hi", voice="v"), "p")
+    assert (
+        translate.speak(q.Speak(text="hi", max_repeat_count=3), "p", {})
+        == [c.Say(text="hi", play_id="p")] * 3
+    )
+    [said] = translate.speak(q.Speak(text="hi", voice="v"), "p", {})
     assert isinstance(said, c.Say)
     assert said.option == c.TtsOption(voice="v")
 
@@ -131,7 +134,56 @@ def test_gathering_that_makes_no_sense_is_refused(fields, names):
 
 def test_prompt_is_a_file_a_text_or_nothing():
     play = c.Play(url="https://x/", play_id="p")
-    assert translate.prompt(q.Collect(audio=q.PromptAudio(url="https://x/")), "p") == play
-    assert translate.prompt(q.Collect(prompt=q.Prompt(play="https://x/")), "p") == play
-    assert translate.prompt(q.Collect(prompt=q.Prompt(say="hi")), "p") == c.Say(text="hi", play_id="p")
-    assert translate.prompt(q.Collect(), "p") is None
+    assert translate.prompt(q.Collect(audio=q.PromptAudio(url="https://x/")), "p", {}) == play
+    assert translate.prompt(q.Collect(prompt=q.Prompt(play="https://x/")), "p", {}) == play
+    assert translate.prompt(q.Collect(prompt=q.Prompt(say="hi")), "p", {}) == c.Say(text="hi", play_id="p")
+    assert translate.prompt(q.Collect(), "p", {}) is None
+
+
+def test_voices_and_languages_of_requests_are_those_of_the_switch():
+    voices = {"joanna": "slt"}
+    [said] = translate.speak(q.Speak(text="hi", voice="Joanna"), "p", voices)
+    assert said == c.Say(text="hi", play_id="p", option=c.TtsOption(voice="slt"))
+    say = q.SpokenPrompt(text="hi", voice="Hans", language="ge")
+    prompt = translate.prompt(q.Collect(prompt=q.Prompt(say=say)), "p", voices)
+    assert prompt == c.Say(text="hi", play_id="p", option=c.TtsOption(voice="Hans", language="de"))
+
+
+def test_text_is_spoken_after_its_delay():
+    silence, said = translate.speak(q.Speak(text="hi", delay_before_playing=1000), "p", {})
+    assert isinstance(silence, c.Say)
+    assert (len(silence.pcm), silence.play_id) == (16000, "p")
+    assert said == c.Say(text="hi", play_id="p")
+
+
+def test_transcript_is_made_of_a_recording_which_it_asks_for() -> None:
+    command = translate.invite(originate(call_transcription=True, voicemail_detection=True), [])
+    assert command.option.recorder == c.RecorderOption(transcribe=True)
+    assert command.option.amd == c.AmdOption()
+    plain = translate.invite(originate(recording=True), []).option
+    assert (plain.recorder, plain.amd) == (c.RecorderOption(), None)
+    assert translate.accept(q.Answer(call_transcription=True)).option.recorder == c.RecorderOption(
+        transcribe=True
+    )
+
+
+def test_transfer_is_recorded_transcribed_and_detected_from_its_answer_on() -> None:
+    body = q.Transfer(to="echo", call_recording=True, call_transcription=True, machine_detection=True)
+    command = translate.transfer(body, [])
+    assert (command.recorder, command.amd) == (c.RecorderOption(transcribe=True), c.AmdOption())
+    plain = translate.transfer(q.Transfer(to="echo"), [])
+    assert (plain.recorder, plain.amd) == (None, None)
+
+
+@pytest.mark.parametrize("url", ["WS://host/x", "wSs://host", "ws://[::1]:80/"])
+def test_scheme_of_a_stream_has_no_case(url):
+    option = translate.stream_option(
+        q.StartStream(stream_url=url, stream_type="oneway", stream_channel="both")
+    )
+    assert option.url == url[: url.index(":")].lower() + url[url.index(":") :]
+
+
+@pytest.mark.parametrize("url", ["ws://", "ws://[::1", "ws:///x", "ws:host", "http://host", "ws://h:99999"])
+def test_url_without_a_valid_host_is_refused(url):
+    with pytest.raises(InvalidError):
+        translate.stream_option(q.StartStream(stream_url=url, stream_type="oneway", stream_channel="both"))

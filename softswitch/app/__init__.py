@@ -1,0 +1,6 @@
+"""The composition root: builds the switch from the settings and runs it. It alone knows every package."""
+
+from softswitch.app.build import SWITCH, build
+from softswitch.app.serve import run
+
+__all__ = ["SWITCH", "build", "run"]

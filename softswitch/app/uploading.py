@@ -1,0 +1,52 @@
+"""The upload of recordings as a part of the switch: made where the settings name a storage."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from softswitch.settings import Settings
+from softswitch.store.sqlite import SqliteStore
+from softswitch.switch.resources import Resources
+from softswitch.switch.uploads.bucket import Bucket
+from softswitch.switch.uploads.uploader import Uploader
+from softswitch.web.keys import READINESS, TRANSCRIPTS
+
+
+def attach_uploads(
+    app: web.Application, settings: Settings, store: SqliteStore, resources: Resources, *, is_shared: bool
+) -> None:
+    """Have finished recordings uploaded while the application runs, if the settings want it.
+
+    Args:
+        app: The application; its readiness and transcripts are there already.
+        settings: The section [upload].
+        store: Keeps recordings.
+        resources: Egress client and metrics.
+        is_shared: Whether other workers of this machine have the same folder.
+
+    Raises:
+        SettingsError: The extra [s3] is not installed.
+    """
+    if not settings.upload.endpoint:
+        return
+    uploader = Uploader(
+        Bucket(settings.upload, resources.egress),
+        store,
+        resources.metrics,
+        delete_local=settings.upload.delete_local,
+        is_shared=is_shared,
+        in_use=app[TRANSCRIPTS].waits,
+    )
+    store.on_recording = uploader.add
+    app[READINESS].warn(uploader.warnings)
+
+    async def running(_: web.Application) -> AsyncIterator[None]:
+        task = asyncio.get_running_loop().create_task(uploader.run(), name="uploads")
+        yield
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    app.cleanup_ctx.append(running)

@@ -1,0 +1,1 @@
+"""Audio files: fetching, recognition by content, decoding."""

@@ -1,0 +1,1 @@
+"""Legs, one package a kind: SIP, WebRTC, WebSocket, pyVoIP, streams to services, and local ones."""

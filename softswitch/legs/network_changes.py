@@ -1,0 +1,68 @@
+"""Changes of this machine's addresses: told by the kernel (rtnetlink(7)), or looked for by the clock."""
+
+import asyncio
+import socket
+from contextlib import suppress
+from typing import Self
+
+import ifaddr
+
+PERIOD_S = 3.0
+"""Longest time between two looks at the addresses, in seconds: not every kernel tells."""
+QUIET_S = 0.2
+"""Pause after a message of the kernel, in seconds: a new network brings several."""
+
+_LINK, _IPV4_ADDRESSES, _IPV4_ROUTES, _IPV6_ADDRESSES, _IPV6_ROUTES = 0x1, 0x10, 0x40, 0x100, 0x400
+_GROUPS = _LINK | _IPV4_ADDRESSES | _IPV4_ROUTES | _IPV6_ADDRESSES | _IPV6_ROUTES
+_READ = 65536
+
+
+class NetworkChanges:
+    """Waits for the next change; an asynchronous context manager."""
+
+    def __init__(self, period_s: float | None = None) -> None:
+        """Prepare without a socket; `period_s` is the longest wait, in seconds."""
+        self._period_s = PERIOD_S if period_s is None else period_s
+        self._told = asyncio.Event()
+        self._socket: socket.socket | None = None
+
+    async def __aenter__(self) -> Self:
+        """Begin to listen to the kernel, where it tells."""
+        family = getattr(socket, "AF_NETLINK", None)
+        if family is not None:
+            with suppress(OSError):
+                self._socket = socket.socket(family, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
+                self._socket.bind((0, _GROUPS))
+                asyncio.get_running_loop().add_reader(self._socket, self._read)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the socket."""
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
+
+    async def wait(self) -> None:
+        """Return after the next change, or when it is time to look."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._period_s):
+                await self._told.wait()
+                await asyncio.sleep(QUIET_S)
+        self._told.clear()
+
+    def _read(self) -> None:
+        """Drop the messages: what has changed is asked of the routing table; a lost one is harmless."""
+        with suppress(OSError):
+            while self._socket is not None:
+                self._socket.recv(_READ)
+        self._told.set()
+
+
+def machine_addresses() -> frozenset[str]:
+    """Return the addresses of all interfaces of this machine, loopback included, without scopes."""
+    found = set()
+    for adapter in ifaddr.get_adapters():
+        for one in adapter.ips:
+            found.add(one.ip[0] if isinstance(one.ip, tuple) else one.ip)
+    return frozenset(found)

@@ -1,0 +1,1 @@
+"""SIP trunks, registered phones and the identities they call with."""

@@ -1,0 +1,1 @@
+"""One SIP leg: incoming, outgoing, renegotiated, transferred."""

@@ -1,0 +1,1 @@
+"""WebRTC legs: ICE, DTLS and the leg of a browser."""

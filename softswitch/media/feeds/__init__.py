@@ -1,0 +1,1 @@
+"""Feeds: audio that arrives in pieces over WebSockets and streams."""

@@ -1,0 +1,63 @@
+"""The port of a leg whose audio comes and goes in pieces over a WebSocket, and its audio format."""
+
+from dataclasses import dataclass
+
+from softswitch.audio.pcm import Indices, Pcm
+from softswitch.media.feeds.feed_fifo import FeedFifo
+from softswitch.media.lateness import Lateness
+from softswitch.media.port import Port
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FeedFormat:
+    """Encoding of a feed port's audio, the same in both directions."""
+
+    codec: str
+    """pcm (16 bit little endian), pcmu, pcma or g722."""
+    sample_rate: int
+    """Hz."""
+
+    @property
+    def unit(self) -> int:
+        """Bytes of the smallest piece that can be decoded: a sample, or two samples in G.722."""
+        return 2 if self.codec == "pcm" else 1
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of 20 ms."""
+        # G.711 and G.722 carry 64 kbit/s: 8 bytes a millisecond. PCM has 2 bytes a sample: 2 * rate / 50.
+        return 160 if self.codec != "pcm" else self.sample_rate // 25
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class FeedPort(Port):
+    """A port fed by :meth:`Engine.feed`; what it hears leaves in ``Output.frames``."""
+
+    format: FeedFormat
+    fifo: FeedFifo
+    lateness: Lateness | None = None
+    """Judge of a live source; None for a source that may send ahead."""
+    held: Pcm | None = None
+    """Rest of a compressed frame, less than 20 ms at the bus rate, to be played before the next frame."""
+    caught_up_ms: float = 0.0
+    """Late audio that was discarded, milliseconds."""
+    sent_frames: int = 0
+    tail: int = 0
+    """Frames still to be sent after the last sound, so that the resampling filter gives out its end."""
+    silent_ticks: int = 1 << 30
+    """Ticks since the last audio came from the fifo."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRows:
+    """Consecutive rows of a tick: all feed ports of one format."""
+
+    format: FeedFormat
+    first: int
+    ports: tuple[FeedPort, ...]
+    slots: Indices
+
+    @property
+    def rows(self) -> slice:
+        """The rows of the ports in the arrays of the tick."""
+        return slice(self.first, self.first + len(self.ports))

@@ -1,0 +1,202 @@
+"""Decoding and encoding of feed ports, all ports of one format at once."""
+
+from functools import partial
+
+import numpy as np
+
+from softswitch.audio.bank import bank_for
+from softswitch.audio.codec import G722
+from softswitch.audio.g711 import DECODING, ENCODING, SILENCE, decode, encode
+from softswitch.audio.pcm import BUS_RATE, FRAME, Bytes, Indices, Pcm, to_octets
+from softswitch.audio.resample import Resampler
+from softswitch.media.discards import DiscardCounter
+from softswitch.media.feeds.catching_up import CatchingUp
+from softswitch.media.feeds.feed_port import FeedFormat, FeedPort, FeedRows
+from softswitch.media.lateness import QUIET, Lateness
+
+_FLUSH_TICKS = 2
+"""Ticks of silence decoded after the last audio, so that the resampling filter gives out its end."""
+
+
+class FeedBank:
+    """Decoder, encoder and resamplers of all feed ports of one format."""
+
+    def __init__(self, form: FeedFormat, slots: int) -> None:
+        """Make a bank with `slots` rows to begin with."""
+        self._law = {"pcmu": "PCMU", "pcma": "PCMA"}.get(form.codec, "")
+        self._g722 = bank_for(G722, slots) if form.codec == "g722" else None
+        rate = form.sample_rate
+        self._up = Resampler(rate, BUS_RATE, slots) if rate != BUS_RATE else None
+        self._down = Resampler(BUS_RATE, rate, slots) if rate != BUS_RATE else None
+        self._frame_bytes = form.frame_bytes
+        sample = bytes([SILENCE.get(self._law, 0)])
+        self._silence = self._g722.silence if self._g722 else sample * form.frame_bytes
+
+    def grow(self, slots: int) -> None:
+        """Make room for slots 0 to `slots` - 1."""
+        for part in (self._up, self._down, self._g722):
+            if part is not None:
+                part.grow(slots)
+
+    def reset(self, slot: int) -> None:
+        """Clear the state of `slot`, whose port closed or is new."""
+        if self._up is not None:
+            self._up.reset(slot)
+        if self._down is not None:
+            self._down.reset(slot)
+        if self._g722 is not None:
+            self._g722.close(slot)
+
+    def pull(
+        self, ports: tuple[FeedPort, ...], slots: Indices, said: Pcm, now: float, catching_up: CatchingUp
+    ) -> None:
+        """Write the next 20 ms of each port.
+
+        Args:
+            ports: ports of this format.
+            slots: slot of each port.
+            said: ``(n, 480)``, overwritten.
+            now: monotonic seconds.
+            catching_up: discards audio of late ports.
+        """
+        frames: list[bytes] = []
+        active: list[int] = []
+        drifting: list[int] = []
+        behind: list[int] = []
+        for row, port in enumerate(ports):
+            data = port.fifo.take() if port.speaks else None
+            if port.lateness is not None:
+                self._look(port, port.lateness, data, now)
+                if port.lateness.late or port.held is not None:
+                    behind.append(row)
+            if data is None:
+                port.silent_ticks += 1
+                if port.silent_ticks > _FLUSH_TICKS:
+                    continue
+                data = self._silence
+            else:
+                port.silent_ticks = 0
+                if len(data) < self._frame_bytes:
+                    data += self._silence[len(data) :]
+                if port.fifo.correction:
+                    drifting.append(row)
+            active.append(row)
+            frames.append(data)
+        if len(active) == len(ports):
+            self._decode(frames, slots, said)
+        else:
+            said.fill(0.0)
+            if active:
+                some = np.empty((len(active), said.shape[1]), np.float32)
+                self._decode(frames, slots[active], some)
+                said[active] = some
+        if behind:
+            catching_up.work(ports, behind, said, now, partial(self._decode_more, slots))
+        for row in drifting:
+            if ports[row].fifo.is_urgent or np.abs(said[row]).max() < QUIET:
+                ports[row].fifo.apply_correction()
+
+    def _look(self, port: FeedPort, lateness: Lateness, data: bytes | None, now: float) -> None:
+        """Update the lateness of a port by the frame that the tick took from its queue."""
+        if data is None or len(data) < self._frame_bytes:
+            lateness.ran_dry(now)
+        else:
+            lateness.observe(now, port.fifo.received, port.fifo.level + len(data))
+
+    def _decode_more(self, slots: Indices, rows: list[int], frames: list[bytes]) -> Pcm:
+        """Decode one more frame for each of some rows, ``(n, 480)``."""
+        pcm = np.empty((len(rows), FRAME), np.float32)
+        self._decode(frames, slots[rows], pcm)
+        return pcm
+
+    def push(self, pcm: Pcm, slots: Indices) -> list[bytes]:
+        """Encode frames of the bus, ``(n, 480)``, in the format of the ports."""
+        if self._down is not None:
+            pcm = self._down.process(pcm, slots)
+        data = self._encode(pcm, slots).tobytes()
+        size = self._frame_bytes
+        return [data[start : start + size] for start in range(0, len(data), size)]
+
+    def _decode(self, frames: list[bytes], slots: Indices, out: Pcm) -> None:
+        data = b"".join(frames)
+        if self._g722 is not None:
+            codes = np.frombuffer(data, np.uint8).reshape(len(frames), -1)
+            pcm = self._g722.decode(codes, np.full(len(frames), codes.shape[1], np.intp), slots)[0]
+        elif self._law:
+            pcm = decode(DECODING[self._law], np.frombuffer(data, np.uint8).reshape(len(frames), -1))
+        else:
+            pcm = np.frombuffer(data, "<i2").reshape(len(frames), -1).astype(np.float32)
+        if self._up is not None:
+            self._up.process(pcm, slots, out=out)
+        else:
+            np.copyto(out, pcm)
+
+    def _encode(self, pcm: Pcm, slots: Indices) -> Bytes:
+        if self._g722 is not None:
+            return self._g722.encode(pcm, slots)[0]
+        return encode(ENCODING[self._law], pcm) if self._law else to_octets(pcm)
+
+
+class Feeds:
+    """The banks of all formats in use."""
+
+    def __init__(self, discards: DiscardCounter) -> None:
+        """Begin without banks; `discards` counts discarded audio of late sources."""
+        self._catching_up = CatchingUp(discards)
+        self._banks: dict[FeedFormat, FeedBank] = {}
+        self._slots = 0
+
+    def grow(self, slots: int) -> None:
+        """Make room for slots 0 to `slots` - 1."""
+        self._slots = slots
+        for bank in self._banks.values():
+            bank.grow(slots)
+
+    def open(self, form: FeedFormat, slot: int) -> None:
+        """Begin in `slot` with cleared state."""
+        if form not in self._banks:
+            self._banks[form] = FeedBank(form, self._slots)
+        self._banks[form].reset(slot)
+
+    def close(self, form: FeedFormat, slot: int) -> None:
+        """Clear the state of `slot`."""
+        self._banks[form].reset(slot)
+
+    def pull(self, group: FeedRows, first: int, last: int, said: Pcm, now: float) -> None:
+        """Write the next 20 ms of rows `first` up to `last` of the tick, which lie within `group`."""
+        part = slice(first - group.first, last - group.first)
+        bank = self._banks[group.format]
+        bank.pull(group.ports[part], group.slots[part], said[first:last], now, self._catching_up)
+
+    def push(self, group: FeedRows, rows: list[int], heard: Pcm) -> list[tuple[int, bytes]]:
+        """Encode the given rows of the tick, which lie within `group`; return (port, frame) of each."""
+        ports = [group.ports[row - group.first] for row in rows]
+        if len(rows) == len(group.ports):
+            pcm, slots = heard[group.rows], group.slots
+        else:
+            pcm, slots = heard[rows], np.array([port.slot for port in ports], np.intp)
+        for port in ports:
+            port.sent_frames += 1
+        data = self._banks[group.format].push(pcm, slots)
+        return [(port.id, frame) for port, frame in zip(ports, data, strict=True)]
+
+
+def listening(group: FeedRows, sounding: list[bool]) -> list[int]:
+    """Return the rows of `group` to which a frame is due: their mix sounds, or ended one tick ago.
+
+    Args:
+        group: feed ports of one format.
+        sounding: by row of the tick, :attr:`TickState.sounding`.
+    """
+    rows = []
+    for row, port in enumerate(group.ports, group.first):
+        if not port.listens:
+            continue
+        if sounding[row]:
+            port.tail = 1
+        elif port.tail:
+            port.tail -= 1
+        else:
+            continue
+        rows.append(row)
+    return rows

@@ -1,0 +1,1 @@
+"""RTP ports of the engine: sockets, reception, relaying and sending."""

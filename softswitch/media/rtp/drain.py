@@ -1,0 +1,395 @@
+"""Reads the datagrams of all RTP ports, from sockets or inboxes, into rows of one array, decrypted."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from softswitch.media.rtp.batch import LONGEST, STRIDE, Batch, Rows, load
+from softswitch.media.rtp.link import Link
+from softswitch.media.rtp.secure import is_rtcp
+from softswitch.media.rtp.sockets import ROUNDS, SILENCE_S, MediaSocket, Poller
+from softswitch.media.rtp.steady import SteadySockets
+from softswitch.rtp.packet import Packets
+
+_NARROWEST = 16
+"""Least width of rows, octets: at least a fixed RTP header of 12."""
+
+_SHORTEST_RTCP = 8
+"""Octets of the shortest RTCP packet: header and SSRC (RFC 3550 §6.4.2)."""
+
+_FIRST_ROWS, _MOST_ROWS = 256, 16384
+"""Rows at first, and at most (24 MB); datagrams beyond them stay in their sockets until the next tick."""
+
+_STALE_S = 0.2
+"""Pause since the last full drain from which on queued datagrams are thinned out, seconds."""
+
+_FRESH = 8
+"""Newest datagrams of a socket kept then (160 ms of audio); older ones are too late for any listener."""
+
+_SMALL = 48
+"""Octets up to which old datagrams are kept as well: telephone events and comfort noise, but not audio."""
+
+_MOST_DELIVERED = 16
+"""Most delivered datagrams taken from one inbox in one tick, as from one socket."""
+
+_MOST_STALE = 1024
+"""Most datagrams read from one socket while thinning out; the kernel buffers fewer."""
+
+_REVIEW_S = 0.1
+"""Time between two reviews of all sockets, which connect to steady sources and leave silent ones, seconds."""
+
+
+_STALL_S = 0.3
+"""Silence after which sockets are disconnected where most of them are silent, seconds.
+
+Then the machine or the network has stalled, and all of them would soon be connected again. No source may go
+on from another port before RELATCH_S in any case.
+"""
+
+_MANY = 8
+"""Number of silent sockets from which on they may be most of them."""
+
+
+class Reception:
+    """Drains sockets and inboxes; those of relayed ports can be drained alone, several times a tick."""
+
+    def __init__(self, refuse: Callable[[Link, str, int], None], batch: Batch | None = None) -> None:
+        """Begin without links.
+
+        Args:
+            refuse: called with link, counter and number to count refused datagrams.
+            batch: makes the system calls of connected sockets; None: the best that there is.
+        """
+        self._refuse = refuse
+        self.steady = SteadySockets(batch or load())
+        """Connected sockets, which are read and sent without addresses."""
+        self._other_poller, self._relayed_poller = Poller(), Poller()
+        self._links: dict[MediaSocket, Link] = {}
+        self._delivering: list[Link] = []
+        self._drained = float("inf")
+        """Monotonic seconds of the last drain of all links."""
+        self._reviewed = 0.0
+        """Monotonic seconds of the last review of the sockets."""
+        self._searching: set[MediaSocket] = set()
+        """Sockets of RTP that are read by themselves, because their source may still change."""
+        self._unconfirmed: list[MediaSocket] = []
+        """Connected sockets that may still hold datagrams from other addresses."""
+        self._rows = Rows(_FIRST_ROWS)
+
+    def join(self, link: Link) -> None:
+        """Begin to drain a link."""
+        if not link.is_polled:
+            self._delivering.append(link)
+            return
+        for member in (link.socket, link.control):
+            if member is not None:
+                member.plain_slot = link.slot if link.keys is None and member is link.socket else -1
+                self._links[member] = link
+                self._watch(link, member)
+
+    def leave(self, link: Link) -> None:
+        """Stop draining a link; to be called before its sockets are closed."""
+        if link in self._delivering:
+            self._delivering.remove(link)
+        for member in (link.socket, link.control):
+            if member is not None and self._links.pop(member, None) is not None:
+                self._unwatch(link, member)
+                if member in self._unconfirmed:
+                    self._unconfirmed.remove(member)
+
+    def relay(self, link: Link, *, relayed: bool) -> None:
+        """Set whether a link is relayed, hence drained more often."""
+        if link.is_connected:
+            self.leave(link)
+        link.is_relayed = relayed
+        if link.is_connected:
+            self.join(link)
+
+    def drain(self, now: float, *, relayed_only: bool) -> list[Packets]:
+        """Return the packets received since the last call.
+
+        Args:
+            now: monotonic seconds.
+            relayed_only: only packets of relayed ports.
+
+        Returns:
+            Batches of packets; the next call overwrites them.
+        """
+        batches: list[Packets] = []
+        lengths: list[int] = []
+        slots: list[int] = []
+        is_stale = now - self._drained > _STALE_S
+        if is_stale:
+            for is_relayed in (True, False):
+                self._thin_out(self._poller(is_relayed=is_relayed).ready(), lengths, slots, now)
+                self._thin_out(self.steady.ready(is_relayed=is_relayed), lengths, slots, now)
+        if self._relayed_poller:
+            self._drain_sockets(self._relayed_poller, lengths, slots, now)
+        if not relayed_only:
+            self._drained = now
+            if self._other_poller:
+                self._drain_sockets(self._other_poller, lengths, slots, now)
+        taken = len(slots)
+        if taken:
+            rows = self._rows
+            rows.lengths[:taken], rows.slots[:taken] = lengths, slots
+        if self.steady.count(is_relayed=True):
+            taken = self._drain_steady(taken, now, is_relayed=True)
+        if not relayed_only:
+            if self.steady.count(is_relayed=False):
+                taken = self._drain_steady(taken, now, is_relayed=False)
+            if now - self._reviewed >= _REVIEW_S:
+                self._review(now)
+        if taken:
+            batches.append(self._rows.first(taken))
+        if self._delivering and (batch := self._empty_inboxes(relayed_only=relayed_only, is_stale=is_stale)):
+            batches.append(batch)
+        return batches
+
+    def close(self) -> None:
+        """Close the epolls."""
+        self._other_poller.close()
+        self._relayed_poller.close()
+        self.steady.close()
+
+    def _review(self, now: float) -> None:
+        """Connect and disconnect sockets, after all of them have been read."""
+        self._reviewed = now
+        for media_socket in self._unconfirmed:
+            media_socket.confirm()
+            if media_socket.is_filtered:
+                link = self._links[media_socket]
+                self._unwatch(link, media_socket)
+                self._watch(link, media_socket)
+        self._unconfirmed.clear()
+        silent = self.steady.silent(now - SILENCE_S)
+        if len(silent) >= max(_MANY, len(self.steady) // 2):
+            silent = self.steady.silent(now - _STALL_S)
+        for media_socket in silent:
+            link = self._links[media_socket]
+            self._unwatch(link, media_socket)
+            self._look_at(link, media_socket, now)
+            self._watch(link, media_socket)
+        for media_socket in self._searching:
+            self._look_at(self._links[media_socket], media_socket, now)
+
+    def _look_at(self, link: Link, media_socket: MediaSocket, now: float) -> None:
+        if not media_socket.review(now):
+            self._refuse(link, "receive_errors", 1)
+        if media_socket.is_connected and not media_socket.is_filtered:
+            self._unconfirmed.append(media_socket)
+
+    def _watch(self, link: Link, member: MediaSocket) -> None:
+        """Read a socket from now on: together with others where it is filtered, else by itself."""
+        is_relayed = link.is_relayed and member is link.socket
+        if member.is_filtered:
+            self.steady.add(member, link.slot, is_relayed=is_relayed, is_plain=link.keys is None)
+            return
+        self._poller(is_relayed=is_relayed).add(member)
+        # RTCP comes too seldom for its socket to be worth the calls.
+        if member is link.socket:
+            self._searching.add(member)
+
+    def _unwatch(self, link: Link, member: MediaSocket) -> None:
+        if member in self.steady:
+            self.steady.remove(member)
+            return
+        self._poller(is_relayed=link.is_relayed and member is link.socket).remove(member)
+        self._searching.discard(member)
+
+    def _poller(self, *, is_relayed: bool) -> Poller:
+        return self._relayed_poller if is_relayed else self._other_poller
+
+    def _drain_steady(self, taken: int, now: float, *, is_relayed: bool) -> int:
+        """Read connected sockets into the rows behind those taken; return how many are taken then."""
+        rounds = ROUNDS
+        while rounds:
+            more, rounds, odd = self.steady.receive(self._rows, taken, rounds, now, is_relayed=is_relayed)
+            taken = self._sort_out(taken, taken + more) if odd else taken + more
+            if rounds and not self._more_rows(taken):
+                break
+        return taken
+
+    def _sort_out(self, first: int, end: int) -> int:
+        """Decrypt and refuse among the rows from `first` to `end`; return the end of those kept."""
+        rows, kept = self._rows, first
+        for row in range(first, end):
+            length, slot = int(rows.lengths[row]), int(rows.slots[row])
+            media_socket = self.steady.member(int(rows.fds[row]))
+            if length < 0:
+                self._refuse(self._links[media_socket], "receive_errors", 1)
+                continue
+            if slot < 0 or not 0 < length <= LONGEST:
+                opened: list[int] = []
+                owner: list[int] = []
+                self._accept(media_socket, rows.views[row], length, opened, owner)
+                if not owner:
+                    continue
+                length, slot = opened[0], owner[0]
+            if kept < row:
+                rows.data[kept, :length] = rows.data[row, :length]
+            rows.lengths[kept], rows.slots[kept] = length, slot
+            kept += 1
+        return kept
+
+    def _drain_sockets(self, poller: Poller, lengths: list[int], slots: list[int], now: float) -> None:
+        """Read datagrams into the free rows; append the length and slot of each."""
+        for sockets in poller.rounds():
+            if not self._room_for(len(slots), len(sockets)):
+                return
+            views = self._rows.views
+            for media_socket in sockets:
+                view = views[len(slots)]
+                source = media_socket.source
+                try:
+                    length, sender = media_socket.udp.recvfrom_into(view)
+                except OSError:
+                    # An ICMP error caused by a sent datagram, say. If the remote party is gone, MediaSilent
+                    # will be reported.
+                    self._refuse(self._links[media_socket], "receive_errors", 1)
+                    continue
+                # The two cases of Source.accept, the common one without a call.
+                if sender == source.address:
+                    source.heard_at = now
+                elif sender is None or not source.accept(sender[:2], now):
+                    self._refuse(self._links[media_socket], "rejected_sources", 1)
+                    continue
+                if media_socket.plain_slot >= 0 and 0 < length <= LONGEST:
+                    # As _accept does, without a call.
+                    lengths.append(length)
+                    slots.append(media_socket.plain_slot)
+                else:
+                    self._accept(media_socket, view, length, lengths, slots)
+
+    def _accept(
+        self, media_socket: MediaSocket, view: memoryview, length: int, lengths: list[int], slots: list[int]
+    ) -> None:
+        """Decrypt a datagram in its row, and append its length and slot unless it is refused."""
+        link = self._links[media_socket]
+        if link.keys is not None or media_socket is link.control:
+            length = self._open(link, media_socket, view, length)
+        if 0 < length <= LONGEST:
+            lengths.append(length)
+            slots.append(link.slot)
+        elif length >= 0:
+            self._refuse(link, "odd_datagrams", 1)
+
+    def _thin_out(self, sockets: list[MediaSocket], lengths: list[int], slots: list[int], now: float) -> None:
+        """Read everything queued in sockets; keep the newest datagrams of each, and small ones.
+
+        Decoding or relaying seconds of queued audio of all legs would stall the process again, and no
+        listener could use it.
+        """
+        for media_socket in sockets:
+            kept = self._fresh(media_socket, now)
+            if media_socket.is_filtered:
+                self.steady.heard(media_socket)
+            if not self._room_for(len(slots), len(kept)):
+                return
+            for datagram in kept:
+                view = self._rows.views[len(slots)]
+                view[: len(datagram)] = datagram
+                self._accept(media_socket, view, len(datagram), lengths, slots)
+
+    def _fresh(self, media_socket: MediaSocket, now: float) -> list[bytes]:
+        """Empty a socket and return the datagrams to keep, in order of arrival."""
+        link, waiting = self._links[media_socket], []
+        for _ in range(_MOST_STALE):
+            try:
+                datagram, sender = media_socket.udp.recvfrom(STRIDE)
+            except BlockingIOError:
+                break
+            except OSError:
+                self._refuse(link, "receive_errors", 1)
+                continue
+            if media_socket.source.accept(sender[:2], now):
+                waiting.append(datagram)
+            else:
+                self._refuse(link, "rejected_sources", 1)
+        old = waiting[:-_FRESH]
+        kept = [datagram for datagram in old if _is_kept(datagram)]
+        if len(kept) < len(old):
+            self._refuse(link, "stale_datagrams", len(old) - len(kept))
+        return kept[-_FRESH:] + waiting[len(old) :]
+
+    def _open(self, link: Link, media_socket: MediaSocket, view: memoryview, length: int) -> int:
+        """Decrypt a datagram in place; return its new length, -1 if it was refused."""
+        if media_socket is link.control and (length < _SHORTEST_RTCP or not is_rtcp(view)):
+            # Audio has a socket of its own; the source of a packet here was not checked for audio.
+            self._refuse(link, "odd_datagrams", 1)
+            return -1
+        if link.keys is None:
+            return length
+        plain = link.keys.unprotect(bytes(view[:length]))
+        if isinstance(plain, str):
+            self._refuse(link, plain, 1)
+            return -1
+        view[: len(plain)] = plain
+        return len(plain)
+
+    def _empty_inboxes(self, *, relayed_only: bool, is_stale: bool) -> Packets | None:
+        packets: list[bytes] = []
+        slots: list[int] = []
+        for link in self._delivering:
+            inbox = link.inbox
+            if not inbox or (relayed_only and not link.is_relayed):
+                continue
+            old = max(len(inbox) - _FRESH, 0) if is_stale else 0
+            for _ in range(min(len(inbox), old + _MOST_DELIVERED)):
+                packet, old = inbox.popleft(), old - 1
+                if old >= 0 and not _is_kept(packet):
+                    self._refuse(link, "stale_datagrams", 1)
+                    continue
+                plain = packet if link.keys is None else self._decrypted(link, packet)
+                if plain is None:
+                    continue
+                if 0 < len(plain) <= LONGEST:
+                    packets.append(plain)
+                    slots.append(link.slot)
+                else:
+                    self._refuse(link, "odd_datagrams", 1)
+        if not packets:
+            return None
+        lengths = np.fromiter(map(len, packets), np.intp, len(packets))
+        width = max(int(lengths.max()), _NARROWEST)
+        if lengths.min() < width:
+            packets = [packet.ljust(width, b"\0") for packet in packets]
+        rows = np.frombuffer(bytearray().join(packets), np.uint8).reshape(len(packets), width)
+        return rows, lengths, np.array(slots, np.intp)
+
+    def _decrypted(self, link: Link, packet: bytes) -> bytes | None:
+        """Return a delivered packet decrypted, None if it was refused."""
+        keys = link.keys
+        if link.control_keys is not None and len(packet) > 1 and is_rtcp(packet):
+            keys = link.control_keys
+        plain = keys.unprotect(packet) if keys is not None else packet
+        if isinstance(plain, str):
+            self._refuse(link, plain, 1)
+            return None
+        return plain
+
+    def _room_for(self, taken: int, more: int) -> bool:
+        """Make rows for `more` datagrams behind those taken; return False beyond _MOST_ROWS."""
+        while taken + more > len(self._rows):
+            if not self._more_rows(taken):
+                return False
+        return True
+
+    def _more_rows(self, taken: int) -> bool:
+        """Double the rows, keeping those taken; return False at _MOST_ROWS."""
+        rows = self._rows
+        if len(rows) >= _MOST_ROWS:
+            return False
+        self._rows = Rows(2 * len(rows))
+        for before, after in (
+            (rows.data, self._rows.data),
+            (rows.lengths, self._rows.lengths),
+            (rows.slots, self._rows.slots),
+        ):
+            after[:taken] = before[:taken]
+        return True
+
+
+def _is_kept(datagram: bytes) -> bool:
+    """Return True for a datagram that is kept however old it is, because it is not audio."""
+    return len(datagram) <= _SMALL or is_rtcp(datagram)

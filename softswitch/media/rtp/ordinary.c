@@ -1,0 +1,468 @@
+/* Ordinary packets of many RTP ports with one call from Python: taken in, played and made (ordinary.py, docs/adr/0037).
+ *
+ * A packet is ordinary if it continues its stream without anything to decide: the successor of the last one, from the
+ * same source, of the duration that its timestamp says. All others are left to Python, whose code says what is to be
+ * done with each; what is done here is the same, and tests compare the two. The constants and the columns are those of
+ * softswitch/rtp: statistics.py, timeline.py, delay.py, jitter.py, playout.py, relay.py and sending.py.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TYPES = 128, HEADER = 12, DEPTH = 32, WINDOW = 64 };
+/* Delays in units: age up to which a packet counts, least delay above the base, room above the least good delay. */
+enum { HORIZON = 1300 * 48, RESERVE = 18 * 48, SLACK = 12 * 48, OFTEN_LATE = 4 };
+enum { UNITS = 48000, FRAME_UNITS = 960, LONGEST_UNITS = 5760 };
+/* Samples of 20 ms at 8 and at 24 kHz; sound kept to conceal a loss; taps before the first sample of a frame. */
+enum { NARROW = 160, WIDE = 480, KEPT = 200, PAST_UP = 32, PAST_DOWN = 96, TAPS_UP = 33, TAPS_DOWN = 32 };
+
+enum { SSRC, RAW, EXTENDED, RECEIVED, CANDIDATE_RUN = 12, JUMP, HEARD, SOURCE_FIELDS };
+enum { LINE_EXTENDED, LINE_STAMP, LINE_MEDIA, LINE_DURATION, LINE_ARRIVAL, LINE_BASE, LINE_FIELDS };
+enum { NEXT, CURSOR, START, RUN, LOW, HIGH, LASTING, STATE_FIELDS };
+enum { NUMBER, MEDIA, DURATION, LENGTH, KIND, NOTE_FIELDS };
+enum { OWN_SSRC, SEQUENCE, STAMP, PACKETS, OCTETS, TYPE, LEVEL, MARK, REPORTED, SENDER_FIELDS };
+/* Place of Opus in CODECS of formats.py. */
+enum { OPUS = 3 };
+enum { TARGET, TAKEN, STEP, SHIFT, FIRST, FROM_MEDIA, FROM_STAMP, NEWEST, LAST, AT, PARTS, FROM, RELAY_FIELDS };
+
+/* G.711 of one law: tables, and the bank's memory for concealment. */
+struct law {
+    const float *decoding;
+    const uint8_t *encoding;
+    float *sound;
+    const int64_t *lost;
+};
+
+/* Arrays of all slots, owned by Python. */
+struct books {
+    const int64_t *kinds;
+    int64_t *sources;
+    int64_t *timeline;
+    int32_t *transits;
+    int64_t *arrivals;
+    int64_t *state;
+    int64_t *notes;
+    uint8_t *ring;
+    int64_t ring_width;
+    const uint8_t *suspended;
+    int64_t *octets;
+    int64_t *relays;
+    int64_t *excess;
+    const int64_t *steps;
+    const int64_t *per_octet;
+    const int64_t *playing;
+    const int64_t *held;
+    int64_t *senders;
+    float *last;
+    /* Packets to be forwarded, rows of `width` octets: null if there are no relays. */
+    uint8_t *forwarded;
+    int64_t width;
+    int64_t *forwarded_lengths;
+    int64_t *forwarded_slots;
+    int64_t forwards;
+    /* Number of the batch in which a packet of each slot was left, and of the current one. */
+    int64_t *left;
+    int64_t batch;
+    /* Resampling between 8 and 24 kHz: the past of each slot, and the taps that are not zero. */
+    float *past_up;
+    float *past_down;
+    const float *taps_up;
+    const float *taps_down;
+    struct law laws[2];
+};
+
+static uint32_t big32(const uint8_t *at) { return (uint32_t)at[0] << 24 | at[1] << 16 | at[2] << 8 | at[3]; }
+
+static void put32(uint8_t *at, uint32_t value)
+{
+    at[0] = (uint8_t)(value >> 24);
+    at[1] = (uint8_t)(value >> 16);
+    at[2] = (uint8_t)(value >> 8);
+    at[3] = (uint8_t)value;
+}
+
+/* Units of an Opus packet from its first octets (RFC 6716 section 3.1); 0 for one that no decoder may be given. */
+static int64_t opus_units(const uint8_t *payload, int64_t octets)
+{
+    static const uint8_t frame[32] = {4, 8, 16, 24, 4, 8, 16, 24, 4, 8, 16, 24, 4, 8, 4, 8,
+                                      1, 2, 4,  8,  1, 2, 4,  8,  1, 2, 4,  8,  1, 2, 4, 8};
+    if (octets < 1 || ((payload[0] & 3) == 3 && octets < 2))
+        return 0;
+    int code = payload[0] & 3, frames = code == 3 ? payload[1] & 63 : code ? 2 : 1;
+    /* Of 2.5 ms each. */
+    return frame[payload[0] >> 3] * frames * (UNITS / 400);
+}
+
+static void put_header(uint8_t *at, int64_t second, int64_t sequence, int64_t stamp, int64_t ssrc)
+{
+    put32(at, 0x80000000u | (uint32_t)second << 16 | (sequence & 0xFFFF));
+    put32(at + 4, (uint32_t)stamp);
+    put32(at + 8, (uint32_t)ssrc);
+}
+
+/* Make the packet that a relay forwards; return 0, and change nothing, if there is something to decide. */
+static int forward(struct books *b, int64_t *relay, const uint8_t *row, int64_t octets, int64_t kind, int64_t extended,
+                   int64_t media, int64_t duration, int64_t arrival)
+{
+    if (relay[TAKEN] != kind || relay[PARTS] != 1 || relay[FROM] != b->steps[kind] || extended <= relay[NEWEST])
+        return 0;
+    if (relay[FROM_MEDIA] == INT64_MIN || media < relay[FROM_MEDIA] || HEADER + octets > b->width)
+        return 0;
+    int64_t stamp = (media - relay[FROM_MEDIA]) / relay[STEP] + relay[FROM_STAMP];
+    if (stamp <= relay[LAST])
+        return 0;
+    int64_t number = extended + relay[SHIFT], end = stamp + duration / relay[STEP];
+    int64_t *sender = b->senders + relay[TARGET] * SENDER_FIELDS;
+    uint8_t *out = b->forwarded + b->forwards * b->width;
+    put_header(out, sender[TYPE] | sender[MARK] | (row[1] & 128), number, stamp, sender[OWN_SSRC]);
+    memcpy(out + HEADER, row + HEADER, (size_t)octets);
+    b->forwarded_lengths[b->forwards] = HEADER + octets;
+    b->forwarded_slots[b->forwards++] = relay[TARGET];
+    sender[SEQUENCE] = sender[SEQUENCE] > number + 1 ? sender[SEQUENCE] : number + 1;
+    sender[STAMP] = sender[STAMP] > end ? sender[STAMP] : end;
+    sender[PACKETS]++;
+    sender[OCTETS] += octets;
+    sender[MARK] = 0;
+    relay[NEWEST] = extended;
+    relay[LAST] = stamp;
+    relay[AT] = arrival;
+    return 1;
+}
+
+/* Take one packet in; return 0, and change nothing, if it is not ordinary. */
+static int accept(struct books *b, const uint8_t *row, int64_t length, int64_t slot, int64_t arrival, int timed)
+{
+    int64_t *relay = b->relays + slot * RELAY_FIELDS;
+    if (length < HEADER || row[0] != 0x80 || (relay[TARGET] >= 0 && !b->forwarded))
+        return 0;
+    int64_t kind = b->kinds[slot * TYPES + (row[1] & 127)];
+    if (kind < 0)
+        return 0;
+    int64_t sequence = row[2] << 8 | row[3], octets = length - HEADER;
+    int64_t duration = kind == OPUS ? opus_units(row + HEADER, octets) : octets * b->per_octet[kind];
+    int64_t *source = b->sources + slot * SOURCE_FIELDS;
+    if (((sequence - source[RAW]) & 0xFFFF) != 1 || source[SSRC] != big32(row + 8))
+        return 0;
+    if (duration <= 0 || duration > LONGEST_UNITS || octets > b->ring_width)
+        return 0;
+    int64_t *line = b->timeline + slot * LINE_FIELDS, extended = source[EXTENDED] + 1, stamp = big32(row + 4);
+    int64_t passed = ((stamp - line[LINE_STAMP]) & 0xFFFFFFFF) * b->steps[kind];
+    if (passed != line[LINE_DURATION] || extended - line[LINE_EXTENDED] != 1)
+        return 0;
+    int64_t media = line[LINE_MEDIA] + passed, transit = arrival - media;
+    if (llabs(transit - line[LINE_BASE]) > UNITS)
+        return 0;
+    int64_t place = slot * DEPTH + (extended & (DEPTH - 1)), *note = b->notes + place * NOTE_FIELDS;
+    int64_t next = b->suspended[slot] ? extended : b->state[slot * STATE_FIELDS + NEXT];
+    if (extended < next || note[NUMBER] >= next)
+        return 0;
+    if (relay[TARGET] >= 0 && !forward(b, relay, row, octets, kind, extended, media, duration, arrival))
+        return 0;
+
+    source[RAW] = sequence;
+    source[EXTENDED] = extended;
+    source[RECEIVED]++;
+    source[CANDIDATE_RUN] = 0;
+    source[JUMP] = -1;
+    source[HEARD] = arrival;
+    b->octets[slot] += octets;
+    if (timed) {
+        int64_t at = slot * WINDOW + (extended & (WINDOW - 1));
+        b->transits[at] = (int32_t)transit;
+        b->arrivals[at] = arrival;
+    }
+    line[LINE_EXTENDED] = extended;
+    line[LINE_STAMP] = stamp;
+    line[LINE_MEDIA] = media;
+    line[LINE_DURATION] = duration;
+    line[LINE_ARRIVAL] = arrival;
+    note[NUMBER] = extended;
+    note[MEDIA] = media;
+    note[DURATION] = duration;
+    note[LENGTH] = octets;
+    note[KIND] = kind;
+    memcpy(b->ring + place * b->ring_width, row + HEADER, (size_t)octets);
+    return 1;
+}
+
+/* Take the ordinary ones of `count` packets in, and make those to be forwarded.
+ *
+ * A packet behind one that was left, of the same slot, is left too. Returns how many were left; their rows go into
+ * `rest`.
+ */
+int softswitch_accept(struct books *b, const uint8_t *rows, int64_t stride, const int64_t *lengths,
+                      const int64_t *slots, int count, int64_t arrival, int timed, int64_t *rest)
+{
+    int left = 0;
+    b->batch++;
+    b->forwards = 0;
+    for (int i = 0; i < count; i++) {
+        int64_t slot = slots[i];
+        if (b->left[slot] != b->batch && accept(b, rows + i * stride, lengths[i], slot, arrival, timed))
+            continue;
+        b->left[slot] = b->batch;
+        rest[left++] = i;
+    }
+    return left;
+}
+
+/* Find the smallest transit of the recent packets of a slot, and the one that 94 % do not exceed; 0 without any. */
+static int transits(const struct books *b, int64_t slot, int64_t now, int64_t *base, int64_t *wanted)
+{
+    const int64_t *arrivals = b->arrivals + slot * WINDOW;
+    const int32_t *all = b->transits + slot * WINDOW;
+    /* At most four of 64 packets exceed the 94 %: the largest ones, in falling order. */
+    int32_t largest[OFTEN_LATE], least = INT32_MAX;
+    int known = 0;
+    for (int i = 0; i < OFTEN_LATE; i++)
+        largest[i] = INT32_MIN;
+    for (int i = 0; i < WINDOW; i++) {
+        if (arrivals[i] <= now - HORIZON)
+            continue;
+        int32_t transit = all[i];
+        known++;
+        least = transit < least ? transit : least;
+        for (int k = 0; k < OFTEN_LATE && transit > largest[OFTEN_LATE - 1]; k++)
+            if (transit > largest[k]) {
+                int32_t smaller = largest[k];
+                largest[k] = transit;
+                transit = smaller;
+            }
+    }
+    if (!known)
+        return 0;
+    double share = (known - 1) * 0.94;
+    int last = (int)share;
+    last += last < share;
+    *base = least;
+    *wanted = largest[known - 1 - last];
+    return 1;
+}
+
+/* Set the range of good delays and the base of each slot, as JitterBuffer.review does, and its excess of delay.
+ *
+ * `held` has the units that each slot has decoded and not played, or is null. excesses[i] gets the excess of slot i, 0
+ * where nothing is known. Returns how many are not 0, or -1 if no slot plays.
+ */
+int softswitch_review(const struct books *b, const int64_t *slots, int count, int64_t now, const int64_t *held,
+                      int64_t *excesses)
+{
+    int playing = 0, found = 0;
+    for (int i = 0; i < count; i++) {
+        int64_t slot = slots[i], *state = b->state + slot * STATE_FIELDS, base, wanted;
+        excesses[i] = 0;
+        if (state[CURSOR] == INT64_MIN)
+            continue;
+        playing++;
+        if (!transits(b, slot, now, &base, &wanted))
+            continue;
+        int64_t low = wanted > base + RESERVE ? wanted : base + RESERVE, high = low + SLACK;
+        int64_t delay = now - state[CURSOR] + (held ? held[i] : 0);
+        state[LOW] = low;
+        state[HIGH] = high;
+        b->timeline[slot * LINE_FIELDS + LINE_BASE] = base;
+        excesses[i] = delay > high ? delay - high : delay < low ? delay - low : 0;
+        b->excess[slot] = excesses[i];
+        found += excesses[i] != 0;
+    }
+    return playing ? found : -1;
+}
+
+#define ALWAYS static inline __attribute__((always_inline))
+
+/* Four or eight numbers at a time: a compiler splits wider vectors than the processor's badly. */
+typedef float lanes4 __attribute__((vector_size(16), aligned(4), may_alias));
+typedef float lanes8 __attribute__((vector_size(32), aligned(4), may_alias));
+
+/* Filters, whose sums stay in eight registers at a time: weigh_two adds up the products of one line with two rows of
+ * `count` taps, weigh_lines those of two lines with one row each.
+ */
+#define FILTERS(lanes)                                                                                                 \
+    ALWAYS void weigh_two_##lanes(const float *line, const float *taps, int count, float *one, float *other)           \
+    {                                                                                                                  \
+        enum { WIDTH = sizeof(lanes) / sizeof(float) };                                                                \
+        for (int i = 0; i < NARROW; i += 4 * WIDTH) {                                                                  \
+            lanes a[4] = {{0}}, b[4] = {{0}};                                                                          \
+            for (int tap = 0; tap < count; tap++)                                                                      \
+                _Pragma("GCC unroll 4") for (int k = 0; k < 4; k++)                                                    \
+                {                                                                                                      \
+                    lanes x = *(const lanes *)(line + i + tap + k * WIDTH);                                            \
+                    a[k] += x * taps[tap];                                                                             \
+                    b[k] += x * taps[count + tap];                                                                     \
+                }                                                                                                      \
+            memcpy(one + i, a, sizeof a);                                                                              \
+            memcpy(other + i, b, sizeof b);                                                                            \
+        }                                                                                                              \
+    }                                                                                                                  \
+    ALWAYS void weigh_lines_##lanes(const float *line, const float *next, const float *taps, int count, float *sums)   \
+    {                                                                                                                  \
+        enum { WIDTH = sizeof(lanes) / sizeof(float) };                                                                \
+        for (int i = 0; i < NARROW; i += 4 * WIDTH) {                                                                  \
+            lanes a[4], b[4] = {{0}};                                                                                  \
+            memcpy(a, sums + i, sizeof a);                                                                             \
+            for (int tap = 0; tap < count; tap++)                                                                      \
+                _Pragma("GCC unroll 4") for (int k = 0; k < 4; k++)                                                    \
+                {                                                                                                      \
+                    a[k] += *(const lanes *)(line + i + tap + k * WIDTH) * taps[tap];                                  \
+                    b[k] += *(const lanes *)(next + i + tap + k * WIDTH) * taps[count + tap];                          \
+                }                                                                                                      \
+            _Pragma("GCC unroll 4") for (int k = 0; k < 4; k++) a[k] += b[k];                                          \
+            memcpy(sums + i, a, sizeof a);                                                                             \
+        }                                                                                                              \
+    }
+
+FILTERS(lanes4)
+FILTERS(lanes8)
+
+/* 8 to 24 kHz. Of three samples one is the sample that came in, since the filter's other taps are zero there. */
+ALWAYS void upsample(const float *line, const float *taps, float *out, int wide)
+{
+    float second[NARROW], third[NARROW];
+    if (wide)
+        weigh_two_lanes8(line, taps, TAPS_UP, second, third);
+    else
+        weigh_two_lanes4(line, taps, TAPS_UP, second, third);
+    for (int i = 0; i < NARROW; i++) {
+        out[3 * i] = line[i + PAST_UP / 2];
+        out[3 * i + 1] = second[i];
+        out[3 * i + 2] = third[i];
+    }
+}
+
+/* 24 to 8 kHz. A third of the taps is zero but for the middle one: that third is one product. */
+ALWAYS void downsample(const float *line, const float *taps, float *out, int wide)
+{
+    enum { THIRD = (PAST_DOWN + WIDE) / 3 };
+    float second[THIRD], third[THIRD];
+    for (int i = 0; i < THIRD; i++) {
+        second[i] = line[3 * i + 1];
+        third[i] = line[3 * i + 2];
+    }
+    for (int i = 0; i < NARROW; i++)
+        out[i] = line[PAST_DOWN / 2 + 3 * i] * taps[2 * TAPS_DOWN];
+    if (wide)
+        weigh_lines_lanes8(second, third, taps, TAPS_DOWN, out);
+    else
+        weigh_lines_lanes4(second, third, taps, TAPS_DOWN, out);
+}
+
+/* Codes of one frame, rounded to the nearest even number and clipped; a number that is none becomes the lowest. */
+ALWAYS void encode(const float *pcm, const uint8_t *table, uint8_t *out)
+{
+    for (int i = 0; i < NARROW; i++) {
+        float clipped = pcm[i] > -32768.0f ? pcm[i] : -32768.0f;
+        clipped = clipped < 32767.0f ? clipped : 32767.0f;
+        /* 1.5 * 2^23: the sum has no bits left for a fraction, and its low ones are the number. */
+        float sum = clipped + 12582912.0f;
+        uint32_t bits;
+        memcpy(&bits, &sum, sizeof bits);
+        out[i] = table[bits & 0xFFFF];
+    }
+}
+
+/* Play the next packet of a slot; return 0, and change nothing, if it is not an ordinary one of 20 ms of G.711. */
+ALWAYS int play(const struct books *b, int64_t slot, float *out, int wide)
+{
+    int64_t *state = b->state + slot * STATE_FIELDS;
+    int64_t place = slot * DEPTH + (state[NEXT] & (DEPTH - 1)), kind = b->playing[slot];
+    const int64_t *note = b->notes + place * NOTE_FIELDS;
+    if (b->held[slot] || (uint64_t)kind > 1 || note[NUMBER] != state[NEXT] || note[MEDIA] != state[CURSOR])
+        return 0;
+    const struct law *law = b->laws + kind;
+    if (!law->decoding || !b->past_up || note[DURATION] != FRAME_UNITS || note[KIND] != kind || law->lost[slot])
+        return 0;
+    state[NEXT]++;
+    state[CURSOR] += FRAME_UNITS;
+    state[LASTING] = FRAME_UNITS;
+    state[RUN] = 0;
+    const uint8_t *codes = b->ring + place * b->ring_width;
+    float line[PAST_UP + NARROW], *past = b->past_up + slot * PAST_UP, *sound = law->sound + slot * KEPT;
+    memcpy(line, past, sizeof(float) * PAST_UP);
+    for (int i = 0; i < NARROW; i++)
+        line[PAST_UP + i] = law->decoding[codes[i]];
+    memcpy(past, line + NARROW, sizeof(float) * PAST_UP);
+    memmove(sound, sound + NARROW, sizeof(float) * (KEPT - NARROW));
+    memcpy(sound + KEPT - NARROW, line + PAST_UP, sizeof(float) * NARROW);
+    upsample(line, b->taps_up, out, wide);
+    return 1;
+}
+
+/* Make the packet of a slot from a frame of the bus. */
+ALWAYS void pack(const struct books *b, const struct law *law, int64_t slot, const float *pcm, uint8_t *out,
+                 int wide)
+{
+    float line[PAST_DOWN + WIDE], narrow[NARROW], *past = b->past_down + slot * PAST_DOWN;
+    memcpy(line, past, sizeof(float) * PAST_DOWN);
+    memcpy(line + PAST_DOWN, pcm, sizeof(float) * WIDE);
+    memcpy(past, line + WIDE, sizeof(float) * PAST_DOWN);
+    downsample(line, b->taps_down, narrow, wide);
+    b->last[slot] = narrow[NARROW - 1];
+    int64_t *sender = b->senders + slot * SENDER_FIELDS;
+    put_header(out, sender[TYPE] | sender[MARK], sender[SEQUENCE], sender[STAMP], sender[OWN_SSRC]);
+    encode(narrow, law->encoding, out + HEADER);
+    sender[SEQUENCE]++;
+    sender[STAMP] += NARROW;
+    sender[PACKETS]++;
+    sender[OCTETS] += NARROW;
+    sender[MARK] = 0;
+}
+
+ALWAYS int play_all(const struct books *b, const int64_t *slots, int count, const uint8_t *stretched, float *out,
+                    int64_t *rest, int wide)
+{
+    int left = 0;
+    for (int i = 0; i < count; i++)
+        if ((stretched && stretched[slots[i]]) || !play(b, slots[i], out + (int64_t)i * WIDE, wide))
+            rest[left++] = i;
+    return left;
+}
+
+ALWAYS void pack_all(const struct books *b, int kind, const int64_t *slots, int count, const float *pcm, uint8_t *out,
+                     int wide)
+{
+    for (int64_t i = 0; i < count; i++)
+        pack(b, b->laws + kind, slots[i], pcm + i * WIDE, out + i * (HEADER + NARROW), wide);
+}
+
+#if defined(__x86_64__)
+#define WITH_FMA __attribute__((target("avx2,fma")))
+static int has_fma(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+
+WITH_FMA static int play_fma(const struct books *b, const int64_t *slots, int count, const uint8_t *stretched,
+                             float *out, int64_t *rest)
+{
+    return play_all(b, slots, count, stretched, out, rest, 1);
+}
+
+WITH_FMA static void pack_fma(const struct books *b, int kind, const int64_t *slots, int count, const float *pcm,
+                              uint8_t *out)
+{
+    pack_all(b, kind, slots, count, pcm, out, 1);
+}
+#endif
+
+/* Write the next 20 ms of each slot that plays an ordinary packet into its row of `out`, (count, 480) at 24 kHz.
+ *
+ * A slot whose `stretched` is set is left. Returns how many slots were left; their rows go into `rest`.
+ */
+int softswitch_play(const struct books *b, const int64_t *slots, int count, const uint8_t *stretched, float *out,
+                    int64_t *rest)
+{
+#if defined(__x86_64__)
+    if (has_fma())
+        return play_fma(b, slots, count, stretched, out, rest);
+#endif
+    return play_all(b, slots, count, stretched, out, rest, 0);
+}
+
+/* Make a packet of 172 octets for each slot from the rows of `pcm`, (count, 480) at 24 kHz, in G.711 of law `kind`. */
+void softswitch_pack(const struct books *b, int kind, const int64_t *slots, int count, const float *pcm, uint8_t *out)
+{
+#if defined(__x86_64__)
+    if (has_fma()) {
+        pack_fma(b, kind, slots, count, pcm, out);
+        return;
+    }
+#endif
+    pack_all(b, kind, slots, count, pcm, out, 0);
+}

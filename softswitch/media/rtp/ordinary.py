@@ -1,0 +1,253 @@
+"""Ordinary packets in compiled code: those that continue their stream without anything to decide.
+
+``ordinary.c`` takes packets in, plays and makes them for many slots in one call each, on the arrays of
+:mod:`softswitch.rtp` and of the codec banks. All other packets are left to the Python code of these modules,
+which does the same for every packet where there is no compiled code; the tests compare the two. See
+docs/adr/0037.
+"""
+
+import ctypes
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from softswitch.audio.bank import LinearBank
+from softswitch.audio.g711 import DECODING, ENCODING
+from softswitch.audio.pcm import Bytes, Indices, Pcm
+from softswitch.media.rtp.batch import Address, address
+from softswitch.media.rtp.formats import CODECS, Formats
+from softswitch.rtp.packet import HEADER, Ints, Mask, Packets
+from softswitch.rtp.session import Sessions
+
+_RATE = 8000
+_LAWS = 2
+"""Kinds of G.711: the first two of :data:`CODECS`."""
+
+_PACKET = HEADER + 160
+"""Octets of a packet of 20 ms of G.711."""
+
+
+class _Law(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_void_p) for name in ("decoding", "encoding", "sound", "lost")]
+
+
+class _Books(ctypes.Structure):
+    """``struct books`` of ordinary.c."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in (
+            "kinds", "sources", "timeline", "transits", "arrivals", "state", "notes", "ring",
+        )),
+        ("ring_width", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in (
+            "suspended", "octets", "relays", "excess", "steps", "per_octet", "playing", "held", "senders",
+            "last", "forwarded",
+        )),
+        ("width", ctypes.c_int64),
+        ("forwarded_lengths", ctypes.c_void_p),
+        ("forwarded_slots", ctypes.c_void_p),
+        ("forwards", ctypes.c_int64),
+        ("left", ctypes.c_void_p),
+        ("batch", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("past_up", "past_down", "taps_up", "taps_down")),
+        ("laws", _Law * _LAWS),
+    ]  # fmt: skip
+
+
+class _Made:
+    """Packets of one kind, and their address."""
+
+    def __init__(self, count: int) -> None:
+        self.rows: Bytes = np.empty((count, _PACKET), np.uint8)
+        self.lengths: Indices = np.full(count, _PACKET, np.intp)
+        self.at = address(self.rows)
+
+
+class OrdinaryPackets:
+    """The compiled code of one plane, and the addresses of the arrays that it works on.
+
+    All arrays that are handed over have to be C-contiguous.
+    """
+
+    def __init__(self, code: ctypes.CDLL, formats: Formats, sessions: Sessions) -> None:
+        """Work on the arrays of a plane.
+
+        Args:
+            code: the loaded library.
+            formats: codec banks and resamplers; nothing is played of a codec without a bank.
+            sessions: sources, jitter buffers and senders.
+        """
+        pointer, number, long = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
+        self._accept, self._play = code.softswitch_accept, code.softswitch_play
+        self._review, self._pack = code.softswitch_review, code.softswitch_pack
+        self._accept.argtypes = [pointer, pointer, long, pointer, pointer, number, long, number, pointer]
+        self._play.argtypes = [pointer, pointer, number, pointer, pointer, pointer]
+        self._review.argtypes = [pointer, pointer, number, long, pointer, pointer]
+        self._pack.argtypes = [pointer, number, pointer, number, pointer, pointer]
+        self._pack.restype = None
+        self._formats, self._sessions = formats, sessions
+        self.playing: Ints = np.zeros(0, np.int64)
+        """Kind of the packet that each slot played last; the receiver's."""
+        self.held: Ints = np.zeros(0, np.int64)
+        """Samples that each slot has decoded and not played; the receiver's."""
+        self.last: Pcm = np.zeros(0, np.float32)
+        """Last sample encoded for each slot; the encoder's."""
+        self._books = _Books()
+        self._kept: list[NDArray[Any]] = []
+        """Keeps the arrays alive whose addresses are in the books."""
+        self._at = ctypes.addressof(self._books)
+        self._revision, self._ring = -1, np.zeros((0, 0), np.uint8)
+        self._rest: Indices = np.zeros(0, np.intp)
+        self._rest_at = 0
+        self._addresses = tuple(Address() for _ in range(7))
+        self._made: dict[int, _Made] = {}
+
+    def accept(
+        self, rows: Bytes, lengths: Indices, slots: Indices, arrival: int, *, timed: bool
+    ) -> Indices | None:
+        """Take in the ordinary ones of received datagrams, and forward those of relays.
+
+        Args:
+            rows: ``(n, octets)``, n at least 1.
+            lengths: octets of each.
+            slots: slot of each, of open ports; several of a slot are in order of arrival.
+            arrival: units of the monotonic clock.
+            timed: arrivals say something about the network.
+
+        Returns:
+            The rows that were left; behind the first of a slot, all of that slot. None if there are none.
+        """
+        count = len(slots)
+        self._look(count)
+        by_rows, by_lengths, by_slots = self._addresses[:3]
+        relays, forwarded = self._sessions.relays, None
+        if relays.active:
+            forwarded = self._room_to_forward(count)
+        left = self._accept(
+            self._at, by_rows.of(rows), rows.shape[1], by_lengths.of(lengths), by_slots.of(slots), count,
+            arrival, timed, self._rest_at,
+        )  # fmt: skip
+        self._sessions.received += count - left
+        if forwarded is not None:
+            self._books.forwarded = None
+            if made := self._books.forwards:
+                relays.add((forwarded[0][:made], forwarded[1][:made], forwarded[2][:made]))
+        return self._rest[:left].copy() if left else None
+
+    def play(self, slots: Indices, stretched: Mask | None, out: Pcm) -> Indices | None:
+        """Play the next packet of those slots for which it is an ordinary one of 20 ms of G.711.
+
+        Args:
+            slots: each at most once, ``(n,)``, n at least 1.
+            stretched: slots that are left, a mask of all slots; None for none.
+            out: ``(n, 480)``.
+
+        Returns:
+            The rows that were left; None if there are none.
+        """
+        count = len(slots)
+        self._look(count)
+        left = self._play(
+            self._at, self._addresses[3].of(slots), count, None if stretched is None else address(stretched),
+            self._addresses[4].of(out), self._rest_at,
+        )  # fmt: skip
+        return self._rest[:left].copy() if left else None
+
+    def review(self, slots: Indices, held: Ints | None, now: int) -> None:
+        """Do what :meth:`softswitch.rtp.jitter.JitterBuffer.review` does.
+
+        Args:
+            slots: open slots, ``(n,)``, n at least 1.
+            held: units that each has decoded and not played, ``(n,)``; None for none.
+            now: units by :meth:`softswitch.rtp.jitter.JitterBuffer.on_time`.
+        """
+        count, jitter = len(slots), self._sessions.jitter
+        self._look(count)
+        found = self._review(
+            self._at, self._addresses[3].of(slots), count, now, None if held is None else address(held),
+            self._rest_at,
+        )  # fmt: skip
+        if found > 0:
+            jitter.judge(slots, self._rest[:count].copy(), now)
+        elif found == 0:
+            jitter.stretching = False
+
+    @staticmethod
+    def makes(kind: int) -> bool:
+        """Return True if packets of a kind of codec can be made here."""
+        return kind < _LAWS
+
+    def pack(self, kind: int, pcm: Pcm, slots: Indices) -> Packets:
+        """Make a packet of G.711 for each slot; the next call overwrites them.
+
+        Args:
+            kind: kind of codec for which :meth:`makes` is true.
+            pcm: 20 ms of each at the bus rate, ``(n, 480)``, n at least 1.
+            slots: each at most once, ``(n,)``.
+        """
+        count = len(slots)
+        if not self._books.past_down:
+            self._formats.down(_RATE)
+        self._look(count)
+        made = self._made.get(kind)
+        if made is None or len(made.rows) != count:
+            made = self._made[kind] = _Made(count)
+        by_slots, by_pcm = self._addresses[5:]
+        self._pack(self._at, kind, by_slots.of(slots), count, by_pcm.of(pcm), made.at)
+        return made.rows, made.lengths, slots
+
+    def _look(self, count: int) -> None:
+        """Follow arrays that were replaced, and make room for the rows that are left."""
+        if self._revision != self._formats.revision or self._ring is not self._sessions.jitter.ring:
+            self._note()
+        if count > len(self._rest):
+            self._rest = np.zeros(2 * count, np.intp)
+            self._rest_at = address(self._rest)
+
+    def _room_to_forward(self, count: int) -> Packets:
+        """Return arrays for the packets to be forwarded, and write their addresses into the books."""
+        books = self._books
+        books.width = HEADER + self._ring.shape[1]
+        room = np.empty((count, books.width), np.uint8), np.empty(count, np.intp), np.empty(count, np.intp)
+        books.forwarded, books.forwarded_lengths, books.forwarded_slots = map(address, room)
+        return room
+
+    def _note(self) -> None:
+        """Write the addresses of all arrays into the books."""
+        formats, sessions = self._formats, self._sessions
+        jitter = sessions.jitter
+        up, down = formats.between(_RATE)
+        kept: dict[str, NDArray[Any]] = {
+            **sessions.tables(),
+            "ring": jitter.ring,
+            "playing": self.playing,
+            "held": self.held,
+            "last": self.last,
+            "left": np.zeros(len(self.playing), np.int64),
+        }
+        if up is not None:
+            kept |= {"past_up": up.history, "taps_up": np.ascontiguousarray(up.phases[1:])}
+        if down is not None:
+            kept |= {"past_down": down.history, "taps_down": _taps_down(down.phases[0])}
+        books = self._books
+        for name, array in kept.items():
+            setattr(books, name, array.ctypes.data)
+        books.ring_width, books.batch = jitter.ring.shape[1], 0
+        tables: list[NDArray[Any]] = []
+        for kind in range(_LAWS):
+            law, name, bank = books.laws[kind], CODECS[kind].name, formats.known(kind)
+            law.encoding = ENCODING[name].ctypes.data
+            if isinstance(bank, LinearBank):
+                sound, lost = bank.concealer.tables()
+                law.decoding, law.sound, law.lost = (
+                    array.ctypes.data for array in (DECODING[name], sound, lost)
+                )
+                tables += [sound, lost]
+        self._kept = [*kept.values(), *tables]
+        self._revision, self._ring = formats.revision, jitter.ring
+
+
+def _taps_down(filter_: Pcm) -> Pcm:
+    """Return the taps of the filter to a third of the rate that are not zero, the one in the middle last."""
+    return np.concatenate((filter_[1::3], filter_[2::3], filter_[len(filter_) // 2 :][:1]))

@@ -1,0 +1,1 @@
+"""Tracks: playbacks and live one-way sources of a mix."""

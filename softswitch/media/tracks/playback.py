@@ -1,0 +1,151 @@
+"""All tracks of the engine by id and by mix: playing, ducking and summing them for each mix."""
+
+from collections.abc import Collection
+
+import numpy as np
+
+from softswitch.audio.pcm import Pcm
+from softswitch.media import messages as m
+from softswitch.media.discards import DiscardCounter
+from softswitch.media.tracks.convert import Converters
+from softswitch.media.tracks.live_tracks import LiveTracks
+from softswitch.media.tracks.track import Track
+
+
+class Playback:
+    """The open tracks, and handlers of the messages about them."""
+
+    def __init__(self, counters: dict[str, int], discards: DiscardCounter) -> None:
+        """Begin without tracks.
+
+        Args:
+            counters: gets unknown_ids and refused_track_ms.
+            discards: counts discarded audio of late live tracks.
+        """
+        self._live = LiveTracks(discards)
+        self._tracks: dict[int, Track] = {}
+        self._by_mix: dict[int, list[Track]] = {}
+        self._converters = Converters()
+        self._counters = counters
+        self._reports: list[m.Report] = []
+        self.revision = 0
+        """Grows whenever the set of mixes with tracks changes."""
+
+    @property
+    def mixes(self) -> Collection[int]:
+        """Mixes that have tracks."""
+        return self._by_mix.keys()
+
+    def __len__(self) -> int:
+        return len(self._tracks)
+
+    def __contains__(self, track: int) -> bool:
+        return track in self._tracks
+
+    def add(self, message: m.AddTrack, _now: float) -> None:
+        """Open a track.
+
+        Raises:
+            ValueError: the id is in use.
+        """
+        if message.track in self._tracks:
+            raise ValueError(f"track: {message.track} is open already")
+        track = self._tracks[message.track] = Track(message, self._converters, self._live)
+        if message.mix not in self._by_mix:
+            self._by_mix[message.mix] = []
+            self.revision += 1
+        self._by_mix[message.mix].append(track)
+
+    def feed(self, message: m.FeedTrack, now: float) -> None:
+        """Append audio to a track."""
+        if track := self._find(message.track):
+            self._counters["refused_track_ms"] += track.feed(message, now)
+
+    def mark(self, message: m.PlaceMark, now: float) -> None:
+        """Place a mark; a mark for a track that has ended is reported as cleared at once."""
+        if track := self._find(message.track):
+            track.mark(message.name, now)
+        else:
+            self._reports.append(m.MarkReached(message.track, now, message.name, cleared=True))
+
+    def end(self, message: m.EndTrack, _now: float) -> None:
+        """Let a track end once its queue is played."""
+        if track := self._find(message.track):
+            track.end()
+
+    def drop(self, message: m.DropTrack, _now: float) -> None:
+        """Cut a track short."""
+        if track := self._find(message.track):
+            track.drop(message.fade_ms, message.at_boundary)
+
+    def clear(self, message: m.ClearTrack, now: float) -> None:
+        """Empty a track."""
+        if track := self._find(message.track):
+            track.clear(now)
+
+    def set(self, message: m.SetTrack, _now: float) -> None:
+        """Change a track."""
+        if track := self._find(message.track):
+            track.set(message)
+
+    def play(self, now: float, unready: Collection[int]) -> dict[int, Pcm]:
+        """Move all tracks on by one frame.
+
+        Args:
+            now: monotonic seconds.
+            unready: mixes whose listeners are not connected yet; their tracks wait, so that no greeting loses
+                its beginning.
+
+        Returns:
+            The frame ``(480,)`` of each mix in which a track sounds; callers must not write to it.
+        """
+        frames: dict[int, Pcm] = {}
+        for mix, tracks in self._by_mix.items():
+            if mix in unready:
+                for track in tracks:
+                    track.settle(now)
+            else:
+                self._play_mix(mix, tracks, now, frames)
+        for track in [track for track in self._tracks.values() if track.reports]:
+            self._reports += track.reports
+            track.reports.clear()
+            if track.finished:
+                self._forget(track)
+        return frames
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there are tracks to play, or reports such as marks of tracks that have ended."""
+        return bool(self._tracks or self._reports)
+
+    def take_reports(self) -> list[m.Report]:
+        """Return the reports since the last call."""
+        reports, self._reports = self._reports, []
+        return reports
+
+    @staticmethod
+    def _play_mix(mix: int, tracks: list[Track], now: float, frames: dict[int, Pcm]) -> None:
+        if len(tracks) == 1:
+            pcm = tracks[0].pull(now, ducked=False)
+            if pcm is not None:
+                frames[mix] = pcm
+            return
+        ducked = any(track.duck_to is None and track.is_sounding for track in tracks)
+        sounding = [pcm for track in tracks if (pcm := track.pull(now, ducked)) is not None]
+        if sounding:
+            frames[mix] = sounding[0] if len(sounding) == 1 else np.sum(sounding, axis=0, dtype=np.float32)
+
+    def _forget(self, track: Track) -> None:
+        del self._tracks[track.id]
+        tracks = self._by_mix[track.mix]
+        tracks.remove(track)
+        if not tracks:
+            del self._by_mix[track.mix]
+            self.revision += 1
+
+    def _find(self, track: int) -> Track | None:
+        found = self._tracks.get(track)
+        if found is None:
+            # The track ended while the message was queued; its own report says so.
+            self._counters["unknown_ids"] += 1
+        return found

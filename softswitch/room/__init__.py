@@ -1,0 +1,1 @@
+"""The room model: state and rules of a conference, without I/O."""

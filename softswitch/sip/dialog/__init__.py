@@ -1,0 +1,1 @@
+"""SIP dialogs (RFC 3261 section 12) and requests inside them."""

@@ -1,0 +1,1 @@
+"""SIP registration: bindings of users, and registrations at other servers."""

@@ -1,0 +1,1 @@
+"""SIP authentication: digest, challenges, request guard."""

@@ -1,0 +1,1 @@
+"""SIP syntax: messages, headers, URIs, bodies, framing."""

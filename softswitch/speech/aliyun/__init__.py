@@ -1,0 +1,1 @@
+"""The protocols of Alibaba Cloud Model Studio (DashScope): tasks over WebSocket."""

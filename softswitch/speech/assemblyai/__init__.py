@@ -1,0 +1,1 @@
+"""The protocol of AssemblyAI: Universal-Streaming over WebSocket. It does not speak."""

@@ -1,0 +1,1 @@
+"""The protocols of Azure AI Speech: recognition over WebSocket, synthesis by HTTP."""

@@ -1,0 +1,1 @@
+"""Speech that ships with the switch: flite, espeak-ng, pocketsphinx."""

@@ -1,0 +1,1 @@
+"""The protocols of Deepgram: listen (Nova), Flux with its turns, speak (Aura)."""

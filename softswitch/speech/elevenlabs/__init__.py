@@ -1,0 +1,1 @@
+"""The protocols of ElevenLabs: Scribe realtime, and multi-context synthesis over WebSocket."""

@@ -1,0 +1,1 @@
+"""The protocols of Google Cloud with an API key: whole utterances and whole sentences by HTTP."""

@@ -1,0 +1,1 @@
+"""What all hosted and self-hosted speech services share; the folder of each kind has its protocol."""

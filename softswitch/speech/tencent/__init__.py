@@ -1,0 +1,1 @@
+"""The protocols of Tencent Cloud: real-time recognition and streaming synthesis, each over WebSocket."""

@@ -1,0 +1,1 @@
+"""The Wyoming protocol of local servers (faster-whisper, vosk, piper): events over TCP."""

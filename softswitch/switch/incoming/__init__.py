@@ -1,0 +1,1 @@
+"""Incoming calls: the rules of the settings, and the announcement to applications."""

@@ -1,0 +1,1 @@
+"""Messages about calls to applications: webhooks, callbacks and event feeds."""

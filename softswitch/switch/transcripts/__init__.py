@@ -1,0 +1,1 @@
+"""Transcripts of calls, made of their recordings after their end."""

@@ -1,0 +1,1 @@
+"""Upload of finished recordings to S3-compatible storage."""

@@ -1,0 +1,199 @@
+"""Uploads finished recordings, the oldest first, and again until the storage has taken them.
+
+Which recordings wait is in the database, so that a restart goes on with them; how often each was tried is
+not. What waits is bounded by the space for recordings: where the storage is away until that is used up, new
+recordings are refused as without an upload.
+"""
+
+import asyncio
+import contextlib
+import logging
+import mimetypes
+import random
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Literal, Protocol
+
+from softswitch.egress import EgressError
+from softswitch.errors import UnavailableError
+from softswitch.metrics import Metrics
+from softswitch.store.store import Recording, Store
+from softswitch.switch.uploads.bucket import StorageError
+
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE_S = 5.0
+"""Pause after a failure; it doubles with each further one."""
+LONGEST_PAUSE_S = 600.0
+PAGE = 100
+"""Recordings that are read from the database at once."""
+LOOK_S = 60.0
+"""Longest time between two looks for recordings that wait, seconds."""
+GRACE_S = 30.0
+"""Time after a recording in which its file stays here, for the transcript that is made of it, seconds."""
+MOST_TRIES = 20
+"""Tries of one recording while the storage takes others; then it has failed."""
+MOST_OWN = 10_000
+"""Names of own recordings that are remembered; others are uploaded once they are `LEFT_S` old."""
+LEFT_S = 900.0
+"""Age from which on a recording of another worker of this machine was left behind, seconds."""
+WARN_AFTER = 3
+"""Failures in a row from which on /readyz warns."""
+
+Outcome = Literal["uploaded", "failed", "retried", "absent"]
+
+
+class Storage(Protocol):
+    """Where recordings go."""
+
+    def name_of(self, file: str, account: str, created_ms: int) -> str:
+        """Return the name of a recording there."""
+
+    def url_of(self, name: str) -> str:
+        """Return the URL of what has a name there."""
+
+    async def put(self, name: str, path: Path, kind: str) -> int:
+        """Store a file; return its size in bytes. Raises OSError, EgressError and StorageError."""
+
+
+class Uploader:
+    """Uploads the recordings of one process."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        store: Store,
+        metrics: Metrics,
+        *,
+        delete_local: bool = False,
+        is_shared: bool = False,
+        in_use: Callable[[str], bool] = lambda call: False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            storage: Takes the recordings.
+            store: Knows which ones wait.
+            metrics: Counts uploads.
+            delete_local: Whether files are deleted here afterwards.
+            is_shared: Other workers of this machine upload recordings from the same folder.
+            in_use: Tells whether the file of a call's recording is still needed here.
+            clock: Epoch seconds.
+        """
+        self._storage, self._store, self._metrics = storage, store, metrics
+        self._delete_local, self._is_shared, self._in_use, self._clock = (
+            delete_local,
+            is_shared,
+            in_use,
+            clock,
+        )
+        self._own: dict[str, None] = {}
+        self._tries: dict[str, tuple[int, int]] = {}
+        """By name of a recording: failures, and how many others were taken before the first one."""
+        self._taken = 0
+        self._failures = 0
+        """Failures in a row."""
+        self._error = ""
+        self._to_do = asyncio.Event()
+
+    def add(self, recording: Recording) -> None:
+        """Note that a recording waits from now on."""
+        self._own[recording.name] = None
+        while len(self._own) > MOST_OWN:
+            del self._own[next(iter(self._own))]
+        self._to_do.set()
+
+    def warnings(self) -> list[str]:
+        """Return what an operator should hear of."""
+        return [f"upload: {self._error}"] if self._failures >= WARN_AFTER else []
+
+    async def run(self) -> None:
+        """Upload until cancelled."""
+        while True:
+            self._to_do.clear()
+            pause = await self.upload_waiting()
+            if self._failures:
+                # What is recorded meanwhile must not make the pause shorter.
+                await asyncio.sleep(pause)
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._to_do.wait()
+
+    async def upload_waiting(self) -> float:
+        """Upload what waits, up to the first failure; return the seconds until the next round."""
+        try:
+            page = await self._store.waiting_uploads(PAGE, int(self._clock() * 1000) + 1)
+        except UnavailableError as error:
+            return self._failed(f"the database cannot be read: {error}")
+        self._metrics.uploads_waiting.set(len(page))
+        self._forget_tries({recording.name for recording in page})
+        due = sorted(filter(self._is_due, page), key=lambda one: self._tries.get(one.name, (0, 0))[0])
+        progress = False
+        for recording in due:
+            outcome = await self._upload(recording)
+            if outcome != "absent":
+                self._metrics.uploads.labels(outcome).inc()
+            if outcome == "retried":
+                return self._failed(self._error)
+            if outcome != "absent":
+                self._failures, progress = 0, True
+        if progress and len(page) == PAGE:
+            return 0.0
+        return GRACE_S if len(due) < len(page) else LOOK_S
+
+    # --- inside -------------------------------------------------------------------------
+
+    def _is_due(self, recording: Recording) -> bool:
+        now = self._clock()
+        ended = (recording.created_at + recording.duration_ms) / 1000
+        if self._is_shared and recording.name not in self._own and now - ended < LEFT_S:
+            return False
+        if not self._delete_local:
+            return True
+        return now - ended >= GRACE_S and not self._in_use(recording.call_id)
+
+    async def _upload(self, recording: Recording) -> Outcome:
+        path = await self._store.recording_path(recording.name)
+        if path is None:
+            return "absent"  # It is on another machine, or was deleted; the next sweep sees to its record.
+        name = self._storage.name_of(recording.name, recording.account, recording.created_at)
+        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        try:
+            size = await self._storage.put(name, path, kind)
+        except FileNotFoundError:
+            return "absent"
+        except (StorageError, EgressError, OSError) as error:
+            return await self._not_taken(recording, error)
+        self._metrics.uploaded_bytes.inc(size)
+        self._taken += 1
+        self._own.pop(recording.name, None)
+        stored = await self._store.set_upload(recording.name, "uploaded", self._storage.url_of(name))
+        if stored and self._delete_local:
+            await self._store.drop_file(recording.name)
+        return "uploaded"
+
+    async def _not_taken(self, recording: Recording, error: Exception) -> Outcome:
+        tries, before = self._tries.get(recording.name, (0, self._taken))
+        self._tries[recording.name] = tries + 1, before
+        hopeless = tries + 1 >= MOST_TRIES and self._taken > before
+        self._error = str(error)
+        if (isinstance(error, StorageError) and error.final) or hopeless:
+            logger.error("a recording is not uploaded", extra={"file": recording.name, "reason": self._error})
+            await self._store.set_upload(recording.name, "failed")
+            return "failed"
+        logger.warning(
+            "a recording is not uploaded yet", extra={"file": recording.name, "reason": self._error}
+        )
+        return "retried"
+
+    def _failed(self, error: str) -> float:
+        self._failures += 1
+        self._error = error
+        pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(self._failures - 1, 16))
+        return pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads the tries of several switches
+
+    def _forget_tries(self, waiting: Collection[str]) -> None:
+        self._tries = {name: tries for name, tries in self._tries.items() if name in waiting}

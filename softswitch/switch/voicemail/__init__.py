@@ -1,0 +1,1 @@
+"""Voicemail: messages that callers leave for users, and the mailboxes that keep them."""

@@ -1,0 +1,3 @@
+from tests.cli.program import run
+
+__all__ = ["run"]

@@ -1,0 +1,1 @@
+"""The stream dialects on a running switch."""

@@ -1,7 +1,0 @@
-import pytest
-
-
-@pytest.fixture
-def loopback_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the far end, which is aiortc as it is, use 127.0.0.1 alone; we take our addresses from settings."""
-    monkeypatch.setattr("aioice.ice.get_host_addresses", lambda **_: ["127.0.0.1"])

@@ -1,0 +1,28 @@
+"""Waiting for changes of addresses: the clock serves where the kernel is silent."""
+
+import asyncio
+import ipaddress
+
+import pytest
+
+from softswitch.legs.network_changes import NetworkChanges, machine_addresses
+
+
+@pytest.mark.each_loop
+async def test_wait_ends_by_the_clock_where_nothing_changes():
+    async with NetworkChanges(0.02) as changes, asyncio.timeout(60):
+        await changes.wait()
+        await changes.wait()
+
+
+@pytest.mark.each_loop
+async def test_message_of_the_kernel_ends_the_wait():
+    async with NetworkChanges(60) as changes, asyncio.timeout(60):
+        changes._told.set()
+        await changes.wait()
+
+
+def test_addresses_of_this_machine_are_found():
+    found = machine_addresses()
+    assert "127.0.0.1" in found
+    assert all(ipaddress.ip_address(address) for address in found)
