@@ -14,8 +14,6 @@ from tests.support.switch import SwitchProcess
 
 POOL = min(32, (os.cpu_count() or 1) + 4)
 """Bound of the loop's pool of threads, which grows to it and stays there."""
-SPEECH = 8
-"""Bound of the sockets to processes of speech. Pools start those one by one, and forget a dead one late."""
 GAUGES = (
     "softswitch_sockets_active",
     "softswitch_webrtc_legs",
@@ -123,9 +121,12 @@ def idle(held: Held, start: Held | None) -> bool:
     """Tell whether a switch holds what it held at the start; without a start, whether nothing goes on."""
     if any(held.gauges.values()):
         return False
-    return start is None or (
-        held.descriptors <= start.descriptors + SPEECH
-        and held.sockets <= start.sockets + SPEECH
+    if start is None:
+        return True
+    more = max(held.workers - start.workers, 0)  # pools start them one by one, a socket each
+    return (
+        held.descriptors <= start.descriptors + more
+        and held.sockets <= start.sockets + more
         and held.threads <= start.threads + POOL
         and held.tasks <= start.tasks
         and held.rows == start.rows

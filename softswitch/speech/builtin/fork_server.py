@@ -29,6 +29,28 @@ class WorkerLostError(UnavailableError):
     """Say that a worker ended in the middle of its work."""
 
 
+class _ClosedAtEof(asyncio.StreamReaderProtocol):
+    """Close a socket when the process at its other end has ended, whether or not somebody reads or writes then."""
+
+    def eof_received(self) -> bool:
+        """Tell the reader, and let the transport close (asyncio's own protocol keeps it half open)."""
+        super().eof_received()
+        return False
+
+
+async def _open(local: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Return both ends of a connected socket, as `asyncio.open_unix_connection` does.
+
+    Raises:
+        OSError: The socket cannot be read.
+    """
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(loop=loop)
+    protocol = _ClosedAtEof(reader, loop=loop)
+    transport, _ = await loop.create_unix_connection(lambda: protocol, sock=local)
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+
 class WorkerProcess:
     """One worker and the socket to it."""
 
@@ -128,7 +150,7 @@ class ForkServer:
                 if self._control is None:
                     raise SpeechUnavailableError(f"{self._name} is closed")
                 socket.send_fds(self._control, [b"w"], [remote.fileno()])
-            reader, writer = await asyncio.open_unix_connection(sock=local)
+            reader, writer = await _open(local)
         except OSError as error:
             local.close()
             raise SpeechUnavailableError(f"{self._name} cannot start a worker: {error}") from error

@@ -1,9 +1,11 @@
 """The process that loads a model and forks workers, with an engine without a model."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -67,3 +69,32 @@ async def test_process_that_does_not_start_is_left_alone_for_a_while(monkeypatch
     with pytest.raises(SpeechUnavailableError, match="cannot be loaded"):
         await server.start()
     assert server.pid is None
+
+
+def sockets() -> set[str]:
+    """Return the sockets of this process."""
+    links = set()
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            links.add(str(link.readlink()))
+    return {link for link in links if link.startswith("socket:")}
+
+
+@pytest.mark.each_loop
+async def test_socket_to_a_killed_worker_is_closed_though_nobody_reads():
+    server = ForkServer("fake", ENGINE)
+    try:
+        await server.start()
+        before = sockets()
+        workers = [await server.fork() for _ in range(3)]
+        opened = sockets() - before
+        assert len(opened) == 3
+        for worker in workers:
+            os.kill(worker.pid, signal.SIGKILL)
+        async with asyncio.timeout(60):
+            while opened & sockets():
+                await asyncio.sleep(0.01)
+        for worker in workers:
+            worker.close()
+    finally:
+        await server.close()
