@@ -70,16 +70,23 @@ class Cable:
         self.port = port
         self.url = ""
         self._ends: set[asyncio.StreamWriter] = set()
+        self._relays: set[asyncio.Task[None]] = set()
 
-    async def serve(self, near: asyncio.StreamReader, near_out: asyncio.StreamWriter) -> None:
-        far, far_out = await asyncio.open_connection("127.0.0.1", self.port)
-        self._ends |= {near_out, far_out}
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._relay(near, far_out))
-                group.create_task(self._relay(far, near_out))
-        finally:
-            self._ends -= {near_out, far_out}
+    def serve(self, near: asyncio.StreamReader, near_out: asyncio.StreamWriter) -> None:
+        """Take a connection; the relay of it is kept until it has closed both of its ends."""
+        relay = asyncio.get_running_loop().create_task(self._serve(near, near_out))
+        self._relays.add(relay)
+        relay.add_done_callback(self._relays.discard)
+
+    async def _serve(self, near: asyncio.StreamReader, near_out: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            stack.callback(near_out.transport.abort)
+            far, far_out = await asyncio.open_connection("127.0.0.1", self.port)
+            stack.callback(far_out.transport.abort)
+            self._ends |= {near_out, far_out}
+            stack.callback(self._ends.difference_update, {near_out, far_out})
+            await asyncio.gather(self._relay(near, far_out), self._relay(far, near_out))
+            await asyncio.gather(near_out.wait_closed(), far_out.wait_closed(), return_exceptions=True)
 
     async def _relay(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
@@ -93,6 +100,14 @@ class Cable:
         for end in self._ends:
             end.transport.abort()
 
+    async def close(self) -> None:
+        """Break every connection, and wait until nothing of them is left."""
+        self.cut()
+        relays = [*self._relays]
+        for relay in relays:
+            relay.cancel()
+        await asyncio.gather(*relays, return_exceptions=True)
+
 
 @contextlib.asynccontextmanager
 async def cable(url: str) -> AsyncIterator[Cable]:
@@ -104,7 +119,7 @@ async def cable(url: str) -> AsyncIterator[Cable]:
         yield line
     finally:
         server.close()
-        line.cut()
+        await line.close()
 
 
 async def spoken(url: str, text: str, **tts: Any) -> np.ndarray:
