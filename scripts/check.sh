@@ -13,6 +13,7 @@ if [ -z "${TMPDIR:-}" ] && [ -w /dev/shm ] && [ "$(df -Pm /dev/shm | awk 'NR == 
     trap 'exit 1' INT TERM
 fi
 table=""
+twice=""
 failed=0
 
 check() {
@@ -30,10 +31,32 @@ check lint ruff check .
 check types mypy
 check imports lint-imports --no-cache --no-logo
 check words python scripts/check_words.py
+# Tests of real time fail where the machine stands still for seconds. Up to five failures of a step are therefore tried once
+# more, one at a time; what passes then is named below the table, for it wants mending. More than five are no accident.
+tests() {
+    caches=$(mktemp -d)
+    if python -m pytest -q -o cache_dir="$caches" "$@"; then
+        rm -rf "$caches"
+        return 0
+    fi
+    failures=$(python -c 'import json, sys; print(*json.load(open(sys.argv[1])), sep="\n")' "$caches/v/cache/lastfailed" 2>/dev/null)
+    verdict=1
+    if [ -n "$failures" ] && [ "$(printf '%s\n' "$failures" | wc -l)" -le 5 ]; then
+        printf '\n==> once more, one at a time:\n%s\n' "$failures"
+        if python -m pytest -q -o cache_dir="$caches" --last-failed --last-failed-no-failures none -n 0 "$@"; then
+            verdict=0 twice="$twice$failures
+"
+        fi
+    fi
+    rm -rf "$caches"
+    return $verdict
+}
+
 # Several at a time: most tests wait for sound that takes its time.
-check unit python -m pytest -q -n 2 -m "not client and not conformance"
-check conformance python -m pytest -q -n 3 --dist loadfile -m "conformance and not client"
-check clients python -m pytest -q -n 2 --dist loadfile -m client
+check unit tests -m "not client and not conformance" -n 2
+check conformance tests -m "conformance and not client" -n 3 --dist loadfile
+check clients tests -m client -n 2 --dist loadfile
 
 printf '\n%s' "$table"
+[ -z "$twice" ] || printf 'passed only when tried once more:\n%s' "$twice"
 exit $failed
