@@ -1,4 +1,4 @@
-"""Which rows of the bus carry sound above 4 kHz, and so need more than a narrowband encoder."""
+"""How wide the sound of each row of the bus is: up to 4 kHz, up to 8 kHz, or up to the 12 kHz of the bus."""
 
 import numpy as np
 
@@ -10,8 +10,11 @@ BLOCK = 60
 _LOWEST, _HIGHEST, _STEP = 5400, 11400, 400
 """Frequencies looked at, Hz; the window's main lobe reaches 1600 Hz to each side: 3800 is not seen."""
 
+_TOP = 9800
+"""Frequencies from here on are looked at for sound above 8 kHz: 8200 is not seen."""
+
 _SHARE = 1e-5
-"""Power of the upper band in that of the whole from which on it counts: below, speech masks it (-50 dB).
+"""Power of an upper band in that of the whole from which on it counts: below, speech masks it (-50 dB).
 Images of sound that was brought from 8 kHz to the bus rate lie below it, too."""
 
 _FLOOR = 4.0
@@ -28,23 +31,30 @@ def _basis() -> Pcm:
     phase = 2 * np.pi * frequencies * (np.arange(BLOCK)[:, None] / BUS_RATE)
     # The window's mean square, so that a sum of squares is a power per sample.
     scale = np.sqrt(2 / (BLOCK**2 * np.mean(window**2)))
-    return np.ascontiguousarray(
-        np.hstack((np.cos(phase), np.sin(phase))) * window[:, None] * scale, np.float32
-    )
+    # Frequencies below _TOP come first, so that the columns of each band lie together.
+    split = int(np.searchsorted(frequencies[0], _TOP))
+    waves = (np.cos(phase), np.sin(phase))
+    columns = [wave[:, :split] for wave in waves] + [wave[:, split:] for wave in waves]
+    return np.ascontiguousarray(np.hstack(columns) * window[:, None] * scale, np.float32)
 
 
 _BASIS = _basis()
+_TOP_COLUMN = 2 * len(range(_LOWEST, _TOP, _STEP))
+
+NARROW, WIDE, FULL = 0, 1, 2
+"""Sound up to 4 kHz, up to 8 kHz, up to 12 kHz."""
 
 
-def is_wide(pcm: Pcm) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """Return which rows have sound above 4 kHz that a listener could hear, ``(n,)``.
+def bands(pcm: Pcm) -> np.ndarray[tuple[int, ...], np.dtype[np.intp]]:
+    """Return NARROW, WIDE or FULL for each row, by what a listener could hear of it, ``(n,)``.
 
     Args:
         pcm: ``(n, samples)`` at the bus rate, 2.5 ms or a multiple of it, in PCM16 units.
     """
     rows, samples = pcm.shape
     blocks = pcm.reshape(-1, BLOCK) @ _BASIS
-    upper = np.einsum("ij,ij->i", blocks, blocks).reshape(rows, -1).mean(axis=1)
-    power = np.einsum("ij,ij->i", pcm, pcm) / samples
-    wide: np.ndarray[tuple[int, ...], np.dtype[np.bool_]] = upper > np.maximum(_SHARE * power, _FLOOR)
-    return wide
+    upper, top = blocks[:, :_TOP_COLUMN], blocks[:, _TOP_COLUMN:]
+    above_8 = np.einsum("ij,ij->i", top, top).reshape(rows, -1).mean(axis=1)
+    above_4 = np.einsum("ij,ij->i", upper, upper).reshape(rows, -1).mean(axis=1) + above_8
+    audible = np.maximum(_SHARE * np.einsum("ij,ij->i", pcm, pcm) / samples, _FLOOR)
+    return np.where(above_8 > audible, FULL, np.where(above_4 > audible, WIDE, NARROW))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from softswitch.audio import libopus
-from softswitch.audio.band import BLOCK, is_wide
+from softswitch.audio.band import BLOCK, FULL, NARROW, WIDE, bands
 from softswitch.audio.codec import OPUS, Codec
 from softswitch.audio.opus_packet import LONGEST_MS, sample_counts
 from softswitch.audio.pcm import BUS_RATE, TICK_MS, Bytes, Indices, Pcm, to_int16
@@ -31,14 +31,14 @@ kbit/s, 3.91 and 3.57 at 1 and 32 kbit/s.
 LOSS_PERCENT = 10
 """Expected loss until RTCP reports the real one; 0 would disable FEC although it is switched on."""
 
-_NARROW_AFTER_MS = 1000
-"""Sound without anything above 4 kHz after which an encoder is limited to narrowband, milliseconds."""
+_LIMITED_AFTER_MS = 1000
+"""Sound without anything above 4 or 8 kHz after which an encoder is limited to that band, milliseconds."""
 
 _AUDIBLE = 100.0
 """Mean square of a frame from which on it counts as sound, PCM16 units: -70 dBov."""
 
 _QUIET = 3e4
-"""Mean square of a frame below which an encoder is replaced by a narrowband one: -45 dBov, as in pauses."""
+"""Mean square of a frame below which an encoder is replaced by one of less band: -45 dBov, as in pauses."""
 
 _LONGEST_PACKET = 1100
 """Octets that the encoder may use for one packet. With RTP header and extension (20), SRTP tag (16), TURN
@@ -91,12 +91,12 @@ class OpusBank:
         self._longest = codec.samples(LONGEST_MS)
         self._tuned: dict[int, dict[int, int]] = {}
         """Settings by :meth:`tune`, by slot: a new encoder gets them again."""
-        self._narrow = np.zeros(0, np.bool_)
-        """Slots whose encoder is limited to narrowband."""
+        self._band = np.zeros(0, np.intp)
+        """Band to which the encoder of each slot is limited by its source; FULL is no limit."""
         self._limited = np.zeros(0, np.bool_)
         """Slots whose band :meth:`tune` limits: the band of their source is known."""
-        self._narrow_ms = np.zeros(0)
-        """Milliseconds of sound without an upper band that each slot has encoded."""
+        self._below_ms = np.zeros((0, 2))
+        """Milliseconds of sound without anything above 4 and above 8 kHz that each slot has encoded last."""
         self._before: tuple[NDArray[np.int16], Indices] = np.zeros((0, 0), np.int16), np.zeros(0, np.intp)
         """Frames and slots of the last call of :meth:`encode`."""
         self.grow(slots)
@@ -107,9 +107,9 @@ class OpusBank:
         missing = slots - len(self._encoders)
         self._encoders += [0] * missing
         self._decoders += [0] * missing
-        self._narrow = np.pad(self._narrow, (0, max(missing, 0)))
+        self._band = np.pad(self._band, (0, max(missing, 0)), constant_values=FULL)
         self._limited = np.pad(self._limited, (0, max(missing, 0)))
-        self._narrow_ms = np.pad(self._narrow_ms, (0, max(missing, 0)))
+        self._below_ms = np.pad(self._below_ms, ((0, max(missing, 0)), (0, 0)))
 
     def open(self, slot: int) -> None:
         """Clear the state of `slot`."""
@@ -118,8 +118,8 @@ class OpusBank:
     def close(self, slot: int) -> None:
         """Free the state of `slot`; a closed slot may be closed again."""
         self._tuned.pop(slot, None)
-        self._narrow[slot] = self._limited[slot] = False
-        self._narrow_ms[slot] = 0.0
+        self._band[slot], self._limited[slot] = FULL, False
+        self._below_ms[slot] = 0.0
         encoder, self._encoders[slot] = self._encoders[slot], 0
         decoder, self._decoders[slot] = self._decoders[slot], 0
         if encoder:
@@ -157,8 +157,8 @@ class OpusBank:
             # Without the high band, effort 1 costs 2 microseconds more, and steady tones do not dip.
             limited = band_hz < self.sample_rate
             tuned[libopus.SET_COMPLEXITY] = max(self._complexity, 1) if limited else self._complexity
-            self._limited[slot], self._narrow[slot] = limited, False
-            self._narrow_ms[slot] = 0.0
+            self._limited[slot], self._band[slot] = limited, FULL
+            self._below_ms[slot] = 0.0
         for request, value in tuned.items():
             self._set(encoder, request, value)
 
@@ -256,28 +256,28 @@ class OpusBank:
         return packets[:, : int(lengths.max(initial=0))], lengths
 
     def _follow_band(self, pcm: Pcm, slots: Indices) -> list[int]:
-        """Limit encoders to narrowband while their source has no upper band; return slots with new encoders.
+        """Limit encoders to the band that their source has; return slots with new encoders.
 
-        Of a telephone's sound at 24 kHz two thirds of the samples are empty, and coding them costs a third of
-        the encoder's time. An encoder at work changes its bandwidth in pauses and slowly, within five
-        seconds, so that a new one takes over; it heard the last frame, and predicts nothing from what the
-        decoder has not heard. Narrowband begins in a pause, the whole band at once.
+        Of a telephone's sound at 24 kHz two thirds of the samples are empty, of a file of 16 kHz one third,
+        and coding them costs about that share of the encoder's time. An encoder at work changes its bandwidth
+        in pauses and slowly, within five seconds, so that a new one takes over; it heard the last frame, and
+        predicts nothing from what the decoder has not heard. Less band begins in a pause, more band at once.
         """
         if self.sample_rate != BUS_RATE or not len(slots) or pcm.shape[1] % BLOCK:
             return []
-        wide = is_wide(pcm)
+        seen, present = bands(pcm), self._band[slots]
         samples = pcm.shape[1]
         power = np.einsum("ij,ij->i", pcm, pcm) / samples
         heard_ms = np.where(power > _AUDIBLE, samples * 1000 / self.sample_rate, 0.0)
-        spent = np.where(wide, 0.0, self._narrow_ms[slots] + heard_ms)
-        self._narrow_ms[slots] = spent
-        wanted = ~(wide | self._limited[slots]) & (
-            self._narrow[slots] | ((spent >= _NARROW_AFTER_MS) & (power < _QUIET))
-        )
-        changed = np.flatnonzero(wanted != self._narrow[slots])
+        below = np.where(seen[:, None] > (NARROW, WIDE), 0.0, self._below_ms[slots] + heard_ms[:, None])
+        self._below_ms[slots] = below
+        long = below >= _LIMITED_AFTER_MS
+        lowest = np.where(long[:, NARROW], NARROW, np.where(long[:, WIDE], WIDE, FULL))
+        wanted = np.maximum(seen, np.where(power < _QUIET, np.minimum(present, lowest), present))
+        changed = np.flatnonzero((wanted != present) & ~self._limited[slots])
         if not len(changed):
             return []
-        self._narrow[slots] = wanted
+        self._band[slots[changed]] = wanted[changed]
         return [self._renew(slot) for slot in slots[changed].tolist()]
 
     def _renew(self, slot: int) -> int:
@@ -287,7 +287,7 @@ class OpusBank:
             self._library.opus_encoder_destroy(encoder)
         encoder = self._encoder(slot)
         for request, value in self._tuned.get(slot, {}).items():
-            if request != libopus.SET_MAX_BANDWIDTH or not self._narrow[slot]:
+            if request != libopus.SET_MAX_BANDWIDTH or self._band[slot] == FULL:
                 self._set(encoder, request, value)
         frames, slots = self._before
         for row in np.flatnonzero(slots == slot).tolist():
@@ -340,8 +340,9 @@ class OpusBank:
             (libopus.SET_DTX, 0),
         ):
             self._set(encoder, request, value)
-        if self._narrow[slot]:
-            self._set(encoder, libopus.SET_MAX_BANDWIDTH, libopus.BANDWIDTH_NARROW)
+        if self._band[slot] != FULL:
+            hz = 8000 if self._band[slot] == NARROW else 16000
+            self._set(encoder, libopus.SET_MAX_BANDWIDTH, libopus.BANDS[hz])
         return int(encoder)
 
     def _set(self, encoder: int, request: int, value: int) -> None:

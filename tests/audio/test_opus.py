@@ -261,12 +261,18 @@ def configurations(packets):
     return [int(payloads[0, 0]) >> 3 for payloads, _ in packets]
 
 
-def phone(seconds):
-    """Return sound of a telephone at the bus rate, with a pause at the end of each second."""
-    resampler = Resampler(8000, 24000, 1)
-    pcm = voice(seconds, 8000).reshape(-1, 8000).copy()
-    pcm[:, -800:] = 0.0
-    return np.concatenate([resampler.process(frame[None], SLOT)[0] for frame in frames(pcm.ravel(), 160)])
+WIDEST_WIDE = 12
+"""Configurations up to 11 are wideband at most, 12 to 15 hybrid frames of more (RFC 6716 table 2)."""
+
+
+def phone(seconds, rate=8000, hiss=0.0):
+    """Return sound of this rate at the bus rate, with a pause at the end of each second."""
+    resampler = Resampler(rate, 24000, 1)
+    pcm = voice(seconds, rate)
+    pcm = (pcm + noise(len(pcm), hiss)).reshape(-1, rate).copy()
+    pcm[:, -rate // 10 :] = 0.0
+    step = rate // 50
+    return np.concatenate([resampler.process(frame[None], SLOT)[0] for frame in frames(pcm.ravel(), step)])
 
 
 def test_telephone_is_coded_in_its_band_and_a_wide_source_wide_again(bank):
@@ -276,6 +282,19 @@ def test_telephone_is_coded_in_its_band_and_a_wide_source_wide_again(bank):
     wide = configurations(coded(bank, noise(24000)))
     assert all(one >= WIDEST_NARROW for one in wide)
     assert all(one >= WIDEST_NARROW for one in configurations(coded(bank, voice(1.0, 24000) + noise(24000))))
+
+
+def test_sound_of_16_khz_is_coded_in_its_band_and_more_at_once(bank):
+    wide = configurations(coded(bank, phone(3.0, 16000, hiss=300.0)))
+    assert wide[0] >= WIDEST_WIDE
+    assert all(WIDEST_NARROW <= one < WIDEST_WIDE for one in wide[-50:])
+    narrow = configurations(coded(bank, phone(3.0)))
+    assert all(one < WIDEST_NARROW for one in narrow[-50:])
+    assert all(
+        WIDEST_NARROW <= one < WIDEST_WIDE
+        for one in configurations(coded(bank, phone(1.0, 16000, hiss=300.0)[:12000]))
+    )
+    assert all(one >= WIDEST_WIDE for one in configurations(coded(bank, noise(24000))))
 
 
 def test_silence_and_other_slots_do_not_narrow_an_encoder(bank):
