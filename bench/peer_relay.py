@@ -20,6 +20,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Protocol
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -114,10 +115,10 @@ class RtpEngine:
 class Switch:
     """The switch's engine in a process of its own."""
 
-    def __init__(self, tree: Path, legs: int) -> None:
-        """Start the engine of a work tree."""
+    def __init__(self, tree: Path, legs: int, setup: str = "relayed") -> None:
+        """Start the engine of a work tree for one of the set-ups of bench/sip_legs.py."""
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("sip_legs.py")), "--engine", "relayed", str(legs)],
+            [sys.executable, str(Path(__file__).with_name("sip_legs.py")), "--engine", setup, str(legs)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tree,
             env=os.environ | {"PYTHONPATH": str(tree)},
         )  # fmt: skip
@@ -140,7 +141,17 @@ class Switch:
         self.process.wait(10)
 
 
-def measure(relay: RtpEngine | Switch, legs: int, seconds: float) -> tuple[float, float]:
+class Relay(Protocol):
+    """What carries the packets of telephones in a process of its own: a peer, or an engine of ours."""
+
+    def connect(self, far: list[int]) -> list[int]: ...
+
+    def cpu_s(self) -> float: ...
+
+    def close(self) -> None: ...
+
+
+def measure(relay: Relay, legs: int, seconds: float) -> tuple[float, float]:
     """Return CPU in microseconds per leg and 20 ms, and the share of packets that came."""
     telephones = Telephones(legs)
     try:
@@ -165,7 +176,7 @@ def main() -> None:
     if len(sys.argv) > 4:
         trees["before"] = Path(sys.argv[4]).resolve()
     with tempfile.TemporaryDirectory() as folder:
-        kinds: dict[str, Callable[[], RtpEngine | Switch]] = {
+        kinds: dict[str, Callable[[], Relay]] = {
             **{name: partial(Switch, tree, legs) for name, tree in trees.items()},
             "rtpengine": lambda: RtpEngine(folder),
         }
