@@ -38,7 +38,7 @@ COMPARED: Mapping[str, tuple[tuple[str, ...], tuple[tuple[str, str], ...]]] = {
         ),
     ),
     "call_legs": (
-        ("30", "5"),
+        ("60", "8"),
         (
             ("us a `/call` leg and 20 ms, uvloop", rf"^uvloop +energy +\d+ +{NUMBER}"),
             ("us a `/call` leg and 20 ms, uvloop, silero", rf"^uvloop +silero +\d+ +{NUMBER}"),
@@ -46,7 +46,7 @@ COMPARED: Mapping[str, tuple[tuple[str, ...], tuple[tuple[str, str], ...]]] = {
         ),
     ),
     "webrtc_legs": (
-        ("10", "5"),
+        ("20", "8"),
         (
             ("us a WebRTC leg and 20 ms, uvloop, silero", rf"^uvloop +silero +\d+ +{NUMBER}"),
             ("us a WebRTC leg and 20 ms, uvloop", rf"^uvloop +energy +\d+ +{NUMBER}"),
