@@ -142,7 +142,7 @@ class Switch:
 
 
 class Relay(Protocol):
-    """What carries the packets of telephones in a process of its own: a peer, or an engine of ours."""
+    """What carries the packets of telephones in a process of its own: a peer, or the engine of the switch."""
 
     def connect(self, far: list[int]) -> list[int]: ...
 
