@@ -1,4 +1,4 @@
-"""What a process that is gone has left open: calls, stays and recordings that nobody else completes."""
+"""What a process that is gone has left open: calls, stays and recordings, which another one completes."""
 
 import logging
 
