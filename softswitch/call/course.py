@@ -5,7 +5,7 @@
 
 import msgspec
 
-from softswitch.call.announce import error
+from softswitch.call.announce import error, refusal
 from softswitch.call.arrival import Arrival
 from softswitch.call.collect import DigitCollector
 from softswitch.call.hearing import Hearing
@@ -185,11 +185,7 @@ class Course:
 
     def _refuse_accept(self) -> None:
         """Reject an ``accept`` for an incoming call that does not exist, or ended before."""
-        timestamp = self._outbox.clock()
-        refused = events.Rejected(
-            timestamp=timestamp, subject=self._outbox.party, code=486, reason="no pending call"
-        )
-        self._outbox.emit(refused)
+        self._outbox.emit(refusal(486, "no pending call", self._outbox.party, self._outbox))
         self._end(Over("rejected", "system"))
 
     def _set_up(self, option: CallOption) -> None:
