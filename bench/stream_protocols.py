@@ -26,7 +26,7 @@ from statistics import median
 import numpy as np
 
 from bench._server import Server, server
-from bench.wavix_streams import TICK_S, Bot, Phone, ask, framed, measured, talk
+from bench.wavix_streams import TICK_S, Bot, ask, calling, framed, measured
 
 WARM_UP_S = 2.0
 PROTOCOLS = ("twilio", "telnyx", "plivo", "vonage", "jambonz", "raw")
@@ -129,39 +129,27 @@ async def run(switch: Server, calls: int, seconds: float, rounds: int, protocols
     loop = asyncio.get_running_loop()
     bots = await loop.create_server(ProtocolBot, "127.0.0.1", 0, backlog=1000)
     url = f"ws://127.0.0.1:{bots.sockets[0].getsockname()[1]}"
-    transport, phone = await loop.create_datagram_endpoint(Phone, local_addr=("127.0.0.1", 0))
-    to = f"sip:bench@127.0.0.1:{transport.get_extra_info('sockname')[1]}"
-    ids = [
-        str((await asyncio.to_thread(ask, switch, "POST", "", {"from": "100", "to": to}))["uuid"])
-        for _ in range(calls)
-    ]
-    talking = asyncio.ensure_future(talk(phone))
-    for protocol in protocols:
-        pairs, gaps = [], []
-        with idling() as control:
-            for number in range(rounds):
-                order = ["wavix", protocol] if number % 2 == 0 else [protocol, "wavix"]
-                costs = {}
-                for one in order:
-                    costs[one] = await streamed(switch, ids, url, one, seconds)
-                    if one == protocol:
-                        gaps += [gap * 1000 for bot in ProtocolBot.made for gap in bot.gaps]
-                pairs.append((costs["wavix"], costs[protocol]))
-        ratio = median(other / wavix for wavix, other in pairs)
-        least = [min(column) for column in zip(*pairs, strict=True)]
-        p50, p99 = np.percentile(gaps, (50, 99))
-        print(
-            f"{protocol:>10}{calls:6}{least[0]:8.1f}{least[1]:8.1f}{ratio:8.2f}{p50:9.1f}{p99:8.1f}"
-            f"{max(gaps):8.1f}{np.percentile(control, 99):12.1f}{max(control):8.1f}",
-            flush=True,
-        )
-    talking.cancel()
-    for one in ids:
-        await asyncio.to_thread(ask, switch, "DELETE", f"/{one}")
+    async with calling(switch, calls) as (ids, _):
+        for protocol in protocols:
+            pairs, gaps = [], []
+            with idling() as control:
+                for number in range(rounds):
+                    order = ["wavix", protocol] if number % 2 == 0 else [protocol, "wavix"]
+                    costs = {}
+                    for one in order:
+                        costs[one] = await streamed(switch, ids, url, one, seconds)
+                        if one == protocol:
+                            gaps += [gap * 1000 for bot in ProtocolBot.made for gap in bot.gaps]
+                    pairs.append((costs["wavix"], costs[protocol]))
+            ratio = median(other / wavix for wavix, other in pairs)
+            least = [min(column) for column in zip(*pairs, strict=True)]
+            p50, p99 = np.percentile(gaps, (50, 99))
+            print(
+                f"{protocol:>10}{calls:6}{least[0]:8.1f}{least[1]:8.1f}{ratio:8.2f}{p50:9.1f}{p99:8.1f}"
+                f"{max(gaps):8.1f}{np.percentile(control, 99):12.1f}{max(control):8.1f}",
+                flush=True,
+            )
     bots.close()
-    transport.close()
-    for media, _ in phone.media:
-        media.close()
 
 
 def main() -> None:

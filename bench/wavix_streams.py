@@ -11,6 +11,7 @@ the end 84 calls have six streams each: is any mark or stop lost?
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import itertools
 import json
@@ -19,6 +20,7 @@ import struct
 import sys
 import time
 import urllib.request
+from collections.abc import AsyncIterator
 
 import numpy as np
 
@@ -186,37 +188,47 @@ def ask(switch: Server, method: str, path: str, body: dict[str, object] | None =
         return dict(json.load(response))
 
 
+@contextlib.asynccontextmanager
+async def calling(switch: Server, calls: int, to: str = "") -> AsyncIterator[tuple[list[str], Phone]]:
+    """Give the ids of calls to telephones that talk, or to another callee; end them and the telephones."""
+    loop = asyncio.get_running_loop()
+    transport, phone = await loop.create_datagram_endpoint(Phone, local_addr=("127.0.0.1", 0))
+    to = to or f"sip:bench@127.0.0.1:{transport.get_extra_info('sockname')[1]}"
+    ids = []
+    for _ in range(calls):
+        call = await asyncio.to_thread(ask, switch, "POST", "", {"from": "100", "to": to})
+        ids.append(str(call["uuid"]))
+    talking = asyncio.ensure_future(talk(phone))
+    try:
+        yield ids, phone
+    finally:
+        talking.cancel()
+        for one in ids:
+            await asyncio.to_thread(ask, switch, "DELETE", f"/{one}")
+        transport.close()
+        for media, _ in phone.media:
+            media.close()
+
+
 async def load(switch: Server, calls: int, seconds: float, kind: str) -> tuple[float, float, np.ndarray]:
     """Run the calls; return CPU per call and 20 ms without and with streams, and the bot's gaps in ms."""
     loop = asyncio.get_running_loop()
     Bot.made.clear()
     bots = await loop.create_server(Bot, "127.0.0.1", 0, backlog=1000)
     url = f"ws://127.0.0.1:{bots.sockets[0].getsockname()[1]}/answers"
-    transport, phone = await loop.create_datagram_endpoint(Phone, local_addr=("127.0.0.1", 0))
-    to = "echo" if kind == "echo" else f"sip:bench@127.0.0.1:{transport.get_extra_info('sockname')[1]}"
-    ids = []
-    for _ in range(calls):
-        call = await asyncio.to_thread(ask, switch, "POST", "", {"from": "100", "to": to})
-        ids.append(str(call["uuid"]))
-    talking = asyncio.ensure_future(talk(phone))
-    await asyncio.sleep(WARM_UP_S)
-    plain = await measured(switch, calls, seconds / 2)
-    wish = {"stream_url": url, "stream_type": "twoway", "stream_channel": "inbound"}
-    for one in ids:
-        await asyncio.to_thread(ask, switch, "POST", f"/{one}/streams", wish)
-    await asyncio.sleep(WARM_UP_S)
-    for bot in Bot.made:
-        bot.gaps.clear()
-    streamed = await measured(switch, calls, seconds)
-    gaps = np.concatenate([bot.gaps for bot in Bot.made]) * 1000
-    assert len(Bot.made) == calls, len(Bot.made)
-    talking.cancel()
-    for one in ids:
-        await asyncio.to_thread(ask, switch, "DELETE", f"/{one}")
+    async with calling(switch, calls, "echo" if kind == "echo" else "") as (ids, _):
+        await asyncio.sleep(WARM_UP_S)
+        plain = await measured(switch, calls, seconds / 2)
+        wish = {"stream_url": url, "stream_type": "twoway", "stream_channel": "inbound"}
+        for one in ids:
+            await asyncio.to_thread(ask, switch, "POST", f"/{one}/streams", wish)
+        await asyncio.sleep(WARM_UP_S)
+        for bot in Bot.made:
+            bot.gaps.clear()
+        streamed = await measured(switch, calls, seconds)
+        gaps = np.concatenate([bot.gaps for bot in Bot.made]) * 1000
+        assert len(Bot.made) == calls, len(Bot.made)
     bots.close()
-    transport.close()
-    for media, _ in phone.media:
-        media.close()
     return plain, streamed, gaps
 
 
@@ -226,49 +238,42 @@ async def probe(switch: Server, rounds: int = 25) -> tuple[np.ndarray, np.ndarra
     Bot.made.clear()
     bots = await loop.create_server(Bot, "127.0.0.1", 0)
     url = f"ws://127.0.0.1:{bots.sockets[0].getsockname()[1]}/probe"
-    transport, phone = await loop.create_datagram_endpoint(Phone, local_addr=("127.0.0.1", 0))
-    to = f"sip:bench@127.0.0.1:{transport.get_extra_info('sockname')[1]}"
-    call = str((await asyncio.to_thread(ask, switch, "POST", "", {"from": "100", "to": to}))["uuid"])
-    talking = asyncio.ensure_future(talk(phone))
-    while not phone.media:
-        await asyncio.sleep(0.05)
-    await asyncio.sleep(0.5)
-    wish = {"stream_url": url, "stream_type": "twoway", "stream_channel": "inbound"}
-    await asyncio.to_thread(ask, switch, "POST", f"/{call}/streams", wish)
-    media, loud = phone.media[0][0], [0.0]
+    async with calling(switch, 1) as ([call], phone):
+        while not phone.media:
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
+        wish = {"stream_url": url, "stream_type": "twoway", "stream_channel": "inbound"}
+        await asyncio.to_thread(ask, switch, "POST", f"/{call}/streams", wish)
+        media, loud = phone.media[0][0], [0.0]
 
-    def hear() -> None:
-        for payload in iter(lambda: received(media), b""):
-            if (
-                len(payload) > 150
-                and min(payload[20:] or b"\xff", key=lambda byte: byte & 0x7F) & 0x7F < 0x50
-            ):
-                loud[0] = time.monotonic()
+        def hear() -> None:
+            for payload in iter(lambda: received(media), b""):
+                if (
+                    len(payload) > 150
+                    and min(payload[20:] or b"\xff", key=lambda byte: byte & 0x7F) & 0x7F < 0x50
+                ):
+                    loud[0] = time.monotonic()
 
-    loop.add_reader(media, hear)
-    while not Bot.made or not Bot.made[0].frames:
-        await asyncio.sleep(0.05)
-    bot = Bot.made[0]
-    marks, clears = [], []
-    for number in range(rounds):
-        seen = len(bot.controls)
-        bot.transport.write(spoken(TONE * 15) + message("mark", mark={"name": str(number)}))
-        while len(bot.controls) == seen:
-            await asyncio.sleep(0.005)
-        await asyncio.sleep(0.1)
-        marks.append(bot.controls[-1][0] - loud[0])
-        bot.transport.write(spoken(TONE * 100))
-        await asyncio.sleep(0.3)
-        sent = time.monotonic()
-        bot.transport.write(message("clear"))
-        await asyncio.sleep(0.2)
-        clears.append(loud[0] - sent)
-    loop.remove_reader(media)
-    talking.cancel()
-    await asyncio.to_thread(ask, switch, "DELETE", f"/{call}")
+        loop.add_reader(media, hear)
+        while not Bot.made or not Bot.made[0].frames:
+            await asyncio.sleep(0.05)
+        bot = Bot.made[0]
+        marks, clears = [], []
+        for number in range(rounds):
+            seen = len(bot.controls)
+            bot.transport.write(spoken(TONE * 15) + message("mark", mark={"name": str(number)}))
+            while len(bot.controls) == seen:
+                await asyncio.sleep(0.005)
+            await asyncio.sleep(0.1)
+            marks.append(bot.controls[-1][0] - loud[0])
+            bot.transport.write(spoken(TONE * 100))
+            await asyncio.sleep(0.3)
+            sent = time.monotonic()
+            bot.transport.write(message("clear"))
+            await asyncio.sleep(0.2)
+            clears.append(loud[0] - sent)
+        loop.remove_reader(media)
     bots.close()
-    transport.close()
-    media.close()
     return np.array(marks) * 1000, np.array(clears) * 1000
 
 

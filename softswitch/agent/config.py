@@ -1,12 +1,11 @@
 """The file of an agent (TOML): what it says, which model thinks, which tools it has."""
 
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import msgspec
+import msgspec.toml
 from msgspec import Meta
 
 from softswitch.errors import SettingsError
@@ -106,8 +105,9 @@ def load_agent(path: Path) -> AgentConfig:
         SettingsError: It cannot be read, or a field is unknown or invalid; the text names file and field.
     """
     try:
-        return msgspec.convert(tomllib.loads(path.read_text("utf-8")), AgentConfig)
+        return msgspec.toml.decode(path.read_bytes(), type=AgentConfig)
     except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}", section="agent", key="file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
-        raise SettingsError(f"{path}: {error}", section="agent", key="file") from None
+        reason = error.strerror
+    except ValueError as error:
+        reason = str(error)
+    raise SettingsError(f"{path}: {reason}", section="agent", key="file")

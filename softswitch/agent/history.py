@@ -10,14 +10,19 @@ MOST_CHARACTERS = 24_000
 Message = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ToolCall:
     """A function that the model calls."""
 
     id: str
-    name: str
-    arguments: str
+    name: str = ""
+    arguments: str = ""
     """A JSON object, as the model wrote it."""
+
+    def message(self) -> Message:
+        """Return it in the words of the API."""
+        function = {"name": self.name, "arguments": self.arguments}
+        return {"id": self.id, "type": "function", "function": function}
 
 
 @dataclass(slots=True)
@@ -35,11 +40,7 @@ class Line:
         """Yield it in the words of the API; nothing where nothing was heard."""
         said: Message = {"role": self.role, "content": self.text.strip() or None}
         if self.results:
-            functions = [{"name": call.name, "arguments": call.arguments} for call in self.calls]
-            said["tool_calls"] = [
-                {"id": call.id, "type": "function", "function": function}
-                for call, function in zip(self.calls, functions, strict=True)
-            ]
+            said["tool_calls"] = [call.message() for call in self.calls]
         if said["content"] or self.results:
             yield said
         for call, result in zip(self.calls, self.results, strict=False):

@@ -52,7 +52,7 @@ class Reply:
     def __init__(self) -> None:
         self.over = False
         self._size = 0
-        self._calls: dict[int, tuple[str, str, str]] = {}
+        self._calls: dict[int, ToolCall] = {}
 
     def line(self, line: bytes) -> str:
         """Take a line and return the text that it adds.
@@ -72,24 +72,21 @@ class Reply:
             raise ModelError(f"the model failed: {str(chunk.error)[:300]}")
         delta = chunk.choices[0].delta if chunk.choices else _Delta()
         for part in delta.tool_calls or ():
-            self._part(part)
+            call = self._calls.setdefault(part.index, ToolCall(f"call_{part.index}"))
+            call.id = part.id or call.id
+            call.name += part.function.name or ""
+            call.arguments += part.function.arguments or ""
+            if len(self._calls) > MOST_CALLS or len(call.name + call.arguments) > MOST_ARGUMENTS:
+                raise ModelError("the model calls too many tools, or with arguments that are too long")
         text = delta.content or ""
         self._size += len(text)
         if self._size > MOST_TEXT:
             raise ModelError(f"the model wrote more than {MOST_TEXT} characters")
         return text
 
-    def _part(self, part: _Call) -> None:
-        call_id, name, arguments = self._calls.get(part.index, ("", "", ""))
-        name, arguments = name + (part.function.name or ""), arguments + (part.function.arguments or "")
-        self._calls[part.index] = (part.id or call_id, name, arguments)
-        if len(self._calls) > MOST_CALLS or len(name + arguments) > MOST_ARGUMENTS:
-            raise ModelError("the model calls too many tools, or with arguments that are too long")
-
     def calls(self) -> tuple[ToolCall, ...]:
         """Return the tools that it called."""
-        calls = (self._calls[index] for index in sorted(self._calls))
-        return tuple(ToolCall(key or f"call_{at}", *rest) for at, (key, *rest) in enumerate(calls))
+        return tuple(self._calls[index] for index in sorted(self._calls))
 
 
 async def think(
@@ -101,16 +98,13 @@ async def think(
         ModelError: See there; also when the API is silent for longer than `timeout_s`.
     """
     body: dict[str, Any] = {**model.extra, "model": model.model, "messages": messages, "stream": True}
-    if tools:
-        body["tools"] = tools
-    headers = {"Authorization": f"Bearer {secret}"} if (secret := model.secret()) else {}
+    body |= {"tools": tools} if tools else {}
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=model.timeout_s, sock_read=model.timeout_s)
-    url = f"{model.url.rstrip('/')}/chat/completions"
+    headers = {"Authorization": f"Bearer {secret}"} if (secret := model.secret()) else {}
+    asked: dict[str, Any] = {"json": body, "headers": headers, "timeout": timeout, "allow_redirects": False}
     reply = Reply()
     try:
-        async with session.post(
-            url, json=body, headers=headers, timeout=timeout, allow_redirects=False
-        ) as response:
+        async with session.post(f"{model.url.rstrip('/')}/chat/completions", **asked) as response:
             if response.status != 200:
                 told = (await response.content.read(300)).decode(errors="replace")
                 raise ModelError(f"the model answered {response.status}: {told}")

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from softswitch.agent.config import AgentConfig
 from softswitch.agent.talk import option_of, talk
-from softswitch.client import Call, ClientError, take
+from softswitch.client import ClientError, take
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,8 @@ class AgentServer:
         self._config, self._switch, self._token = config, switch, token
         self._max_calls = max_calls
         self._tasks: set[asyncio.Task[None]] = set()
-        self._session: aiohttp.ClientSession | None = None
+        self._session: aiohttp.ClientSession
+        """Open while the application runs."""
 
     def application(self) -> web.Application:
         """Return what takes the webhook, on any path."""
@@ -61,15 +62,10 @@ class AgentServer:
         return web.Response()
 
     async def _serve(self, call_id: str, caller: str) -> None:
-        assert self._session is not None  # noqa: S101  (set while the application runs)
         try:
             async with take(self._switch, call_id, token=self._token or None) as call:
-                await self._converse(call, call_id, caller)
+                await call.accept(option_of(self._config))
+                await call.answered(30.0)
+                await talk(call, self._config, self._session, call_id=call_id, caller=caller)
         except (ClientError, TimeoutError) as error:
             logger.warning("a call could not be served", extra={"call": call_id, "error": str(error)})
-
-    async def _converse(self, call: Call, call_id: str, caller: str) -> None:
-        assert self._session is not None  # noqa: S101  (as above)
-        await call.accept(option_of(self._config))
-        await call.answered(30.0)
-        await talk(call, self._config, self._session, call_id=call_id, caller=caller)

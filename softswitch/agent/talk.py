@@ -3,55 +3,40 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from typing import Any
+from itertools import count
+from typing import Any, TypeVar
 
 import aiohttp
 
 from softswitch.agent.config import AgentConfig
 from softswitch.agent.history import History, Line, ToolCall
 from softswitch.agent.model import ModelError, think
-from softswitch.agent.tools import Action, Tools, shown
-from softswitch.client import (
-    Answer,
-    AsrFinal,
-    Call,
-    ClientError,
-    Collect,
-    Interruption,
-    Reject,
-    TrackEnd,
-)
+from softswitch.agent.tools import Actions, Tools, shown
+from softswitch.client import Answer, AsrFinal, Call, ClientError, Collect, Interruption, Reject, TrackEnd
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 MOST_ROUNDS = 6
 """Replies of the model within one turn: each but the last calls tools."""
 FAREWELL_S = 30.0
 """Longest wait until what was said was heard, seconds."""
 RING_S = 30
-COLLECT_S = 20.0
+COLLECT_MS = 20_000
 
-FIGURES: Counter[str] = Counter(
-    dict.fromkeys(
-        ("calls", "turns", "interruptions", "tool_calls", "tools_failed", "models_failed", "transfers"), 0
-    )
-)
+_COUNTED = "calls turns interruptions tool_calls tools_failed models_failed transfers"
+FIGURES = Counter(dict.fromkeys(_COUNTED.split(), 0))
 """What the agents of this process did, for /metrics."""
 
 
 def option_of(config: AgentConfig) -> dict[str, Any]:
     """Return the options of a call that an agent takes."""
-    option: dict[str, Any] = {
-        "asr": config.asr,
-        "bargeIn": config.barge_in or True,
-        "inbandDtmf": True,
-        "inactivityTimeout": config.inactivity_s,
-    }
-    if config.voice:
-        option["tts"] = config.voice
-    return option
+    option = {"asr": config.asr, "bargeIn": config.barge_in or True, "inbandDtmf": True}
+    option |= {"tts": config.voice} if config.voice else {}
+    return {**option, "inactivityTimeout": config.inactivity_s}
 
 
 async def talk(
@@ -77,24 +62,22 @@ class _Talk:
         self._call, self._config, self._session = call, config, session
         prompt = f"{config.prompt}\n\nThe caller's number or name: {caller}" if caller else config.prompt
         self._history = History(prompt)
-        actions: dict[str, Action] = {
-            "transfer": self._transfer,
-            "take_number": self._take_number,
-            "end_call": self._end_call,
-        }
-        self._tools = Tools(config, session, actions, {"call": call_id, "caller": caller})
-        self._shown = shown(config)
-        self._turns = self._plays = 0
+        built_in: Actions = {"transfer": self._transfer, "end_call": self._end_call}
+        built_in |= {"take_number": self._take_number}
+        self._tools = Tools(config, session, built_in, {"call": call_id, "caller": caller})
+        self._turns = 0
+        self._plays = count(1)
         self._play_id = ""
         """Of the playback that takes more text; empty: none does."""
         self._sounding: set[str] = set()
         """Playbacks with text that have not ended."""
-        self._quiet = asyncio.Event()
+        self._news = asyncio.Event()
+        """Set with every event of the call."""
         self._task: asyncio.Task[None] | None = None
         """The present turn; what the caller says ends it."""
         self._running: set[asyncio.Future[None]] = set()
         """Tools: what the caller says does not end them."""
-        self._referred: asyncio.Future[Answer | Reject] | None = None
+        self._referred: Answer | Reject | None = None
         """Outcome of the present transfer."""
         self._connected = False
         """Whether the caller was transferred: the agent is silent from then on."""
@@ -106,20 +89,32 @@ class _Talk:
             async for event in self._call.events():
                 match event:
                     case Interruption(play_id=str(play_id)):
-                        self._interrupted(play_id, event.subtitle or "")
+                        FIGURES["interruptions"] += 1
+                        # The model is to believe that it said just what was heard.
+                        self._history.interrupted(play_id, event.subtitle or "")
+                        self._sounding.discard(play_id)
+                        if play_id == self._play_id:
+                            self._give_up()
                     case TrackEnd(play_id=str(play_id)):
-                        self._over(play_id)
+                        self._sounding.discard(play_id)
                     case Answer(refer=True) | Reject(refer=True):
-                        self._connected = isinstance(event, Answer)
-                        if self._referred is not None and not self._referred.done():
-                            self._referred.set_result(event)
+                        self._referred, self._connected = event, isinstance(event, Answer)
                     case AsrFinal(text=text, is_filler=False) if text and not self._connected:
                         self._begin(text)
+                self._news.set()
         finally:
             tasks = [task for task in (self._task, *self._running) if task is not None]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _until(self, found: Callable[[], T | None], within_s: float) -> T:
+        """Wait for something that events of the call bring; raises TimeoutError."""
+        async with asyncio.timeout(within_s):
+            while not (result := found()):
+                self._news.clear()
+                await self._news.wait()
+        return result
 
     # --- turns ------------------------------------------------------------------------
 
@@ -130,15 +125,33 @@ class _Talk:
         FIGURES["turns"] += 1
         self._task = asyncio.create_task(self._guarded(heard), name="agent turn")
 
+    def _give_up(self) -> None:
+        """Stop a turn that is going on; its tools go on."""
+        if self._task is not None:
+            self._task.cancel()
+        play_id, self._play_id = self._play_id, ""
+        if play_id in self._sounding:
+            self._keep(self._call.interrupt(play_id=play_id))
+
+    def _keep(self, work: Awaitable[None]) -> "asyncio.Future[None]":
+        task = asyncio.ensure_future(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
     async def _guarded(self, heard: str) -> None:
-        """Carry a turn out, and help the caller where the model fails."""
+        """Carry a turn out; where the model fails, connect the caller with `fallback` or end the call."""
         try:
             try:
                 await (self._turn(heard) if heard else self._speak(self._config.greeting))
             except ModelError as error:
                 FIGURES["models_failed"] += 1
                 logger.warning("the model of an agent failed", extra={"error": str(error)})
-                await self._fail()
+                await self._speak(self._config.sorry)
+                if self._config.fallback:
+                    await self._transfer(self._config.fallback)
+                if not self._connected:
+                    await self._end_call()
         except (ClientError, TimeoutError) as error:
             if self._call.end is None:
                 logger.warning("an agent could not control its call", extra={"error": str(error)})
@@ -162,10 +175,9 @@ class _Talk:
 
     async def _reply(self) -> Line:
         """Speak a reply while the model writes it; return it with the tools that it calls."""
-        # A tool that waited until all was heard has ended the playback.
-        line = self._history.reply(self._play_id or self._new_play())
+        line = self._line()
         calls: list[ToolCall] = []
-        thinking = think(self._session, self._config.model, self._history.messages(), self._shown)
+        thinking = think(self._session, self._config.model, self._history.messages(), shown(self._config))
         async with aclosing(thinking) as pieces:
             async for piece in pieces:
                 if isinstance(piece, ToolCall):
@@ -178,35 +190,22 @@ class _Talk:
         return line
 
     async def _carry_out(self, line: Line) -> None:
+        failures = self._tools.failures
         line.results = [await self._tools.run(call) for call in line.calls]
         FIGURES["tool_calls"] += len(line.calls)
-        FIGURES["tools_failed"] += self._tools.failures
-        self._tools.failures = 0
-
-    def _keep(self, work: Awaitable[None]) -> "asyncio.Future[None]":
-        task = asyncio.ensure_future(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return task
-
-    async def _fail(self) -> None:
-        """Say that there is no help, and connect the caller with `fallback`, or end the call."""
-        await self._speak(self._config.sorry)
-        if self._config.fallback:
-            await self._transfer(self._config.fallback)
-        if not self._connected:
-            await self._end_call()
+        FIGURES["tools_failed"] += self._tools.failures - failures
 
     # --- speech -----------------------------------------------------------------------
 
-    def _new_play(self) -> str:
-        self._plays += 1
-        self._play_id = f"agent-{self._plays}"
-        return self._play_id
+    def _line(self) -> Line:
+        """Begin a line of the playback that takes more text, or of a new one."""
+        self._play_id = self._play_id or f"agent-{next(self._plays)}"
+        return self._history.reply(self._play_id)
 
     async def _speak(self, text: str) -> None:
-        """Say a text of the file."""
-        await self._say(self._history.reply(self._new_play()), text)
+        """Say a text of the file, instead of what is being said."""
+        self._play_id = ""
+        await self._say(self._line(), text)
         await self._finish_speech()
 
     async def _say(self, line: Line, piece: str) -> None:
@@ -224,31 +223,7 @@ class _Talk:
     async def _heard_out(self) -> None:
         """Wait until all that was said was heard."""
         await self._finish_speech()
-        async with asyncio.timeout(FAREWELL_S):
-            while self._sounding and self._call.end is None:
-                self._quiet.clear()
-                await self._quiet.wait()
-
-    def _give_up(self) -> None:
-        """Stop a turn that is going on; its tools go on."""
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
-        play_id, self._play_id = self._play_id, ""
-        if play_id in self._sounding:
-            self._keep(self._call.interrupt(play_id=play_id))
-
-    def _interrupted(self, play_id: str, heard: str) -> None:
-        """Note how much was heard: the model is to believe that it said just that."""
-        FIGURES["interruptions"] += 1
-        self._history.interrupted(play_id, heard)
-        self._over(play_id)
-        if play_id == self._play_id:
-            self._give_up()
-
-    def _over(self, play_id: str) -> None:
-        self._sounding.discard(play_id)
-        self._quiet.set()
+        await self._until(lambda: not self._sounding, FAREWELL_S)
 
     # --- built-in tools ---------------------------------------------------------------
 
@@ -257,10 +232,10 @@ class _Talk:
         if place is None:
             raise ValueError(f"there is no destination {to!r}, known are {', '.join(self._config.transfer)}")
         await self._heard_out()
-        self._referred = asyncio.get_running_loop().create_future()
+        self._referred = None
         try:
             await self._call.refer(place.callee, options={"timeout": RING_S, "autoHangup": True})
-            outcome = await asyncio.wait_for(self._referred, RING_S + 5.0)
+            outcome = await self._until(lambda: self._referred, RING_S + 5.0)
         except (ClientError, TimeoutError) as error:
             return f"not connected: {error or 'no answer'}"
         if isinstance(outcome, Reject):
@@ -271,10 +246,11 @@ class _Talk:
     async def _take_number(self, number: str = "") -> str:
         if not number:
             await self._finish_speech()
-            wait_ms = int(COLLECT_S * 1000)
             try:
-                await self._call.collect(max_digits=20, terminators="#", timeout_ms=wait_ms, barge_in=False)
-                number = (await self._call.wait(Collect, COLLECT_S + FAREWELL_S)).digits
+                await self._call.collect(
+                    max_digits=20, terminators="#", timeout_ms=COLLECT_MS, barge_in=False
+                )
+                number = (await self._call.wait(Collect, COLLECT_MS / 1000 + FAREWELL_S)).digits
             except (ClientError, TimeoutError) as error:
                 return f"error: {error or 'no keys were pressed'}"
         digits = "".join(sign for sign in number if sign in "+0123456789")

@@ -15,8 +15,8 @@ logger = logging.getLogger(__name__)
 MOST_RESULT = 8_000
 """Bytes of an answer that the model is given."""
 
-Action = Callable[..., Awaitable[str]]
-"""A built-in tool: takes the arguments by name, and returns what the model is told."""
+Actions = dict[str, Callable[..., Awaitable[str]]]
+"""Built-in tools by name: each takes the arguments by name, and returns what the model is told."""
 
 
 def shown(config: AgentConfig) -> list[Message]:
@@ -48,30 +48,26 @@ class Tools:
     """The tools of one call."""
 
     def __init__(
-        self,
-        config: AgentConfig,
-        session: aiohttp.ClientSession,
-        actions: Mapping[str, Action],
-        about: Mapping[str, str],
+        self, config: AgentConfig, session: aiohttp.ClientSession, built_in: Actions, about: Mapping[str, str]
     ) -> None:
         """Prepare.
 
         Args:
             config: The agent.
             session: Sends the requests.
-            actions: What the built-in tools do, by name.
+            built_in: What the built-in tools do, by name.
             about: What a request tells of the call.
         """
         self.failures = 0
         """Tools that failed."""
-        self._session, self._actions, self._about = session, actions, about
+        self._session, self._built_in, self._about = session, built_in, about
         self._remote = {tool.name: tool for tool in config.tool}
 
     async def run(self, call: ToolCall) -> str:
         """Carry a tool out and return what the model is told; a failure is told as well."""
         try:
             arguments = arguments_of(call)
-            if (action := self._actions.get(call.name)) is not None:
+            if (action := self._built_in.get(call.name)) is not None:
                 return await action(**arguments)
             if (tool := self._remote.get(call.name)) is not None:
                 return await self._request(tool, arguments)
@@ -85,22 +81,15 @@ class Tools:
         given: dict[str, Any] = {"json": {**self._about, "arguments": arguments}}
         if tool.method == "GET":
             given = {"params": {name: str(value) for name, value in arguments.items()}}
-        async with self._session.request(
-            tool.method,
-            tool.url,
-            headers={"Authorization": f"Bearer {tool.token}"} if tool.token else {},
-            allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=tool.timeout_s),
-            **given,
-        ) as response:
+        given |= {"headers": {"Authorization": f"Bearer {tool.token}"} if tool.token else {}}
+        given |= {"timeout": aiohttp.ClientTimeout(total=tool.timeout_s), "allow_redirects": False}
+        async with self._session.request(tool.method, tool.url, **given) as response:
             if response.status >= 300:
                 raise ValueError(f"the tool answered {response.status}")
             body = b""
-            async for piece in response.content.iter_chunked(2048):
+            while len(body) < MOST_RESULT and (piece := await response.content.read(MOST_RESULT - len(body))):
                 body += piece
-                if len(body) >= MOST_RESULT:
-                    break
-            return body[:MOST_RESULT].decode(errors="replace")
+            return body.decode(errors="replace")
 
 
 def arguments_of(call: ToolCall) -> dict[str, Any]:

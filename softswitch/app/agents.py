@@ -15,7 +15,7 @@ from pathlib import Path
 import aiohttp
 
 from softswitch.agent import FIGURES, AgentConfig, load_agent, option_of, talk
-from softswitch.call.authority import OPERATOR, Principal
+from softswitch.call.authority import Principal
 from softswitch.call.interfaces import Endpoint, LegRequest
 from softswitch.call.kind import LegKind
 from softswitch.call.vocabulary.events import Event
@@ -180,10 +180,7 @@ class Agents:
     async def _serve(self, name: str, pair: LocalPair, request: LegRequest) -> None:
         """Open the inner call and let the agent talk until it ends."""
         _, config = self._agents[name]
-        account = request.account
-        # A call of the administrator's, or of a rule without an account, obeys the operator alone.
-        by = Principal(account, frozenset({"call"}), account) if account else OPERATOR
-        origin = Origin(account, by=by)
+        origin = Origin.within(request.account)
         try:
             handle, _ = await self._calls.open(LegKind.AGENT, origin, pair.far)
         except (NotNowError, RejectedError) as error:
@@ -192,13 +189,7 @@ class Agents:
         if not pair.near.port.is_open:  # The caller has gone meanwhile.
             handle.end("caller", "caller")
             return
-
-        def up() -> None:
-            # An outer call that ends from now on ends the inner one.
-            pair.far.connect()
-            pair.near.connect()
-
-        pair.far.on_answer = up
+        pair.far.on_answer = pair.connect
         call = Call(DirectoryLink(handle, origin.principal), id=handle.id)
         option = option_of(config) | {"caller": request.caller}
         if self._session is None:

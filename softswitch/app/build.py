@@ -1,22 +1,28 @@
-"""Builds the switch from the settings: makes its parts, hands them to each other, starts and stops them."""
+"""Builds the switch from the settings: makes its parts and hands them to each other."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from softswitch import __version__
+from softswitch.app.administration import administration
 from softswitch.app.agents import Agents
 from softswitch.app.certificates import attach_certificates
 from softswitch.app.figures import export, of_services
-from softswitch.app.membership import Membership, join
-from softswitch.app.memory import give_back, trimmer
+from softswitch.app.lifecycle import (
+    FAILED,
+    PATIENCE_S,
+    ROOM_TABLE,
+    SWITCH,
+    close_rooms,
+    running_parts,
+    threads,
+)
+from softswitch.app.membership import Membership, follow, join
 from softswitch.app.telemetry import trace_calls
 from softswitch.app.uploading import attach_uploads
 from softswitch.call.interfaces import IncomingCall
@@ -39,21 +45,16 @@ from softswitch.legs.sip.routing.request_filter import Shedding
 from softswitch.legs.stream import StreamClients, StreamTerms
 from softswitch.legs.telephones import Telephones
 from softswitch.legs.webrtc.endpoints import WebRtcEndpoints
-from softswitch.log.tasks import spawn
 from softswitch.media.engine.engine import Engine
 from softswitch.media.engine.interfaces import Denoiser
-from softswitch.media.messages import Output
 from softswitch.media.rtp.formats import OpusOptions
 from softswitch.media.rtp.plane import RtpPlane
 from softswitch.metrics import Metrics
-from softswitch.settings import HashedKey, Settings, is_loopback
+from softswitch.settings import Settings, is_loopback
 from softswitch.speech.provider import Providers
-from softswitch.store.seal import NAME as SEAL_KEY
-from softswitch.store.seal import Seal
 from softswitch.store.sqlite import SqliteStore
 from softswitch.store.store import CallRecord
 from softswitch.store.transcript import Transcript
-from softswitch.switch.administration.administration import Administration, access_of
 from softswitch.switch.directory import CallDirectory
 from softswitch.switch.incoming.incoming import Incoming
 from softswitch.switch.machine import bounds, fill, share, this_machine
@@ -98,19 +99,8 @@ from softswitch.web.readiness import Readiness
 
 TICK_AGE_S = 2.0
 """A media thread that has not begun a tick for so long, in seconds, while there is audio, is dead."""
-SWEEP_S = 3600.0
-"""Time between two deletions of what is older than the settings keep it, in seconds."""
 DECODERS = 4
 """Threads that decode audio files. Decoding is work for the processor: more threads would not be faster."""
-FILE_READERS = 8
-"""Threads that read and serve files."""
-SWITCH = web.AppKey("switch", Switch)
-FAILED = web.AppKey("failed", asyncio.Event)
-ROOM_TABLE = web.AppKey("room table", Rooms)
-"""Set when the media thread has given up: the process ends, and its service manager starts it anew."""
-
-PATIENCE_S: web.AppKey[float | None] = web.AppKey("patience_s", object)  # type: ignore[arg-type]
-"""Time that running calls have in place of `[limits] drain_s`, in seconds; None: that of the settings."""
 
 
 def build(
@@ -193,12 +183,17 @@ def build(
     MALFORMED.install()
     app[SETTINGS], app[RESOURCES] = settings, resources
     app[SWITCH], app[CALLS] = switch, calls
-    app[ADMINISTRATION] = _administration(
-        resources, telephones, authenticator, sender, member=member, load=load
+    app[ADMINISTRATION] = administration(
+        resources,
+        telephones,
+        authenticator,
+        sender,
+        member=member,
+        load=(lambda: _filled(load(), member)) if load is not None else None,
     )
     app[ROOM_TABLE], app[ROOMS] = rooms, RoomDirectory(rooms)
     app[QUEUES], app[VOICEMAIL], app[LINES] = queues, voicemail, {}
-    app.on_shutdown.append(_close_rooms)
+    app.on_shutdown.append(close_rooms)
     app[WEBRTC], app[WARM], app[SIP], app[WEBHOOKS] = webrtc, webrtc.warm, telephones, webhooks
     app[READINESS] = _readiness(metrics, engine, switch, telephones, addresses)
     app[TRANSCRIPTS] = _transcribing(switch, webhooks)
@@ -220,8 +215,8 @@ def build(
     app.cleanup_ctx.extend(
         (
             trace_calls(switch, sender),
-            _threads(decoding),
-            _running(engine, webrtc, telephones, sender, agents, addresses),
+            threads(decoding),
+            running_parts(engine, webrtc, telephones, sender, agents, addresses),
         )
     )
     _attach_optional(
@@ -292,69 +287,6 @@ def _rule(
         telephones.take_tokens(authenticator.telephone)
 
 
-def _administration(
-    resources: Resources,
-    telephones: Telephones | None,
-    authenticator: Authenticator,
-    sender: WebhookSender,
-    *,
-    member: Membership | None,
-    load: Callable[[], Settings] | None,
-) -> Administration:
-    """Return what changes users, trunks and the rest while the switch runs."""
-    settings = resources.settings
-    file = settings.store.key_file
-    made = Administration(
-        settings,
-        resources.store,
-        Seal(Path(file) if file else settings.paths.root() / SEAL_KEY),
-        check=stream_dialects,
-        load=(lambda: _filled(load(), member)) if load is not None else None,
-    )
-    made.on_applied(partial(_apply, resources, telephones, authenticator, sender))
-    if member is not None:
-        made.tell = _follow(member, "administration", made.told)
-    return made
-
-
-def _follow(
-    member: Membership, channel: str, told: Callable[[str], Coroutine[Any, Any, None]]
-) -> Callable[[str], None]:
-    """Hear what other processes of the switch say on a channel; return what tells it to them."""
-    bus = member.bus
-
-    def hear(data: bytes, node: str) -> None:
-        if node != bus.node:
-            spawn(told(data.decode()), package="switch", name=channel)
-
-    def tell(what: str) -> None:
-        bus.publish(channel, what.encode())
-
-    bus.subscribe(channel, hear)
-    return tell
-
-
-def _apply(
-    resources: Resources,
-    telephones: Telephones | None,
-    authenticator: Authenticator,
-    sender: WebhookSender,
-    settings: Settings,
-    keys: Sequence[HashedKey],
-) -> None:
-    """Have all parts take other settings and keys; what runs is not touched."""
-    resources.settings = settings
-    named = [(key.name, key.scopes) for key in settings.auth.keys()]  # noqa: SIM118  (it is no mapping)
-    named += [(key.terms.account or key.terms.name, frozenset(key.terms.scopes)) for key in keys]
-    resources.administrators = frozenset(account for account, scopes in named if "admin" in scopes)
-    resources.calls_per_account = access_of(keys)
-    authenticator.use(settings.auth, keys)
-    resources.providers.use(settings.speech)
-    sender.use(WebhookTerms.of(settings.webhook, resources.administrators))
-    if telephones is not None:
-        telephones.use(settings)
-
-
 def _forwarding(resources: Resources, telephones: Telephones) -> Forwarding:
     """Return the rules for the call forwarding of users' devices: those of a number that a user dials."""
 
@@ -399,7 +331,7 @@ def _voicemail(
         voicemail.tell = telephones.tell_messages
         telephones.count_messages_by(voicemail.mailboxes.count)
     if member is not None:
-        voicemail.on_changed = _follow(member, "mailbox", voicemail.told)
+        voicemail.on_changed = follow(member, "mailbox", voicemail.told)
     return voicemail
 
 
@@ -453,98 +385,3 @@ def _denoiser() -> Denoiser:
 def _engine(settings: Settings, providers: Providers) -> Engine:
     opus = OpusOptions(settings.media.opus_bitrate, settings.media.opus_complexity)
     return Engine(vads=providers.vads(), denoiser=_denoiser, plane=RtpPlane(opus=opus))
-
-
-def _running(
-    engine: Engine,
-    webrtc: WebRtcEndpoints,
-    telephones: Telephones | None,
-    sender: WebhookSender,
-    agents: Agents,
-    addresses: AddressWatch,
-) -> Callable[[web.Application], AsyncIterator[None]]:
-    """Return what starts and stops the parts, in order (an aiohttp cleanup context)."""
-
-    async def running(app: web.Application) -> AsyncIterator[None]:
-        loop = asyncio.get_running_loop()
-        switch = app[SWITCH]
-        resources = switch.resources
-        await resources.store.start()
-        await app[ADMINISTRATION].start()
-        await app[WEBHOOKS].start()
-        cluster = app[CLUSTER]
-        table = app[ROOM_TABLE]
-        await (table.start() if cluster is None or cluster.rooms is None else cluster.rooms.start())
-        await resources.providers.start()
-
-        def deliver(output: Output) -> None:
-            for port, datagram in output.datagrams:
-                webrtc.send(port, datagram)
-                if telephones is not None:
-                    telephones.send(port, datagram)
-            resources.routes.deliver(output)
-
-        def emit(output: Output) -> None:
-            loop.call_soon_threadsafe(deliver, output)
-
-        def died() -> None:
-            loop.call_soon_threadsafe(app[FAILED].set)
-
-        engine.start(emit, died)
-        if telephones is not None:
-            await telephones.start()
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(app[READINESS].run()), group.create_task(_sweep(resources))]
-            tasks.append(group.create_task(resources.pressure.run()))
-            tasks.append(group.create_task(give_back(lambda: len(switch), trimmer())))
-            tasks.append(group.create_task(addresses.run()))
-            tasks.append(group.create_task(app[TRANSCRIPTS].run()))
-            yield
-            await app[ROOM_TABLE].stop()
-            await switch.drain(0)
-            await agents.stop()
-            await app[QUEUES].stop()
-            await app[VOICEMAIL].stop()
-            for task in tasks:
-                task.cancel()
-        if telephones is not None:
-            await telephones.stop()
-        await webrtc.released()
-        engine.stop()
-        await resources.providers.close()
-        await sender.close()
-        await resources.store.close()
-
-    return running
-
-
-def _threads(decoding: ThreadPoolExecutor) -> Callable[[web.Application], AsyncIterator[None]]:
-    """Return what gives each kind of blocking work threads of its own (an aiohttp cleanup context).
-
-    The loop's own are for files: a file that waits for a slow disk must not wait for what is decoded, too.
-    Names are looked up without threads (docs/adr/0017).
-    """
-
-    async def running(app: web.Application) -> AsyncIterator[None]:
-        files = ThreadPoolExecutor(FILE_READERS, thread_name_prefix="files")
-        asyncio.get_running_loop().set_default_executor(files)
-        yield
-        decoding.shutdown(wait=False, cancel_futures=True)
-
-    return running
-
-
-async def _close_rooms(app: web.Application) -> None:
-    """Tell all participants of rooms while their sockets are still there (an ``on_shutdown`` signal)."""
-    await app[ROOM_TABLE].stop()
-
-
-async def _sweep(resources: Resources) -> None:
-    """Delete what has outlived its time, once an hour."""
-    while True:
-        now_ms = int(time.time() * 1000)
-        await resources.store.sweep(now_ms)
-        for account in resources.settings.recording.account:
-            if account.retention_days:
-                await resources.store.forget(account.name, now_ms - int(account.retention_days * 86_400_000))
-        await asyncio.sleep(SWEEP_S)

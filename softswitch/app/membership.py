@@ -4,8 +4,9 @@ import asyncio
 import errno
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp import web
 
@@ -25,6 +26,7 @@ from softswitch.legs.internal import InternalLegs
 from softswitch.legs.sip.transports.handed_over import SipShare
 from softswitch.legs.telephones import Telephones
 from softswitch.legs.webrtc.shared import MediaPlane
+from softswitch.log.tasks import spawn
 from softswitch.metrics import Reading
 from softswitch.settings import Settings
 from softswitch.settings.cluster import PLAIN, host_of, is_public, plain_bus
@@ -241,3 +243,20 @@ def figures(cluster: Cluster, legs: InternalLegs) -> list[Reading]:
         Reading("cluster_puts_failed", cluster.owned.failed),
         Reading("cluster_nodes_cleared", cluster.lost_nodes.cleared),
     ]
+
+
+def follow(
+    member: Membership, channel: str, told: Callable[[str], Coroutine[Any, Any, None]]
+) -> Callable[[str], None]:
+    """Hear what other processes of the switch say on a channel; return what tells it to them."""
+    bus = member.bus
+
+    def hear(data: bytes, node: str) -> None:
+        if node != bus.node:
+            spawn(told(data.decode()), package="switch", name=channel)
+
+    def tell(what: str) -> None:
+        bus.publish(channel, what.encode())
+
+    bus.subscribe(channel, hear)
+    return tell

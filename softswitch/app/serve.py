@@ -12,7 +12,8 @@ from functools import partial
 import msgspec
 from aiohttp import web
 
-from softswitch.app.build import FAILED, PATIENCE_S, ROOM_TABLE, SWITCH, build
+from softswitch.app.build import build
+from softswitch.app.lifecycle import FAILED, PATIENCE_S, ROOM_TABLE, SWITCH
 from softswitch.app.membership import Membership, membership
 from softswitch.bus.place import Place
 from softswitch.call.authority import OPERATOR

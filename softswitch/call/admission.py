@@ -9,7 +9,7 @@ changes much (docs/adr/0016).
 from dataclasses import dataclass
 
 LOOK_S = 0.1
-"""Time between two measurements, seconds."""
+"""Time between two measurements while calls come or run, seconds."""
 
 LATE_SHARE = 0.4
 """Share of ticks begun too late at which the switch is overloaded, 0 to 1."""

@@ -45,13 +45,8 @@ def announcement(
         case reports.MediaResumed():
             return events.Media(timestamp=timestamp, subject=subject, state="resumed", seconds=report.seconds)
         case reports.LegRejected():
-            return events.Rejected(
-                timestamp=timestamp,
-                subject=subject,
-                code=report.code,
-                reason=report.reason,
-                refer=refer,
-                redirect_to=report.redirect_to or None,
+            return refusal(
+                report.code, report.reason, subject, outbox, refer=refer, redirect_to=report.redirect_to
             )
         case reports.DigitReceived():
             return events.Dtmf(
@@ -100,6 +95,35 @@ def announcement(
             return None  # The parts of the call decide which events follow.
         case _:
             assert_never(report)
+
+
+def refusal(
+    code: int,
+    reason: str,
+    subject: Subject,
+    outbox: Outbox,
+    *,
+    refer: bool | None = None,
+    redirect_to: tuple[str, ...] = (),
+) -> events.Rejected:
+    """Return the event that tells of a refused party.
+
+    Args:
+        code: SIP status code.
+        reason: Reason for the client.
+        subject: The party.
+        outbox: Clock of the call.
+        refer: True where the party is the second one of a transfer.
+        redirect_to: URIs that the party redirects to.
+    """
+    return events.Rejected(
+        timestamp=outbox.clock(),
+        subject=subject,
+        code=code,
+        reason=reason,
+        refer=refer,
+        redirect_to=redirect_to or None,
+    )
 
 
 def call_announcement(

@@ -5,7 +5,7 @@ from typing import assert_never
 
 import msgspec
 
-from softswitch.call.announce import announcement
+from softswitch.call.announce import announcement, refusal
 from softswitch.call.forking import ELSEWHERE, Fork, refused_by_all
 from softswitch.call.lifetime import CallLimits, MediaWatch
 from softswitch.call.outbox import Outbox
@@ -448,14 +448,7 @@ class Parties:
         self, code: int, reason: str, *, refer: bool | None = None, redirect_to: tuple[str, ...] = ()
     ) -> None:
         self._outbox.emit(
-            events.Rejected(
-                timestamp=self._outbox.clock(),
-                subject=SECOND_PARTY,
-                code=code,
-                reason=reason,
-                refer=refer,
-                redirect_to=redirect_to or None,
-            )
+            refusal(code, reason, SECOND_PARTY, self._outbox, refer=refer, redirect_to=redirect_to)
         )
 
     def _announce(self, report: reports.OfLeg) -> None:

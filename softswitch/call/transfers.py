@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from softswitch.call.announce import announcement
+from softswitch.call.announce import announcement, refusal
 from softswitch.call.outbox import Outbox
 from softswitch.call.outcome import Outcome, Over, PartyReplaced, reason_of
 from softswitch.call.parties import Parties, check_timeout, referred_option, stage_of
@@ -200,14 +200,7 @@ class Transfers:
         self._tell(asked, code if code >= 300 else 500, phrase)
         self._asked = None
         self._outbox.emit(
-            events.Rejected(
-                timestamp=self._outbox.clock(),
-                subject=SECOND_PARTY,
-                code=code,
-                reason=reason,
-                refer=True,
-                redirect_to=redirect_to or None,
-            )
+            refusal(code, reason, SECOND_PARTY, self._outbox, refer=True, redirect_to=redirect_to)
         )
         return Over(reason_of(code), "callee") if asked.gone else None
 
@@ -235,15 +228,7 @@ class Transfers:
         if report.final:
             self._ours = None
         if report.code >= 300:
-            self._outbox.emit(
-                events.Rejected(
-                    timestamp=timestamp,
-                    subject=SECOND_PARTY,
-                    code=report.code,
-                    reason=report.reason,
-                    refer=True,
-                )
-            )
+            self._outbox.emit(refusal(report.code, report.reason, SECOND_PARTY, self._outbox, refer=True))
         elif report.code >= 200:
             self._outbox.emit(events.Answer(timestamp=timestamp, subject=SECOND_PARTY, sdp="", refer=True))
             return Over("autohangup", "system") if command.auto_hangup else None

@@ -28,11 +28,10 @@ from softswitch.protocol.call_events import (
     Event,
     Hangup,
     Incoming,
-    NotAnEventError,
     Reject,
     Resumed,
-    decode,
 )
+from softswitch.protocol.event_reading import NotAnEventError, decode
 
 E = TypeVar("E", bound=Event)
 

@@ -43,7 +43,7 @@ SKIP_S = 60.0
 """Seconds of audio before the offset that one call of `Decoder.skip` decodes."""
 
 
-__all__ = ["AudioFile", "AudioSourceError", "Fetcher", "UnknownFormatError", "decode", "fetch_audio"]
+__all__ = ["AudioFile", "AudioSourceError", "Fetcher", "UnknownFormatError", "fetch_audio"]
 
 
 class AudioSourceError(PeerError):
@@ -72,34 +72,6 @@ async def fetch_audio(egress: Fetcher, url: str) -> "AudioFile":
         raise AudioSourceError(f"the URL answers with status {fetched.status}", field="url")
     content_type = fetched.headers.get("Content-Type", "")
     return AudioFile(fetched.body, sniff(fetched.body, fetched.url.name, content_type))
-
-
-def decode(
-    data: bytes,
-    rate: int,
-    offset_ms: int = 0,
-    name: str = "",
-    content_type: str = "",
-    *,
-    executor: Executor | None = None,
-) -> AsyncGenerator[bytes, None]:
-    """Decode a file in memory; see `AudioFile.pieces`.
-
-    Args:
-        data: the whole file.
-        rate: Hz, 8000-48000.
-        offset_ms: position to begin at, in milliseconds.
-        name: file name or URL; headerless formats (µ-law, A-law) are recognized by it or by the content type.
-        content_type: Content-Type of the response.
-        executor: executor to decode in; None means that of the loop.
-
-    Raises:
-        UnknownFormatError: At once, if it is not in a supported audio format.
-        AudioSourceError: From the iterator, if it cannot be decoded.
-    """
-    return AudioFile(data, sniff(data, name, content_type)).pieces(
-        rate, offset_ms=offset_ms, executor=executor
-    )
 
 
 class AudioFile:

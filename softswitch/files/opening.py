@@ -23,18 +23,26 @@ def open_audio(
     *,
     executor: Executor | None = None,
 ) -> AsyncGenerator[bytes, None]:
-    """Decode a file in memory; see :func:`softswitch.files.decode.decode`, which has the same arguments.
+    """Decode a file in memory; see :meth:`softswitch.files.decode.AudioFile.pieces`.
+
+    Args:
+        data: the whole file.
+        rate: Hz, 8000-48000.
+        offset_ms: position to begin at, in milliseconds.
+        name: file name or URL; headerless formats (µ-law, A-law) are recognized by it or by the content type.
+        content_type: Content-Type of the response.
+        executor: executor to decode in; None means that of the loop.
 
     Raises:
         UnknownFormatError: At once, if it is not in a supported audio format.
         AudioSourceError: From the iterator, if it cannot be decoded.
     """
-    sniff(data, name, content_type)
+    found = sniff(data, name, content_type)
 
     async def pieces() -> AsyncGenerator[bytes, None]:
         # PyAV takes 16 MB and a third of a second: in a thread, so that signalling goes on.
         decoder = await asyncio.get_running_loop().run_in_executor(executor, _decoder)
-        made = decoder.decode(data, rate, offset_ms, name, content_type, executor=executor)
+        made = decoder.AudioFile(data, found).pieces(rate, offset_ms=offset_ms, executor=executor)
         async with aclosing(made) as decoded:
             async for piece in decoded:
                 yield piece

@@ -8,12 +8,15 @@ from typing import Self
 import ifaddr
 
 PERIOD_S = 3.0
-"""Longest time between two looks at the addresses, in seconds: not every kernel tells."""
+"""Longest time between two looks at the addresses where the kernel tells of no changes, in seconds."""
+TOLD_PERIOD_S = 30.0
+"""The same where the kernel tells of them."""
 QUIET_S = 0.2
 """Pause after a message of the kernel, in seconds: a new network brings several."""
 
 _LINK, _IPV4_ADDRESSES, _IPV4_ROUTES, _IPV6_ADDRESSES, _IPV6_ROUTES = 0x1, 0x10, 0x40, 0x100, 0x400
-_GROUPS = _LINK | _IPV4_ADDRESSES | _IPV4_ROUTES | _IPV6_ADDRESSES | _IPV6_ROUTES
+_IPV4_RULES, _IPV6_RULES = 0x80, 0x40000
+_GROUPS = _LINK | _IPV4_ADDRESSES | _IPV4_ROUTES | _IPV6_ADDRESSES | _IPV6_ROUTES | _IPV4_RULES | _IPV6_RULES
 _READ = 65536
 
 
@@ -21,10 +24,22 @@ class NetworkChanges:
     """Waits for the next change; an asynchronous context manager."""
 
     def __init__(self, period_s: float | None = None) -> None:
-        """Prepare without a socket; `period_s` is the longest wait, in seconds."""
-        self._period_s = PERIOD_S if period_s is None else period_s
+        """Prepare without a socket.
+
+        Args:
+            period_s: longest wait in seconds; None: what the kernel tells decides.
+        """
+        self._period_s = period_s
         self._told = asyncio.Event()
         self._socket: socket.socket | None = None
+        self._is_told = False
+
+    @property
+    def period_s(self) -> float:
+        """Longest wait, in seconds."""
+        if self._period_s is not None:
+            return self._period_s
+        return TOLD_PERIOD_S if self._is_told else PERIOD_S
 
     async def __aenter__(self) -> Self:
         """Begin to listen to the kernel, where it tells."""
@@ -34,6 +49,7 @@ class NetworkChanges:
                 self._socket = socket.socket(family, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
                 self._socket.bind((0, _GROUPS))
                 asyncio.get_running_loop().add_reader(self._socket, self._read)
+                self._is_told = True
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -46,7 +62,7 @@ class NetworkChanges:
     async def wait(self) -> None:
         """Return after the next change, or when it is time to look."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._period_s):
+            async with asyncio.timeout(self.period_s):
                 await self._told.wait()
                 await asyncio.sleep(QUIET_S)
         self._told.clear()

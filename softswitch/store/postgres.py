@@ -11,7 +11,6 @@ from softswitch.errors import UnavailableError
 from softswitch.store.database import Row
 from softswitch.store.migrate import WORDS_VERSION, migrations
 from softswitch.store.sqlite import SqliteStore
-from softswitch.store.store import OnHealth
 from softswitch.store.tables import SAVE_WORDS, Record
 from softswitch.store.words import indexed
 
@@ -190,42 +189,15 @@ class PostgresReader:
 class PostgresStore(SqliteStore):
     """Store with records in PostgreSQL; everything else is as in `SqliteStore`."""
 
-    def __init__(
-        self,
-        root: Path,
-        url: str,
-        *,
-        recordings: str = "recordings",
-        quota_bytes: int = 10_000_000_000,
-        retention_days: float = 30.0,
-        dump_bytes: int = 4 * 1024 * 1024,
-        free_bytes: int = 256 * 1024 * 1024,
-        calls_kept: int = 1_000_000,
-        spool_bytes: int = 64_000_000,
-        on_health: OnHealth | None = None,
-        node: str = "",
-        is_shared: bool = False,
-        is_cluster: bool = False,
-        uploads: bool = False,
-    ) -> None:
-        """Create a store as `SqliteStore`; ``url`` is postgresql://user:password@host/name."""
-        super().__init__(
-            root,
-            recordings=recordings,
-            quota_bytes=quota_bytes,
-            retention_days=retention_days,
-            dump_bytes=dump_bytes,
-            free_bytes=free_bytes,
-            calls_kept=calls_kept,
-            spool_bytes=spool_bytes,
-            on_health=on_health,
-            database=PostgresDatabase(url),
-            reader=PostgresReader(url),
-            node=node,
-            is_shared=is_shared,
-            is_cluster=is_cluster,
-            uploads=uploads,
-        )
+    def __init__(self, root: Path, url: str, **options: Any) -> None:
+        """Create a store.
+
+        Args:
+            root: data folder.
+            url: postgresql://user:password@host/name.
+            options: further arguments of `SqliteStore`.
+        """
+        super().__init__(root, database=PostgresDatabase(url), reader=PostgresReader(url), **options)
 
 
 async def _transaction(link: Any, rows: Sequence[Row]) -> None:

@@ -6,11 +6,10 @@ import logging
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TypeVar
+from typing import BinaryIO
 
 import msgspec
 
@@ -18,10 +17,9 @@ from softswitch.errors import NotNowError, UnavailableError
 from softswitch.store.call_parts import SIP
 from softswitch.store.database import Database, Row, Writing
 from softswitch.store.file_storage import DAY_MS, FileStorage
+from softswitch.store.leftovers import Leftovers
 from softswitch.store.lock import FolderLock, one_at_a_time
-from softswitch.store.measure import repair
 from softswitch.store.node import Node, this_node
-from softswitch.store.queries import CallQuery, RecordingQuery, calls_where, recordings_where
 from softswitch.store.row_writer import RowWriter
 from softswitch.store.spool import NAME as SPOOL
 from softswitch.store.spool import Spool
@@ -33,7 +31,6 @@ from softswitch.store.store import (
     Dump,
     EntryRecord,
     Forgotten,
-    HourRow,
     NewRecording,
     OnHealth,
     ParticipantRecord,
@@ -44,6 +41,7 @@ from softswitch.store.store import (
     Upload,
     WebhookRecord,
 )
+from softswitch.store.stored_records import StoredRecords
 from softswitch.store.tables import (
     DELETE_BEGUN_RECORDING,
     DELETE_ENTRY,
@@ -52,25 +50,13 @@ from softswitch.store.tables import (
     DELETE_RECORDING,
     DELETE_SEEN,
     DELETE_WEBHOOK,
-    ENDED,
     FORGET_OLD_PARTS,
     FORGET_OLD_TRANSCRIPTS,
     FORGET_PARTS,
     FORGET_TRANSCRIPTS,
     FORGET_UPLOADED,
-    HOURS,
-    LEFT_BEGUN,
-    MAX_PAGE,
-    NAME_RECORDING,
     NAMED,
-    NEWEST_BY_ID,
-    NEWEST_FIRST,
-    NEWEST_HOURS,
-    NEWEST_PART,
-    NEWEST_STARTED,
-    NEWEST_WITH_ID,
     NOTHING,
-    OF_NODE,
     SAVE_AUDIT,
     SAVE_BEGUN_RECORDING,
     SAVE_CALL,
@@ -87,48 +73,26 @@ from softswitch.store.tables import (
     TRIM_CALLS,
     TRIM_PARTS,
     TRIM_ROOMS,
-    WAITING_UPLOADS,
     BegunRecording,
     CallId,
     Reader,
     Reading,
-    Record,
     SeenNode,
-    close_left_open,
-    of_sessions,
     page,
 )
 from softswitch.store.words import indexed
-from softswitch.store.writer import Writer
+from softswitch.store.write_queue import WriteQueue
 
 logger = logging.getLogger(__name__)
 
-_WAITING = 4096
 SETTLE_S = 1.0
 AUDIT_KEPT = 100_000
 """Records of changes that a sweep leaves."""
 PARTS_KEPT = 200_000
 """Parts of calls (SIP messages, quality) that a sweep leaves: of the newest calls."""
-_WAITING_BYTES = 16 * 1024 * 1024
-
-Result = TypeVar("Result")
 
 
-class _Line(NamedTuple):
-    """A line of a dump."""
-
-    call_id: str
-    text: str
-
-
-class _Probe:
-    """A write that tests whether writing works, and tells later starts how long this process has lived."""
-
-
-_PROBE = _Probe()
-
-
-class SqliteStore:
+class SqliteStore(StoredRecords):
     """Store in one data folder; see `Store` for its methods."""
 
     def __init__(
@@ -171,9 +135,7 @@ class SqliteStore:
             is_cluster: other machines, which have files of their own, share the database.
             uploads: finished recordings wait for their upload.
         """
-        self.healthy = True
         self.counters = Counters()
-        self.on_health = on_health
         self.on_recording: Callable[[Recording], None] | None = None
         """Called with each finished recording that waits for its upload."""
         self._uploads: Upload = "waiting" if uploads else ""
@@ -186,7 +148,6 @@ class SqliteStore:
         self._spool = Spool(root / spool, disk_bytes=spool_bytes)
         self._calls_kept = calls_kept
         self._retention = retention_days
-        self._dumping = dump_bytes > 0
         self._files = FileStorage(
             root,
             recordings=recordings,
@@ -197,12 +158,15 @@ class SqliteStore:
         )
         self._database = database or Database(root / "softswitch.db", indexed)
         self._rows = RowWriter(self._database, self._spool, self.counters)
-        self._reader = reader or Reader(root / "softswitch.db")
-        self._writer: Writer[Row | _Line | _Probe] = Writer(
-            self._write, waiting=_WAITING, waiting_bytes=_WAITING_BYTES
+        super().__init__(reader or Reader(root / "softswitch.db"))
+        self._leftovers = Leftovers(self._reader, self._files, self._uploads)
+        self._queue = WriteQueue(
+            self._rows,
+            self._files if dump_bytes else None,
+            self.counters,
+            seen=self._seen,
+            on_health=on_health,
         )
-        self._executor: ThreadPoolExecutor | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
         """Open the database and create the folders.
@@ -210,18 +174,17 @@ class SqliteStore:
         Raises:
             UnavailableError: One of them cannot be used; the text says which one and why.
         """
-        self._loop = asyncio.get_running_loop()
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
+        self._start_reading()
         try:
             await self._off_loop(self._open)
         except (OSError, sqlite3.Error, UnavailableError) as error:
             await self.close()
             raise UnavailableError(f"the data folder {self._root} cannot be used: {error}") from error
-        self._writer.start()
+        self._queue.start()
 
     async def close(self) -> None:
         """Write the queue, then close; closing twice is harmless."""
-        await self._writer.close()
+        await self._queue.close()
         executor = self._executor
         if executor is not None:
             await self._off_loop(self._shut)
@@ -242,15 +205,7 @@ class SqliteStore:
 
     def _close_left_open(self) -> None:
         """Close the records of calls, stays and recordings that an earlier process did not close."""
-        self._database.write([*self._left_open(self._node), self._seen()])
-
-    def _left_open(self, node: Node, reason: str = "interrupted") -> list[Row]:
-        """Return the rows that close what other incarnations of a node have left open."""
-        seen = self._reader.records("nodes", SeenNode, OF_NODE, (node.name,))
-        rows = close_left_open(node, max((each.seen_at for each in seen), default=0), reason)
-        for begun in self._reader.records("begun_recordings", BegunRecording, LEFT_BEGUN, node):
-            rows += self._found_again(begun)
-        return rows
+        self._database.write([*self._leftovers.rows(self._node), self._seen()])
 
     async def close_lost(self, host: str, live: Collection[str]) -> list[str]:
         """Close what the processes of a machine that are gone have left open; return their names.
@@ -274,35 +229,9 @@ class SqliteStore:
 
     async def close_node(self, name: str) -> None:
         """Close what a process that is gone has left open; raises UnavailableError."""
-        for row in await self._off_loop(partial(self._left_open, Node(name, ""), "node_lost")):
-            self._put(row)
-        await self._put(Row(DELETE_SEEN, (name,)))
-
-    def _found_again(self, begun: BegunRecording) -> list[Row]:
-        """Return the rows that complete a recording whose writer crashed."""
-        path = self._files.recordings.path(begun.name)
-        rows = [Row(DELETE_BEGUN_RECORDING, (begun.name,))]
-        if path is None:
-            return rows
-        try:
-            size, duration_ms = repair(path)
-        except OSError as error:
-            logger.warning(
-                "an interrupted recording cannot be read",
-                extra={"file": begun.name, "reason": error.strerror},
-            )
-            return rows
-        found = Recording(
-            size=size,
-            duration_ms=duration_ms,
-            upload=self._uploads if size else "",
-            **msgspec.structs.asdict(begun),
-        )
-        return [
-            *rows,
-            Row(SAVE_RECORDING, msgspec.structs.astuple(found)),
-            Row(NAME_RECORDING, (begun.name, begun.call_id, begun.created_at)),
-        ]
+        for row in await self._off_loop(partial(self._leftovers.rows, Node(name, ""), "node_lost")):
+            self._queue.put(row)
+        await self._queue.put(Row(DELETE_SEEN, (name,)))
 
     def _seen(self) -> Row:
         return Row(SAVE_SEEN, (*self._node, round(self._clock() * 1000)))
@@ -320,18 +249,16 @@ class SqliteStore:
         self._reader.close()
         self._lock.release()
 
-    async def _off_loop(self, work: Callable[[], Result]) -> Result:
-        if self._executor is None:
-            raise UnavailableError("the store is closed")
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
-
     # ---------------------------------------------------------------- writing, on the loop
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last writes were stored."""
+        return self._queue.healthy
 
     async def probe(self) -> bool:
         """Write the time, after which `healthy` is up to date and rows that were kept are written."""
-        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        # If the queue is full, queued writes update `healthy` as well.
-        return await future if self._writer.put(_PROBE, future=future) else False
+        return await self._queue.probe()
 
     @property
     def spooled_rows(self) -> int:
@@ -345,23 +272,23 @@ class SqliteStore:
 
     def save_call(self, record: CallRecord) -> asyncio.Future[bool]:
         """Store a call, or replace its record."""
-        return self._put(Row(SAVE_CALL, (*msgspec.structs.astuple(record), *self._node)))
+        return self._queue.put(Row(SAVE_CALL, (*msgspec.structs.astuple(record), *self._node)))
 
     def save_part(self, part: CallPart) -> asyncio.Future[bool]:
         """Store a part of a call's record, or replace it."""
-        return self._put(Row(SAVE_PART, msgspec.structs.astuple(part)))
+        return self._queue.put(Row(SAVE_PART, msgspec.structs.astuple(part)))
 
     def begin_recording(self, recording: Recording) -> asyncio.Future[bool]:
         """Store that a file is being written, so that the next start finds it if this process crashes."""
         values = (getattr(recording, name) for name in BegunRecording.__struct_fields__)
-        return self._put(Row(SAVE_BEGUN_RECORDING, (*values, *self._node)))
+        return self._queue.put(Row(SAVE_BEGUN_RECORDING, (*values, *self._node)))
 
     def save_recording(self, recording: Recording) -> asyncio.Future[bool]:
         """Store the record of a finished recording."""
         # A recorder that was refused leaves an empty file.
         recording = msgspec.structs.replace(recording, upload=self._uploads if recording.size else "")
-        stored = self._put(Row(SAVE_RECORDING, msgspec.structs.astuple(recording)))
-        self._put(Row(DELETE_BEGUN_RECORDING, (recording.name,)))
+        stored = self._queue.put(Row(SAVE_RECORDING, msgspec.structs.astuple(recording)))
+        self._queue.put(Row(DELETE_BEGUN_RECORDING, (recording.name,)))
         if recording.upload and self.on_recording is not None:
             # Only then does a look into the database find it.
             stored.add_done_callback(partial(_told, self.on_recording, recording))
@@ -369,139 +296,46 @@ class SqliteStore:
 
     def save_webhook(self, webhook: WebhookRecord) -> asyncio.Future[bool]:
         """Store a webhook."""
-        return self._put(Row(SAVE_WEBHOOK, msgspec.structs.astuple(webhook)))
+        return self._queue.put(Row(SAVE_WEBHOOK, msgspec.structs.astuple(webhook)))
 
     def delete_webhook(self, number: int) -> asyncio.Future[bool]:
         """Delete a webhook."""
-        return self._put(Row(DELETE_WEBHOOK, (number,)))
+        return self._queue.put(Row(DELETE_WEBHOOK, (number,)))
 
     def save_entry(self, entry: EntryRecord) -> asyncio.Future[bool]:
         """Store an entry, or replace it; it is not kept while the database is away."""
-        return self._put(Row(SAVE_ENTRY, msgspec.structs.astuple(entry)))
+        return self._queue.put(Row(SAVE_ENTRY, msgspec.structs.astuple(entry)))
 
     def delete_entry(self, kind: str, name: str) -> asyncio.Future[bool]:
         """Delete an entry; the deletion is not kept while the database is away."""
-        return self._put(Row(DELETE_ENTRY, (kind, name)))
+        return self._queue.put(Row(DELETE_ENTRY, (kind, name)))
 
     def save_audit(self, record: AuditRecord) -> asyncio.Future[bool]:
         """Store a record of a change."""
-        return self._put(Row(SAVE_AUDIT, msgspec.structs.astuple(record)))
+        return self._queue.put(Row(SAVE_AUDIT, msgspec.structs.astuple(record)))
 
     def save_room(self, room: RoomRecord) -> asyncio.Future[bool]:
         """Store a room, or replace its record."""
-        return self._put(Row(SAVE_ROOM, (*msgspec.structs.astuple(room), *self._node)))
+        return self._queue.put(Row(SAVE_ROOM, (*msgspec.structs.astuple(room), *self._node)))
 
     def save_participant(
         self, participant: ParticipantRecord, session: SessionRecord
     ) -> asyncio.Future[bool]:
         """Store a participant and its session, or replace their records."""
-        self._put(Row(SAVE_PARTICIPANT, (*msgspec.structs.astuple(participant), *self._node)))
-        return self._put(Row(SAVE_SESSION, (*msgspec.structs.astuple(session), *self._node)))
+        self._queue.put(Row(SAVE_PARTICIPANT, (*msgspec.structs.astuple(participant), *self._node)))
+        return self._queue.put(Row(SAVE_SESSION, (*msgspec.structs.astuple(session), *self._node)))
 
     def dump(self, call_id: str, line: str) -> bool:
         """Append a line to the dump of a call; return False if it is already lost."""
-        if not self._dumping:
-            return False
-        # A character takes up to four bytes of memory.
-        taken = self._writer.put(_Line(call_id, line), cost=len(line) * 4)
-        self.counters.queue_full += not taken
-        return taken
+        return self._queue.dump(call_id, line)
 
-    def _put(self, row: Row) -> asyncio.Future[bool]:
-        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        cost = 4 * sum([len(value) for value in row.values if isinstance(value, str)])
-        if not self._writer.put(row, cost=cost, future=future):
-            self.counters.queue_full += 1
-            future.set_result(False)
-        return future
-
-    # ---------------------------------------------------------------- writing, in the thread
-
-    def _write(self, items: Sequence[Row | _Line | _Probe]) -> list[bool]:
-        rows = [item for item in items if isinstance(item, Row)]
-        probing = _PROBE in items
-        kept = iter(self._rows.write([*rows, self._seen()] if probing else rows, probing=probing))
-        lines: dict[str, list[str]] = {}
-        for item in items:
-            if isinstance(item, _Line):
-                lines.setdefault(item.call_id, []).append(item.text)
-        appended = {call_id: self._append(call_id, texts) for call_id, texts in lines.items()}
-        healthy = not self._rows.is_away
-        answers = []
-        for item in items:
-            match item:
-                case Row():
-                    answers.append(next(kept))
-                case _Line(call_id):
-                    answers.append(appended[call_id])
-                case _Probe():
-                    answers.append(healthy)
-        self._update_health(healthy=healthy and all(appended.values()))
-        return answers
-
-    def _append(self, call_id: str, texts: Sequence[str]) -> bool:
-        """Append lines to a dump; return False only if the disk failed, not if a limit is reached."""
-        written = 0
-        try:
-            written = self._files.append(call_id, texts)
-        except OSError as error:
-            logger.warning("a dump cannot be written", extra={"reason": error.strerror})
-            return False
-        finally:
-            self.counters.lines_written += written
-            self.counters.lines_lost += len(texts) - written
-        return True
-
-    def _update_health(self, *, healthy: bool) -> None:
-        if healthy == self.healthy:
-            return
-        self.healthy = healthy
-        if healthy:
-            logger.info("the store can write again")
-        else:
-            logger.error("the store cannot write; records kept and lost are counted in /metrics")
-        if self.on_health is not None and self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self.on_health, healthy)
-
-    # ---------------------------------------------------------------- reading
-
-    async def calls(self, limit: int = 50, offset: int = 0, *, ended: bool = False) -> list[CallRecord]:
-        """Return calls, optionally those only that have ended, the newest first."""
-        clause = ENDED + NEWEST_FIRST if ended else NEWEST_FIRST
-        return await self._records("calls", CallRecord, clause, page(limit, offset))
-
-    async def call(self, call_id: str) -> CallRecord | None:
-        """Return the newest call with an id, None if there is no such call."""
-        found = await self._records("calls", CallRecord, NEWEST_WITH_ID, (call_id,))
-        return found[0] if found else None
-
-    async def hours(self, since_ms: int) -> list[HourRow]:
-        """Return the ended calls since a time (epoch milliseconds) by hour and reason."""
-        return await self._records(HOURS, HourRow, NEWEST_HOURS, (since_ms,))
-
-    async def part(self, call_id: str, name: str) -> CallPart | None:
-        """Return a part of the newest call with an id, None if there is no such part."""
-        found = await self._records("call_parts", CallPart, NEWEST_PART, (call_id, name))
-        return found[0] if found else None
+    # ---------------------------------------------------------------- deleting
 
     async def delete_part(self, call_id: str, name: str) -> bool:
         """Delete a part of all calls with an id; return False if there is no such part."""
         there = await self.part(call_id, name) is not None
-        await self._put(Row(DELETE_PART, (call_id, name)))
+        await self._queue.put(Row(DELETE_PART, (call_id, name)))
         return there
-
-    async def find_calls(self, query: CallQuery, limit: int, offset: int) -> tuple[list[CallRecord], int]:
-        """Return the ended calls that are wanted, the newest first, and how many there are in all."""
-        clause, values = calls_where(query, self._reader.matching)
-        places = (*values, *page(limit, offset))
-        records = await self._records("calls", CallRecord, clause + NEWEST_FIRST, places)
-        return records, await self._count("calls", clause, values)
-
-    async def list_calls(self, query: CallQuery, limit: int) -> list[CallRecord]:
-        """Return the first calls that are wanted, the newest first; `CallQuery.before` leads to the next."""
-        clause, values = calls_where(query, self._reader.matching)
-        places = (*values, page(limit, 0)[0])
-        return await self._records("calls", CallRecord, clause + NEWEST_BY_ID, places)
 
     async def forget(self, account: str, before_ms: int) -> Forgotten:
         """Delete recordings, dumps, transcripts and traces of an account's calls that began before a time.
@@ -518,78 +352,14 @@ class SqliteStore:
             dumps += await self.delete_dump(call.id)
         transcripts = await self._count("calls", f"{where}AND transcript_json <> ''", values)
         traces = await self._count("call_parts", f"{where}AND part = ?", (*values, SIP))
-        self._put(Row(FORGET_PARTS, values))
-        self._put(Row(FORGET_TRANSCRIPTS, values))
-        await self._put(Row(DELETE_FORGOTTEN_WORDS))
+        self._queue.put(Row(FORGET_PARTS, values))
+        self._queue.put(Row(FORGET_TRANSCRIPTS, values))
+        await self._queue.put(Row(DELETE_FORGOTTEN_WORDS))
         return Forgotten(recordings, dumps, transcripts, traces)
-
-    async def find_recordings(
-        self, query: RecordingQuery, limit: int, offset: int
-    ) -> tuple[list[Recording], int]:
-        """Return the recordings that are wanted, the newest first, and how many there are in all."""
-        clause, values = recordings_where(query)
-        places = (*values, *page(limit, offset))
-        records = await self._records("recordings", Recording, clause + NEWEST_FIRST, places)
-        return records, await self._count("recordings", clause, values)
-
-    async def recordings(self, limit: int = 50, offset: int = 0) -> list[Recording]:
-        """Return recordings, the newest first."""
-        return await self._records("recordings", Recording, NEWEST_FIRST, page(limit, offset))
-
-    async def recordings_of(self, call_id: str, account: str) -> list[Recording]:
-        """Return an account's recordings of one call or room, the newest first."""
-        clause = "WHERE call_id = ? AND account = ? " + NEWEST_FIRST
-        return await self._records("recordings", Recording, clause, (call_id, account, *page(MAX_PAGE, 0)))
-
-    async def webhooks(self) -> list[WebhookRecord]:
-        """Return all webhooks, the oldest first."""
-        return await self._records("webhooks", WebhookRecord, "ORDER BY id")
-
-    async def entries(self) -> list[EntryRecord]:
-        """Return all entries, by kind and age."""
-        return await self._records("entries", EntryRecord, "ORDER BY kind, created_at, name")
-
-    async def audit(self, limit: int = 50, before: tuple[int, str] | None = None) -> list[AuditRecord]:
-        """Return records of changes, the newest first, those before a time and id only."""
-        clause, values = ("WHERE (created_at, id) < (?, ?) ", before) if before else ("", ())
-        places: tuple[str | int, ...] = (*values, page(limit, 0)[0])
-        return await self._records(
-            "audit", AuditRecord, f"{clause}ORDER BY created_at DESC, id DESC LIMIT ?", places
-        )
 
     async def settled(self) -> None:
         """Wait until all writes queued so far are complete, for a limited time."""
-        await asyncio.wait([self._put(Row(NOTHING))], timeout=SETTLE_S)
-
-    async def rooms(self, limit: int = 1000, offset: int = 0) -> list[RoomRecord]:
-        """Return rooms, the newest first."""
-        return await self._records("rooms", RoomRecord, NEWEST_FIRST, page(limit, offset))
-
-    async def session(self, session_id: str) -> SessionRecord | None:
-        """Return a session, None if there is no such session."""
-        found = await self._records("sessions", SessionRecord, "WHERE id = ?", (session_id,))
-        return found[0] if found else None
-
-    async def sessions(
-        self, room_id: str = "", limit: int = 50, offset: int = 0, account: str | None = None
-    ) -> list[SessionRecord]:
-        """Return sessions, optionally of one room and one account, the newest first."""
-        clause, values = of_sessions(room_id, account)
-        places: tuple[str | int, ...] = (*values, *page(limit, offset))
-        return await self._records("sessions", SessionRecord, clause + NEWEST_STARTED, places)
-
-    async def count_sessions(self, room_id: str = "", account: str | None = None) -> int:
-        """Return the number of sessions, optionally of one room and one account."""
-        clause, values = of_sessions(room_id, account)
-        return await self._count("sessions", clause, values)
-
-    async def _count(self, table: str, clause: str, values: tuple[str | int, ...]) -> int:
-        return await self._off_loop(lambda: self._reader.count(table, clause, values))
-
-    async def _records(
-        self, table: str, kind: type[Record], clause: str, values: tuple[str | int, ...] = ()
-    ) -> list[Record]:
-        return await self._off_loop(lambda: self._reader.records(table, kind, clause, values))
+        await asyncio.wait([self._queue.put(Row(NOTHING))], timeout=SETTLE_S)
 
     # ---------------------------------------------------------------- files
 
@@ -629,18 +399,13 @@ class SqliteStore:
             return False  # Its file is on another machine.
         deleted = deleted or await self._count("recordings", NAMED, (name,)) > 0
         # Wait, so that a listing that follows does not contain it.
-        self._put(Row(DELETE_BEGUN_RECORDING, (name,)))
-        await self._put(Row(DELETE_RECORDING, (name,)))
+        self._queue.put(Row(DELETE_BEGUN_RECORDING, (name,)))
+        await self._queue.put(Row(DELETE_RECORDING, (name,)))
         return deleted
-
-    async def waiting_uploads(self, limit: int, before_ms: int) -> list[Recording]:
-        """Return recordings that began before a time and wait for their upload, the oldest first."""
-        places = (before_ms, page(limit, 0)[0])
-        return await self._records("recordings", Recording, WAITING_UPLOADS, places)
 
     def set_upload(self, name: str, state: Upload, url: str = "") -> asyncio.Future[bool]:
         """Store where the upload of a recording stands."""
-        return self._put(Row(SET_UPLOAD, (state, url, name)))
+        return self._queue.put(Row(SET_UPLOAD, (state, url, name)))
 
     async def drop_file(self, name: str) -> bool:
         """Delete the file of a recording and keep its record; return False if there is no such file."""
@@ -679,15 +444,15 @@ class SqliteStore:
             logger.warning("old recordings and dumps could not be deleted", extra={"reason": str(error)})
         days = self._retention
         if days:
-            self._put(Row(FORGET_OLD_TRANSCRIPTS, (now_ms - int(days * DAY_MS),)))
-            self._put(Row(FORGET_UPLOADED, (now_ms - int(days * DAY_MS),)))
-            self._put(Row(FORGET_OLD_PARTS, (now_ms - int(days * DAY_MS),)))
-        self._put(Row(TRIM_PARTS, (PARTS_KEPT,)))
+            self._queue.put(Row(FORGET_OLD_TRANSCRIPTS, (now_ms - int(days * DAY_MS),)))
+            self._queue.put(Row(FORGET_UPLOADED, (now_ms - int(days * DAY_MS),)))
+            self._queue.put(Row(FORGET_OLD_PARTS, (now_ms - int(days * DAY_MS),)))
+        self._queue.put(Row(TRIM_PARTS, (PARTS_KEPT,)))
         for statement in TRIM_ROOMS:
-            self._put(Row(statement, (self._calls_kept,)))
-        self._put(Row(TRIM_AUDIT, (AUDIT_KEPT,)))
-        self._put(Row(TRIM_CALLS, (self._calls_kept,)))
-        await self._put(Row(DELETE_FORGOTTEN_WORDS))
+            self._queue.put(Row(statement, (self._calls_kept,)))
+        self._queue.put(Row(TRIM_AUDIT, (AUDIT_KEPT,)))
+        self._queue.put(Row(TRIM_CALLS, (self._calls_kept,)))
+        await self._queue.put(Row(DELETE_FORGOTTEN_WORDS))
         return Swept(recordings=recordings, dumps=dumps)
 
     async def _delete_missing(self, now_ms: int) -> None:
@@ -701,7 +466,7 @@ class SqliteStore:
         present = {file.name for file in await self._off_loop(self._files.recordings.files)}
         for known in await self._records("recordings", Recording, ""):
             if known.name not in present and known.upload != "uploaded" and known.created_at < oldest:
-                await self._put(Row(DELETE_RECORDING, (known.name,)))
+                await self._queue.put(Row(DELETE_RECORDING, (known.name,)))
 
 
 def _told(told: Callable[[Recording], None], recording: Recording, stored: asyncio.Future[bool]) -> None:

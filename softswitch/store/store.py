@@ -304,9 +304,11 @@ class Counters:
 class Store(Protocol):
     """Interface of a store of records, recordings and dumps."""
 
-    healthy: bool
-    """Whether the last writes were stored."""
     counters: Counters
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last writes were stored."""
 
     async def start(self) -> None:
         """Open the store; raises `UnavailableError` with the reason."""

@@ -1,10 +1,11 @@
 """Where calls come from: the party that opens one, and the direction, trunk or user of its first leg."""
 
 from dataclasses import dataclass, field
+from typing import Self
 
 import msgspec
 
-from softswitch.call.authority import Principal
+from softswitch.call.authority import OPERATOR, Principal
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -27,6 +28,11 @@ class Origin:
     source: Source = field(default_factory=Source)
     by: Principal | None = None
     """The client; None: a rule of the settings."""
+
+    @classmethod
+    def within(cls, account: str) -> Self:
+        """Return the origin of a call that the switch opens itself, for an account or ("") the operator."""
+        return cls(account, by=None if account else OPERATOR)
 
     @property
     def principal(self) -> Principal:

@@ -4,15 +4,25 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
-from softswitch.call.admission import LOOK_S, Admission, Signs
+from softswitch.call.admission import AGE_S, LOOK_S, Admission, Signs
 from softswitch.errors import NotNowError
 
 logger = logging.getLogger(__name__)
 
+REST_S = 1.0
+"""Longest time between two measurements while nothing happens, seconds."""
+CALM = 0.1
+"""Smoothed pressure below which the measurement may rest; overload is above 1."""
+
 
 class Pressure:
-    """Measures ticks, event loop and queues ten times a second; admits new calls by the last measurement."""
+    """Measures ticks, event loop and queues ten times a second; admits new calls by the last measurement.
+
+    It rests while no tick runs, no call comes and the pressure is low: then one measurement a second keeps
+    watch over the event loop. A new call or a message that has waited too long ends the rest at once.
+    """
 
     def __init__(
         self,
@@ -35,17 +45,32 @@ class Pressure:
         self._enabled = enabled
         self._clock = clock
         self._age_s = 0.0
-        self._due: float | None = None
+        self._has_ticked = True
+        """Whether the engine ran between the last two measurements."""
         self._seen = (0, 0)
+        self._stirred = asyncio.Event()
+        """Set by what ends the rest; cleared by each measurement."""
 
     async def run(self) -> None:
-        """Measure every `LOOK_S` seconds until cancelled."""
+        """Measure every `LOOK_S` seconds, or `REST_S` while nothing happens, until cancelled."""
         self._seen = self._read_ticks()
         while True:
-            self._due = self._clock() + LOOK_S
-            await asyncio.sleep(LOOK_S)
+            period_s = REST_S if self._may_rest() else LOOK_S
+            self._stirred.clear()
+            due = self._clock() + period_s
+            if period_s == LOOK_S:
+                await asyncio.sleep(LOOK_S)
+            else:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(period_s):
+                        await self._stirred.wait()
             now = self._clock()
-            self.look(max(0.0, now - self._due), now)
+            self.look(max(0.0, now - due), now)
+
+    def _may_rest(self) -> bool:
+        admission = self.admission
+        is_calm = admission.pressure < CALM and not admission.is_shedding
+        return is_calm and not self._has_ticked and not self._stirred.is_set()
 
     def look(self, lag_s: float, now: float) -> None:
         """Measure once.
@@ -57,6 +82,7 @@ class Pressure:
         began, late = self._read_ticks()
         ticks, late = began - self._seen[0], late - self._seen[1]
         self._seen = self._read_ticks()
+        self._has_ticked = ticks > 0
         self.signs = Signs(min(late / ticks, 1.0) if ticks > 0 else 0.0, lag_s, self._age_s)
         self._age_s = 0.0
         was = self.admission.is_shedding
@@ -67,6 +93,8 @@ class Pressure:
     def waited(self, age_s: float) -> None:
         """Note that a message waited so many seconds in a queue before it was read."""
         self._age_s = max(self._age_s, age_s)
+        if age_s > AGE_S:
+            self._stirred.set()
 
     @property
     def is_shedding(self) -> bool:
@@ -75,6 +103,7 @@ class Pressure:
 
     def refuse(self) -> int:
         """Decide on one new call: return 0 to admit it, else the seconds after which to try again."""
+        self._stirred.set()
         if not self._enabled or self.admission.admits(self._clock()):
             return 0
         return self.admission.retry_after_s

@@ -10,7 +10,8 @@ import pytest
 
 from softswitch.cli import main
 from softswitch.cli.call import _print, read_microphone
-from softswitch.protocol.call_events import Event, decode
+from softswitch.protocol.call_events import Event
+from softswitch.protocol.event_reading import decode
 from tests.support.switch import SwitchThread
 
 

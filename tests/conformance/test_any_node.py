@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from softswitch.app.build import SWITCH
+from softswitch.app import SWITCH
 from softswitch.settings import Auth, Limits, Paths, Route, Rtp, Settings, Sip, Speech, User
 from softswitch.sip.events import Answered, Ended, Invited, Rejected
 from softswitch.sip.security.digest import Credentials

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from softswitch.app.build import SWITCH
+from softswitch.app import SWITCH
 from softswitch.settings import Auth, Limits, Paths, Route, Rtp, Settings, Sip, Speech
 from tests.support.simulated.phones import SimPhone
 from tests.support.simulated.world import TTL_S, Names, Room, Socket, World, differences

@@ -19,7 +19,7 @@ from softswitch.errors import PeerError
 from softswitch.files import decode as audio_source
 from softswitch.files import ogg_chain
 from softswitch.files.decode import AudioFile, AudioSourceError, Decoder, fetch_audio
-from softswitch.files.decode import decode as decode_pieces
+from softswitch.files.opening import open_audio
 from softswitch.files.sniff import Found, UnknownFormatError, sniff
 from tests.files.audio_files import KINDS, id3, make, odd_wav
 
@@ -357,15 +357,13 @@ async def test_decode_uses_the_threads_it_is_given_and_no_others() -> None:
 
     asyncio.get_running_loop().set_default_executor(Files(1))
     with ThreadPoolExecutor(1, "decode") as executor:
-        pieces = [piece async for piece in decode_pieces(make("wav", 1.0), 16000, executor=executor)]
+        pieces = [piece async for piece in open_audio(make("wav", 1.0), 16000, executor=executor)]
     assert sum(map(len, pieces)) == 32000
     assert asked == []
 
 
 async def test_decode_plays_bytes_alone_and_headerless_ones_by_their_name() -> None:
-    assert sum([len(piece) async for piece in decode_pieces(make("wav"), 8000, 500)]) == 32000
-    assert (
-        sum([len(piece) async for piece in decode_pieces(make("ulaw"), 8000, 0, "http://x/a.ulaw")]) == 40000
-    )
+    assert sum([len(piece) async for piece in open_audio(make("wav"), 8000, 500)]) == 32000
+    assert sum([len(piece) async for piece in open_audio(make("ulaw"), 8000, 0, "http://x/a.ulaw")]) == 40000
     with pytest.raises(UnknownFormatError):
-        decode_pieces(make("ulaw"), 8000, 0)
+        open_audio(make("ulaw"), 8000, 0)

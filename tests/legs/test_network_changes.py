@@ -2,10 +2,11 @@
 
 import asyncio
 import ipaddress
+import socket
 
 import pytest
 
-from softswitch.legs.network_changes import NetworkChanges, machine_addresses
+from softswitch.legs.network_changes import PERIOD_S, TOLD_PERIOD_S, NetworkChanges, machine_addresses
 
 
 @pytest.mark.each_loop
@@ -26,3 +27,14 @@ def test_addresses_of_this_machine_are_found():
     found = machine_addresses()
     assert "127.0.0.1" in found
     assert all(ipaddress.ip_address(address) for address in found)
+
+
+@pytest.mark.each_loop
+async def test_the_clock_looks_rarely_where_the_kernel_tells_and_often_where_it_does_not(monkeypatch):
+    silent = NetworkChanges()
+    with monkeypatch.context() as patch:
+        patch.delattr(socket, "AF_NETLINK")
+        async with silent:
+            assert silent.period_s == PERIOD_S
+    async with NetworkChanges() as told:
+        assert told.period_s == TOLD_PERIOD_S

@@ -1,8 +1,6 @@
 """The store as the switch sees it."""
 
-import asyncio
 import json
-import logging
 import os
 import sqlite3
 from pathlib import Path
@@ -10,24 +8,10 @@ from pathlib import Path
 import pytest
 
 from softswitch.errors import NotNowError, UnavailableError
-from softswitch.store import CallRecord, Recording, SqliteStore
-from softswitch.store.queries import CallQuery, RecordingQuery
-from tests.store.test_words import transcript
+from softswitch.store import SqliteStore
+from tests.store.records import flush, record, recording
 
 DAY_MS = 86_400_000
-
-
-def record(call_id: str, created_at: int = 1000, **more: object) -> CallRecord:
-    return CallRecord(id=call_id, kind="websocket", created_at=created_at, **more)  # type: ignore[arg-type]
-
-
-def recording(name: str, created_at: int = 1000) -> Recording:
-    return Recording(name=name, call_id="c", size=1, duration_ms=20, created_at=created_at, container="wav")
-
-
-async def flush(store: SqliteStore) -> None:
-    """Wait until all that was handed over before is written."""
-    await store.save_recording(recording("flush.wav"))
 
 
 async def test_store_keeps_a_call_and_what_is_learnt_later(store: SqliteStore) -> None:
@@ -44,14 +28,6 @@ async def test_store_keeps_a_call_and_what_is_learnt_later(store: SqliteStore) -
     assert store.counters.rows_written == 2
 
 
-async def test_store_lists_calls_newest_first_in_pages(store: SqliteStore) -> None:
-    await asyncio.gather(*(store.save_call(record(f"c{number}", created_at=number)) for number in range(10)))
-    assert [call.id for call in await store.calls(limit=3)] == ["c9", "c8", "c7"]
-    assert [call.id for call in await store.calls(limit=3, offset=8)] == ["c1", "c0"]
-    assert await store.calls(limit=-1) == []
-    assert len(await store.calls(limit=10**9, offset=-5)) == 10
-
-
 async def test_store_keeps_two_calls_that_used_the_same_id(store: SqliteStore) -> None:
     await store.save_call(record("a", created_at=1, caller="first"))
     await store.save_call(record("a", created_at=2, caller="second"))
@@ -59,26 +35,6 @@ async def test_store_keeps_two_calls_that_used_the_same_id(store: SqliteStore) -
     assert found is not None
     assert found.caller == "second"
     assert len(await store.calls()) == 2
-
-
-async def test_store_keeps_what_it_had_and_marks_what_a_crash_cut_off(tmp_path: Path) -> None:
-    now = [50.0]
-    first = SqliteStore(tmp_path, free_bytes=0, clock=lambda: now[0])
-    await first.start()
-    await first.save_call(record("running", created_at=60_000, answered_at=61_000))
-    await first.save_call(record("young", created_at=90_000))
-    now[0] = 70.0
-    await first.probe()
-    await first.save_call(record("ended", ended_at=5, reason="caller"))
-    await first.close()
-    second = SqliteStore(tmp_path, free_bytes=0)
-    await second.start()
-    calls = {call.id: call for call in await second.calls()}
-    await second.close()
-    assert (calls["running"].reason, calls["running"].initiator) == ("interrupted", "system")
-    assert (calls["running"].ended_at, calls["running"].duration_ms) == (70_000, 9_000), "as last seen"
-    assert (calls["young"].ended_at, calls["young"].duration_ms) == (90_000, 0)
-    assert calls["ended"].reason == "caller"
 
 
 async def test_store_writes_dumps_as_lines_and_lists_them(store: SqliteStore, tmp_path: Path) -> None:
@@ -224,68 +180,6 @@ async def test_sweep_without_a_retention_time_keeps_all(tmp_path: Path) -> None:
     await store.close()
 
 
-async def test_store_keeps_records_while_the_disk_fails_and_tells_it(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    told: list[bool] = []
-    store = SqliteStore(tmp_path / "data", free_bytes=0, on_health=told.append)
-    await store.start()
-    caplog.set_level(logging.CRITICAL)
-    database = tmp_path / "data" / "softswitch.db"
-    for path in database.parent.glob("softswitch.db*"):
-        path.unlink()
-    database.mkdir()
-    assert await store.save_call(record("kept"))
-    assert await store.save_call(record("kept too"))
-    await asyncio.sleep(0)
-    assert (store.healthy, told, store.counters.rows_lost) == (False, [False], 0)
-    assert (store.spooled_rows, store.counters.rows_spooled) == (2, 2)
-    with pytest.raises(UnavailableError, match="cannot be read"):
-        await store.calls()
-    database.rmdir()
-    assert await store.probe()
-    await asyncio.sleep(0)
-    assert (store.healthy, told, store.spooled_rows) == (True, [False, True], 0)
-    assert {call.id for call in await store.calls()} == {"kept", "kept too"}
-    assert not (tmp_path / "data" / "spool.jsonl").exists()
-    await store.close()
-
-
-async def test_probe_finds_a_store_that_came_back_and_leaves_no_trace(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    store = SqliteStore(tmp_path / "data", free_bytes=0)
-    await store.start()
-    caplog.set_level(logging.CRITICAL)
-    assert await store.probe()
-    database = tmp_path / "data" / "softswitch.db"
-    for path in database.parent.glob("softswitch.db*"):
-        path.unlink()
-    database.mkdir()
-    assert (await store.probe(), store.healthy) == (False, False)
-    database.rmdir()
-    assert (await store.probe(), store.healthy) == (True, True)
-    assert await store.webhooks() == []
-    assert (store.counters.rows_lost, store.counters.rows_written) == (0, 0)
-    await store.close()
-
-
-async def test_store_counts_dump_lines_that_a_folder_gone_costs(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    store = SqliteStore(tmp_path, free_bytes=0)
-    await store.start()
-    caplog.set_level(logging.CRITICAL)
-    (tmp_path / "dumps").rmdir()
-    (tmp_path / "recordings").rmdir()
-    store.dump("a", "{}")
-    with pytest.raises(UnavailableError, match="no recording"):
-        await store.new_recording("a")
-    assert await store.save_call(record("a"))
-    assert store.counters.lines_lost == 1
-    await store.close()
-
-
 async def test_sweep_does_not_raise_where_nothing_can_be_read(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -299,15 +193,6 @@ async def test_sweep_does_not_raise_where_nothing_can_be_read(
     await store.sweep(0)
     assert caplog.text.count("old recordings and dumps could not") == 2
     await store.close()
-
-
-async def test_store_reads_again_after_its_file_was_replaced(sqlite: SqliteStore, tmp_path: Path) -> None:
-    await sqlite.save_call(record("a"))
-    assert len(await sqlite.calls()) == 1
-    for path in (tmp_path / "data").glob("softswitch.db*"):
-        path.unlink()
-    await sqlite.save_call(record("b"))
-    assert [call.id for call in await sqlite.calls()] == ["b"]
 
 
 async def test_store_takes_nothing_before_it_starts_and_after_it_closed(tmp_path: Path) -> None:
@@ -338,83 +223,3 @@ async def test_store_refuses_a_database_of_a_later_version(tmp_path: Path) -> No
     connection.close()
     with pytest.raises(UnavailableError, match="version 99"):
         await SqliteStore(tmp_path).start()
-
-
-async def test_store_keeps_up_with_many_calls_at_once(store: SqliteStore) -> None:
-    futures = []
-    for number in range(500):
-        futures.append(store.save_call(record(f"c{number}", created_at=number)))
-        store.dump(f"c{number % 100}", '{"event":"x"}')
-    assert all(await asyncio.gather(*futures))
-    await flush(store)
-    assert store.counters.lines_written == 500
-    assert store.counters.queue_full == 0
-
-
-async def test_ended_calls_are_found_by_every_condition(store: SqliteStore) -> None:
-    day = 86_400_000
-    kept = [
-        record(
-            "a", day, ended_at=day + 9, answered_at=day + 1, duration_ms=8000, caller="4930", callee="echo"
-        ),
-        record(
-            "b",
-            2 * day,
-            ended_at=2 * day,
-            reason="busy",
-            account="me",
-            direction="outbound",
-            trunk="t",
-            user="u",
-        ),
-        record(
-            "c",
-            3 * day,
-            ended_at=3 * day,
-            reason="no_answer",
-            caller="50%",
-            tag="vip",
-            transcript_json=transcript("Good Day"),
-        ),
-        record("running", 4 * day),
-    ]
-    for one in kept:
-        assert await store.save_call(one)
-
-    async def found(**conditions: object) -> str:
-        calls, total = await store.find_calls(CallQuery(**conditions), 10, 0)  # type: ignore[arg-type]
-        assert total == len(calls)
-        return "".join(call.id for call in calls)
-
-    assert await found() == "cba"
-    assert await found(account="me") == "b"
-    assert await found(since_ms=2 * day, until_ms=3 * day) == "b"
-    assert await found(direction="outbound", trunk="t") == "b"
-    assert await found(caller="93", callee="ech") == "a"
-    assert await found(caller="%") == "c"
-    assert await found(call_id="c") == "c"
-    assert await found(answered=True, least_ms=8000) == "a"
-    assert await found(answered=False, reasons=("busy",)) == "b"
-    assert await found(answered=False, other_than=("busy",)) == "c"
-    assert await found(ended=False) == "running"
-    assert await found(number="ech") == "a"
-    assert await found(number="50%") == "c"
-    assert await found(user="u") == "b"
-    assert await found(tag="vip") == "c"
-    assert await found(tag_begins="vi") == "c"
-    assert await found(tag_begins="%ip") == ""
-    assert await found(transcript="GOOD day") == "c"
-    assert await found(transcript="%") == ""
-    first = await store.list_calls(CallQuery(), 2)
-    rest = await store.list_calls(CallQuery(before=(first[-1].created_at, first[-1].id)), 2)
-    assert [call.id for call in first + rest] == ["c", "b", "a"]
-    page, total = await store.find_calls(CallQuery(), 1, 1)
-    assert ([call.id for call in page], total) == (["b"], 3)
-
-
-async def test_recordings_are_found_by_call_time_and_account(store: SqliteStore) -> None:
-    await store.save_recording(recording("a.wav", 1000))
-    await store.save_recording(recording("b.wav", 2000))
-    found, total = await store.find_recordings(RecordingQuery(call_id="c", account="", since_ms=1500), 10, 0)
-    assert ([each.name for each in found], total) == (["b.wav"], 1)
-    assert await store.find_recordings(RecordingQuery(account="other"), 10, 0) == ([], 0)

@@ -1,10 +1,13 @@
 """What is measured, and what is told of it."""
 
+import asyncio
 import logging
+from collections.abc import AsyncIterator
 
 import pytest
 
 from softswitch.errors import NotNowError
+from softswitch.switch import pressure as module
 from softswitch.switch.pressure import Pressure
 
 
@@ -74,3 +77,83 @@ def test_switched_off_it_measures_and_takes_every_call(ticks, clock):
     assert not pressure.is_shedding
     for _ in range(100):
         pressure.check()
+
+
+class Counting(Pressure):
+    """Counts its measurements."""
+
+    looked = 0
+
+    def look(self, lag_s: float, now: float) -> None:
+        self.looked += 1
+        super().look(lag_s, now)
+
+
+@pytest.fixture
+async def running(ticks, monkeypatch) -> AsyncIterator[Counting]:
+    """Give a measurement that runs, at a thousand times its speed; its rest has no end of its own."""
+    monkeypatch.setattr(module, "LOOK_S", 0.0001)
+    monkeypatch.setattr(module, "REST_S", 3600.0)
+    # Its clock stands: a loaded machine is no pressure here.
+    pressure = Counting(ticks, clock=Clock())
+    task = asyncio.ensure_future(pressure.run())
+    yield pressure
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def more(pressure: Counting, count: int) -> None:
+    """Wait for further measurements."""
+    async with asyncio.timeout(60):
+        wanted = pressure.looked + count
+        while pressure.looked < wanted:
+            await asyncio.sleep(0.001)
+
+
+async def rested(pressure: Counting) -> int:
+    """Return the number of measurements after a while in which a restless one makes dozens."""
+    await asyncio.sleep(0.05)
+    return pressure.looked
+
+
+async def test_nothing_is_measured_while_nothing_happens(running):
+    await more(running, 1)
+    looked = await rested(running)
+    assert await rested(running) == looked
+
+
+@pytest.mark.parametrize("stir", [Pressure.refuse, lambda pressure: pressure.waited(0.05)])
+async def test_call_or_late_message_is_followed_by_measurements_at_once(running, stir):
+    await more(running, 1)
+    looked = await rested(running)
+    stir(running)
+    await more(running, 1)
+    assert running.looked > looked
+
+
+async def test_messages_in_time_leave_it_at_rest(running):
+    await more(running, 1)
+    looked = await rested(running)
+    running.waited(0.001)
+    assert await rested(running) == looked
+
+
+async def test_measurements_go_on_while_the_pressure_falls(running):
+    running.admission.pressure = 1.5
+    running.refuse()
+    # 1.5 * 0.7^n is below 0.1 after eight of them.
+    await more(running, 8)
+
+
+class Busy(dict[str, int]):
+    """Counters of an engine that has begun a tick whenever they are read."""
+
+    def get(self, key: str, default: int = 0) -> int:  # type: ignore[override]
+        self["ticks"] += 1
+        return super().get(key, default)
+
+
+async def test_measurements_go_on_while_ticks_run(ticks, running):
+    running._ticks = Busy(ticks)
+    running.refuse()
+    await more(running, 50)

@@ -17,6 +17,11 @@ class LocalPair:
         self.far = PairEnd(engine, listen)
         self.near.other, self.far.other = self.far, self.near
 
+    def connect(self) -> None:
+        """Report that both legs are answered; one that ends from now on ends the other."""
+        self.far.connect()
+        self.near.connect()
+
 
 class PairEnd(LocalEndpoint):
     """One endpoint of a pair; it is also the ``EndpointFactory`` that returns itself."""

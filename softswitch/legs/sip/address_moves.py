@@ -42,7 +42,8 @@ class AddressMoves:
                 changed = self._own.refresh()
                 if changed:
                     self._readdress(changed)
-                await self.restart_paths(machine_addresses())
+                if self._legs:
+                    await self.restart_paths(machine_addresses())
 
     async def restart_paths(self, present: frozenset[str]) -> None:
         """Offer phones in browsers another path where the one in use begins at an address that is gone.

@@ -2,15 +2,13 @@
 
 import logging
 import os
-import re
 import ssl
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
 from softswitch import __version__
-from softswitch.call.interfaces import IncomingCall, LegRequest, OnIncoming
+from softswitch.call.interfaces import LegRequest, OnIncoming
 from softswitch.call.vocabulary.reports import Report
 from softswitch.egress.address import networks
 from softswitch.egress.names import Names
@@ -26,22 +24,22 @@ from softswitch.legs.sip.address_moves import AddressMoves
 from softswitch.legs.sip.addressing.own_addresses import OwnAddresses
 from softswitch.legs.sip.addressing.resolve import Resolver
 from softswitch.legs.sip.addressing.trunk_servers import TrunkServers
+from softswitch.legs.sip.arrivals import Arrivals
 from softswitch.legs.sip.counters import SipCounters
 from softswitch.legs.sip.destinations import FindFar, Forwarding
 from softswitch.legs.sip.dial_error import DialError
 from softswitch.legs.sip.driver import AgentDriver
 from softswitch.legs.sip.hep import HepSender
-from softswitch.legs.sip.leg.incoming import PendingCall
 from softswitch.legs.sip.leg.leg import SipLeg
 from softswitch.legs.sip.leg.leg_shared import LegShared
 from softswitch.legs.sip.leg.outgoing import OutgoingSide
-from softswitch.legs.sip.media.shared import MediaOptions, SipMediaShared
+from softswitch.legs.sip.media.shared import SipMediaShared
 from softswitch.legs.sip.orphans import Orphans
 from softswitch.legs.sip.routing.dial_check import DialCheck
 from softswitch.legs.sip.routing.dialplan import Dialplan
 from softswitch.legs.sip.routing.known_sources import KnownSources
 from softswitch.legs.sip.routing.policy import Policy
-from softswitch.legs.sip.routing.request_filter import Entry, RequestFilter, Shedding
+from softswitch.legs.sip.routing.request_filter import RequestFilter, Shedding
 from softswitch.legs.sip.trace import SipTrace
 from softswitch.legs.sip.transports import TransportLimits, Transports
 from softswitch.legs.sip.transports.handed_over import HandedOverTransports, SipShare
@@ -54,15 +52,11 @@ from softswitch.settings import Settings, is_loopback
 from softswitch.settings import Trunk as TrunkSettings
 from softswitch.sip.agent import UserAgent
 from softswitch.sip.dialog.request import OutgoingRequest
-from softswitch.sip.events import Invited, RequestAnswered, RequestReceived
 from softswitch.sip.limits import AgentLimits
 from softswitch.sip.registrar.bindings import Binding
 from softswitch.sip.security.bearer import VerifyToken
 from softswitch.sip.security.challenge import Challenger
 from softswitch.sip.security.guard import Guard
-from softswitch.sip.subscriptions import EVENT
-from softswitch.sip.syntax.message import Request
-from softswitch.sip.syntax.uri import number_of
 from softswitch.sip.transaction.flow import Flow
 from softswitch.sip.transaction.timers import Timers
 
@@ -70,15 +64,10 @@ logger = logging.getLogger(__name__)
 
 FINISH_S = 1.5
 """Longest wait at shutdown for responses to the last requests, in seconds."""
-SECRET_HEADERS = {"authorization", "proxy-authorization"}
-"""Headers that applications never see, lower case."""
-
-_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.@:-]{0,127}")
-"""Call-IDs that are used as call ids; a call with any other gets a random id."""
 
 
 class SipEndpoints:
-    """Factory of SIP legs (:class:`softswitch.call.interfaces.EndpointFactory`) and receiver of SIP calls."""
+    """Factory of SIP legs (:class:`softswitch.call.interfaces.EndpointFactory`), with all that they share."""
 
     def __init__(
         self,
@@ -114,7 +103,6 @@ class SipEndpoints:
         sip = settings.sip
         self.settings = settings
         self.counters = SipCounters()
-        self._on_incoming = on_incoming
         self._resolver = resolver or Resolver(clock=clock)
         self._own = OwnAddresses(sip, settings.rtp)
         self.guard = Guard(
@@ -207,6 +195,16 @@ class SipEndpoints:
         self.mailboxes = MailboxLights(self.driver, self._phones, self._own, sip.realm)
         """Lights of phones that tell of messages."""
         self._phones.on_added = self.mailboxes.registered
+        self._arrivals = Arrivals(
+            self._shared,
+            self._legs,
+            self._request_filter.admitted,
+            on_incoming,
+            trunks=self._trunks,
+            phones=self._phones,
+            mailboxes=self.mailboxes,
+            dialplan=self._dialplan,
+        )
         self._tasks = Tasks("legs", "sip server")
         self._copying = Tasks("legs", "sip hep")
 
@@ -245,12 +243,8 @@ class SipEndpoints:
         for trunk in self._trunks:
             if known.get(trunk.name) is not trunk:
                 self.driver.add(trunk)
-        self._forget_trunks()
+        self._trunks.forget_gone(self.driver)
         self.driver.pump()
-
-    def _forget_trunks(self) -> None:
-        for trunk in self._trunks.gone():
-            self.driver.remove(trunk)
 
     def _trunk(self, settings: TrunkSettings) -> Trunk:
         return Trunk(settings, self.driver, self._resolver, self._own, self._entropy)
@@ -271,7 +265,7 @@ class SipEndpoints:
         self._own.ports = {"udp": port, "tcp": port, "tls": self._transports.tls_port}
         for timed in (*self._trunks, self._phones):
             self.driver.add(timed)
-        self.driver.start(self._transports, self)
+        self.driver.start(self._transports, self._arrivals)
         self._tasks.spawn(self._trunks.run(self._transports), name="sip trunks")
         moves = AddressMoves(self._own, self.driver, self._trunks, self._legs, self.counters)
         self._tasks.spawn(moves.run(), name="sip own addresses")
@@ -345,47 +339,6 @@ class SipEndpoints:
         self._legs.add(leg)
         return leg
 
-    def invited(self, invited: Invited) -> None:
-        """Announce an incoming call to the switch (`softswitch.legs.sip.driver.OutOfSession`)."""
-        entry = self._request_filter.admitted(invited.request)
-        if invited.replaced:
-            self._replace(invited, entry)
-            return
-        self._set_credentials(invited.session, entry)
-        if user := self._phones.user(entry.admitted.name) if entry.admitted.source == "user" else None:
-            self.driver.agent.set_nat(invited.session, user.nat)
-        self.counters.calls_received += 1
-        pending = PendingCall(
-            self._shared,
-            invited,
-            lambda request: self._media_options(request, entry, invited.flow),
-            on_leg=self._legs.add,
-            on_ended=self._legs.discard,
-            release=entry.release,
-        )
-        self._on_incoming(self._incoming_call(invited, entry, pending))
-
-    def requested(self, received: RequestReceived) -> None:
-        """Answer a request outside any dialog (`OutOfSession`)."""
-        entry = self._request_filter.admitted(received.request)
-        now = self.driver.now()
-        match received.request.method:
-            case "REGISTER" if entry.admitted.source == "user":
-                self._phones.register(received, entry.admitted.name, entry.admitted.seconds_left)
-            case "SUBSCRIBE" if entry.admitted.source == "user" and _is_of_mailbox(received.request):
-                self.mailboxes.subscribed(received, entry.admitted.name)
-            case "SUBSCRIBE":
-                self.driver.agent.respond(received.key, 489, now, headers={"Allow-Events": EVENT})
-            case _:
-                self.driver.agent.respond(
-                    received.key, 405, now, headers={"Allow": "INVITE, OPTIONS, REGISTER"}
-                )
-
-    def answered(self, answered: RequestAnswered) -> None:
-        """Hand the outcome of a REGISTER to its trunk (`OutOfSession`)."""
-        self._trunks.answered(answered)
-        self._forget_trunks()
-
     def _ask_device(self, binding: Binding) -> None:
         """Send OPTIONS to a device behind a NAT, which keeps its flow open and shows whether it is there."""
         host, port = self._own.signalling(binding.flow.transport, binding.flow.host)
@@ -401,50 +354,6 @@ class SipEndpoints:
         )
         self.counters.keep_alives_sent += 1
         self.driver.pump()
-
-    def _set_credentials(self, session: str, entry: Entry) -> None:
-        """Give a session its trunk's credentials: some trunks challenge BYE and re-INVITE, too."""
-        trunk = self._trunks.get(entry.admitted.name) if entry.admitted.source == "trunk" else None
-        if trunk is not None and trunk.credentials is not None:
-            self.driver.agent.set_credentials(session, trunk.credentials)
-
-    def _incoming_call(self, invited: Invited, entry: Entry, pending: PendingCall) -> IncomingCall:
-        request, admitted = invited.request, entry.admitted
-        call_id = request.call_id
-        return IncomingCall(
-            id=call_id if _ID.fullmatch(call_id) else str(uuid.uuid4()),
-            caller=admitted.name if admitted.source == "user" else number_of(request.from_address.uri),
-            callee=self._callee(request, entry),
-            headers=_headers(request),
-            sdp=invited.offer or "",
-            source=admitted.source,
-            name=admitted.name,
-            address=invited.flow.host,
-            party=pending.party,
-            reject=pending.reject,
-        )
-
-    def _callee(self, request: Request, entry: Entry) -> str:
-        """Return the number or name dialled: some trunks put it into To, and the account into the URI."""
-        dialled, to = number_of(request.uri), number_of(request.to_address.uri)
-        trunk = self._trunks.get(entry.admitted.name) if entry.admitted.source == "trunk" else None
-        account = trunk.settings.username if trunk is not None else ""
-        return to if to and dialled in ("", account) else dialled
-
-    def _media_options(self, request: LegRequest, entry: Entry, flow: Flow) -> MediaOptions:
-        trunk = self._trunks.get(entry.admitted.name) if entry.admitted.source == "trunk" else None
-        if trunk is not None:
-            return self._dialplan.trunk_media_options(trunk, request, flow.host)
-        return self._dialplan.media_options(request, flow.host, is_browser=flow.transport in ("ws", "wss"))
-
-    def _replace(self, invited: Invited, entry: Entry) -> None:
-        """Replace a leg's dialog by that of another phone (RFC 3891); the call goes on."""
-        entry.release()
-        leg = next((leg for leg in self._legs if leg.session == invited.replaced), None)
-        if leg is None:
-            self.driver.agent.reject(invited.session, 481, self.driver.now())
-        else:
-            leg.take_over(invited)
 
     # --- events of the transports -----------------------------------------------------------
 
@@ -533,16 +442,3 @@ def _default(settings: Settings) -> str:
     """Return the name of the default trunk; empty without trunks."""
     default = settings.default_trunk()
     return default.name if default is not None else ""
-
-
-def _headers(request: Request) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, value in request.headers.items():
-        if name.lower() not in SECRET_HEADERS:
-            found[name] = f"{found[name]}, {value}" if name in found else value
-    return found
-
-
-def _is_of_mailbox(request: Request) -> bool:
-    """Whether a SUBSCRIBE is for messages (RFC 3842)."""
-    return (request.headers.get("Event") or "").partition(";")[0].strip().lower() == EVENT

@@ -54,6 +54,10 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
         """Return a ws(s) address below `base_url`; parameters without a value are left out."""
         return f"{_scheme(self.base_url, 'ws')}{path}{_query(query)}"
 
+    def bearer(self) -> dict[str, str]:
+        """Return the header that shows the key; none where there is no key."""
+        return {"Authorization": f"Bearer {self.key}"} if self.key else {}
+
     def clean(self, text: str) -> str:
         """Return a vendor's text of an error, short and without the secrets that it may repeat."""
         for hidden in (self.key, self.secret_id):

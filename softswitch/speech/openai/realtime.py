@@ -44,8 +44,7 @@ class RealtimeAsr(AsrDefaults):
     def endpoint(self) -> Endpoint:
         """Return the address; it names no model, since that would make a conversation of it."""
         url = self._access.socket_url("/realtime", {"intent": "transcription"})
-        headers = {"Authorization": f"Bearer {self._access.key}"} if self._access.key else {}
-        return Endpoint(url, headers)
+        return Endpoint(url, self._access.bearer())
 
     def hello(self) -> Sequence[Message]:
         """Return the configuration of the session."""

@@ -37,10 +37,6 @@ def multipart(fields: dict[str, str], file: tuple[str, bytes], boundary: str) ->
     return b"".join([*parts, head.encode(), content, f"\r\n--{boundary}--\r\n".encode()])
 
 
-def _headers(access: Access) -> dict[str, str]:
-    return {"Authorization": f"Bearer {access.key}"} if access.key else {}
-
-
 class RestAsr:
     """A transcription of each utterance."""
 
@@ -64,7 +60,7 @@ class RestAsr:
         return HttpRequest(
             self._access.url("/audio/transcriptions"),
             multipart(fields, ("file", header(self.rate, 1, len(pcm)) + pcm), boundary),
-            {**_headers(self._access), "Content-Type": f"multipart/form-data; boundary={boundary}"},
+            {**self._access.bearer(), "Content-Type": f"multipart/form-data; boundary={boundary}"},
         )
 
     def receive(self, body: bytes) -> Heard | Unreadable:
@@ -100,7 +96,7 @@ class RestTts:
         return HttpRequest(
             self._access.url("/audio/speech"),
             to_json(body).encode(),
-            {**_headers(self._access), "Content-Type": "application/json"},
+            {**self._access.bearer(), "Content-Type": "application/json"},
         )
 
     def decode(self, chunk: bytes, *, last: bool) -> bytes:

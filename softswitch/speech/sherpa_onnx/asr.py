@@ -35,8 +35,7 @@ class SherpaAsr(AsrDefaults):
 
     def endpoint(self) -> Endpoint:
         """Return the address."""
-        headers = {"Authorization": f"Bearer {self._access.key}"} if self._access.key else {}
-        return Endpoint(self._access.socket_url("", self._access.options), headers)
+        return Endpoint(self._access.socket_url("", self._access.options), self._access.bearer())
 
     def audio(self, pcm: bytes) -> Sequence[Message]:
         """Return the samples as 32-bit floats between -1 and 1."""

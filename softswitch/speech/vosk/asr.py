@@ -34,8 +34,7 @@ class VoskAsr(AsrDefaults):
 
     def endpoint(self) -> Endpoint:
         """Return the address."""
-        headers = {"Authorization": f"Bearer {self._access.key}"} if self._access.key else {}
-        return Endpoint(self._access.socket_url(""), headers)
+        return Endpoint(self._access.socket_url(""), self._access.bearer())
 
     def hello(self) -> Sequence[Message]:
         """Return the configuration."""

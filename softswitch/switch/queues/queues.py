@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 
-from softswitch.call.authority import OPERATOR, Principal
+from softswitch.call.authority import Principal
 from softswitch.call.interfaces import Endpoint, LegRequest
 from softswitch.call.kind import LegKind
 from softswitch.call.state import State
@@ -25,6 +25,7 @@ from softswitch.log.tasks import Tasks
 from softswitch.metrics import Reading
 from softswitch.settings.queue import Queue
 from softswitch.switch.conversation.conversation import Conversation
+from softswitch.switch.inner_call import open_inner_call
 from softswitch.switch.origin import Origin, Source
 from softswitch.switch.queues.line import Line, Waiting
 from softswitch.switch.queues.roster import Roster
@@ -180,19 +181,9 @@ class Queues:
 
     async def _serve(self, line: Line, pair: LocalPair, request: LegRequest, outer: Conversation) -> None:
         """Open the inner call, and wait with the caller."""
-        account = request.account
-        by = Principal(account, frozenset({"call"}), account) if account else OPERATOR
-        try:
-            inner = await self._switch.open(None, LegKind.QUEUE, pair.far, Origin(account, by=by))
-        except (NotNowError, RejectedError) as error:
-            pair.near.refuse(503, str(error))
+        inner = await open_inner_call(self._switch, LegKind.QUEUE, pair, request.account)
+        if inner is None:
             return
-
-        def up() -> None:
-            pair.far.connect()
-            pair.near.connect()
-
-        pair.far.on_answer = up
         caller = Waiting(outer, request.leg, inner, time.monotonic())
         line.waiting.append(caller)
         line.figures.entered += 1

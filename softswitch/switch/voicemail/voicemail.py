@@ -15,14 +15,13 @@ from softswitch.call.vocabulary import commands as c
 from softswitch.call.vocabulary.events import Dtmf, Event, TrackEnd
 from softswitch.call.vocabulary.rejection import CommandRejected
 from softswitch.call.vocabulary.reports import Report
-from softswitch.errors import NotNowError, RejectedError
 from softswitch.legs.local.pair import LocalPair
 from softswitch.log.tasks import Tasks
 from softswitch.metrics import Reading
 from softswitch.switch.conversation.conversation import Conversation
+from softswitch.switch.inner_call import open_inner_call
 from softswitch.switch.notify.webhook_sender import OPERATOR as OPERATOR_ACCOUNT
 from softswitch.switch.notify.webhook_sender import WebhookSender
-from softswitch.switch.origin import Origin, Source
 from softswitch.switch.switch import Switch
 from softswitch.switch.voicemail.mailboxes import PREFIX, Mailboxes, VoiceMessage
 
@@ -127,7 +126,7 @@ class Voicemail:
     # --- one message ------------------------------------------------------------------
 
     async def _serve(self, pair: LocalPair, request: LegRequest) -> None:
-        user, account = request.callee.removeprefix(PREFIX), request.account
+        user = request.callee.removeprefix(PREFIX)
         refused = self.refuse_callee(request.callee, OPERATOR)
         most = self._resources.settings.voicemail.most
         if refused is None and sum(await self.mailboxes.count(user)) >= most:
@@ -136,20 +135,9 @@ class Voicemail:
             self._counts["refused"] += 1
             pair.near.refuse(*refused)
             return
-        by = Principal(account, frozenset({"call"}), account) if account else OPERATOR
-        try:
-            inner = await self._switch.open(
-                None, LegKind.VOICEMAIL, pair.far, Origin(account, source=Source(), by=by)
-            )
-        except (NotNowError, RejectedError) as error:
-            pair.near.refuse(503, str(error))
+        inner = await open_inner_call(self._switch, LegKind.VOICEMAIL, pair, request.account)
+        if inner is None:
             return
-
-        def up() -> None:
-            pair.far.connect()
-            pair.near.connect()
-
-        pair.far.on_answer = up
         records = False
         try:
             records = await self._take(inner, user, request.caller)

@@ -4,6 +4,7 @@ import { t } from "../text.js";
 import { build, byId, followEnd } from "../view/dom.js";
 import { clock } from "../view/format.js";
 import { showNotice } from "../view/notice.js";
+import { whileShown } from "../view/while-shown.js";
 
 const EVERY_MS = 2000;
 const MODES = [
@@ -32,12 +33,7 @@ export class Supervise {
     byId("supervise-stop").addEventListener("click", () => this.stop());
   }
 
-  visible(shown) {
-    clearInterval(this.timer);
-    if (!shown) return;
-    this.load();
-    this.timer = setInterval(() => this.load(), EVERY_MS);
-  }
+  visible = whileShown(() => this.load(), EVERY_MS);
 
   async load() {
     try {

@@ -5,6 +5,7 @@ import { confirmButton } from "./confirm.js";
 import { build, byId } from "./dom.js";
 import { clock } from "./format.js";
 import { showNotice } from "./notice.js";
+import { whileShown } from "./while-shown.js";
 
 const EVERY_MS = 3000;
 
@@ -25,13 +26,7 @@ export class Calls {
     byId("calls-refresh").addEventListener("click", () => this.loadBoth());
   }
 
-  /** Keep the lists fresh while they are looked at. */
-  visible(shown) {
-    clearInterval(this.timer);
-    if (!shown) return;
-    this.loadBoth();
-    this.timer = setInterval(() => this.load(), EVERY_MS);
-  }
+  visible = whileShown(() => this.load(), EVERY_MS, () => this.loadBoth());
 
   async loadBoth() {
     await Promise.all([this.load(), this.past.load()]);

@@ -5,6 +5,7 @@ import { answerFor } from "../call/line.js";
 import { confirmButton } from "./confirm.js";
 import { build, byId } from "./dom.js";
 import { showNotice } from "./notice.js";
+import { whileShown } from "./while-shown.js";
 
 const EVERY_MS = 2000;
 
@@ -29,13 +30,7 @@ export class Phones {
     byId("phones-refresh").addEventListener("click", () => this.load());
   }
 
-  /** Keep the lists fresh while they are looked at. */
-  visible(shown) {
-    clearInterval(this.timer);
-    if (!shown) return;
-    this.load();
-    this.timer = setInterval(() => this.load(), EVERY_MS);
-  }
+  visible = whileShown(() => this.load(), EVERY_MS);
 
   async load() {
     try {

@@ -4,6 +4,7 @@ import { t } from "../text.js";
 import { confirmButton } from "./confirm.js";
 import { build, byId } from "./dom.js";
 import { showNotice } from "./notice.js";
+import { whileShown } from "./while-shown.js";
 
 const EVERY_MS = 2000;
 const STATES = { created: "Empty", waiting: "Waiting", active: "Talking" };
@@ -26,12 +27,7 @@ export class Rooms {
     this.paintInside();
   }
 
-  visible(shown) {
-    clearInterval(this.timer);
-    if (!shown) return;
-    this.load();
-    this.timer = setInterval(() => this.load(), EVERY_MS);
-  }
+  visible = whileShown(() => this.load(), EVERY_MS);
 
   get form() {
     return new FormData(byId("room-new"));

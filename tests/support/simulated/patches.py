@@ -146,8 +146,8 @@ def patched(loop: SimLoop, sip: SipNetwork, servers: dict[str, SimRedis]) -> Ite
             # Reading the authorities of the system takes most of the time to build a switch.
             ("ssl.create_default_context", functools.cache(ssl.create_default_context)),
             ("softswitch.media.engine.engine.TickThread", Stepped),
-            ("softswitch.store.sqlite.Writer", InlineWriter),
-            ("softswitch.store.sqlite.ThreadPoolExecutor", _NoExecutor),
+            ("softswitch.store.write_queue.Writer", InlineWriter),
+            ("softswitch.store.stored_records.ThreadPoolExecutor", _NoExecutor),
             ("softswitch.app.build._store", store),
             ("softswitch.web.readiness.threading.Thread", _NoThread),
             ("softswitch.legs.sip.server.Transports", transports),

@@ -14,7 +14,7 @@ from typing import Any, Self
 import aiohttp
 from aiohttp import web
 
-from softswitch.app.build import SWITCH, build
+from softswitch.app import SWITCH, build
 from softswitch.app.membership import Membership
 from softswitch.bus.hub import Hub
 from softswitch.bus.hub_bus import HubBus

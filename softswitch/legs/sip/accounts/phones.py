@@ -43,6 +43,8 @@ class Phones:
         """Called with each user and the devices that have registered anew."""
         self.keeps: Callable[[str], bool] = lambda name: True
         """Tells whether keep-alives to the phones of a user are sent by this process."""
+        self._bound = asyncio.Event()
+        """Set by each change of a user's bindings; ends the rest of :meth:`keep_alive`."""
         self._far: dict[str, dict[str, float]] = {}
         """Machines with connections of a user's phones, each with the end of the last binding in monotonic
         seconds."""
@@ -97,6 +99,7 @@ class Phones:
             headers={key: value for key, value in outcome.headers if key != "Contact"},
             contacts=tuple(value for key, value in outcome.headers if key == "Contact"),
         )
+        self._bound.set()
         if outcome.code == 200 and received.request.contact:
             self.on_registered(name)
         if outcome.added:
@@ -110,6 +113,7 @@ class Phones:
         """Replace the bindings of a user by those that another worker has told."""
         if name in self.by_name:
             self._table.replace(name, bindings)
+            self._bound.set()
 
     def replace_far(self, name: str, machine: str, bindings: Sequence[Binding]) -> None:
         """Replace what another machine knows of a user: bindings by datagrams, and that it has connections.
@@ -120,6 +124,7 @@ class Phones:
             return
         own = [one for one in self.bindings(name) if one.flow.connection]
         self._table.replace(name, [*own, *(one for one in bindings if not one.flow.connection)])
+        self._bound.set()
         ends = [one.expires_at for one in bindings if one.flow.connection]
         known = self._far.setdefault(name, {})
         known.pop(machine, None)
@@ -166,6 +171,9 @@ class Phones:
             await asyncio.sleep(ROUND_S)
             for binding in self.pulse.due(self.behind_nat(), self._driver.now()):
                 ask(binding)
+            if not self._table:  # Nothing is due until a device registers.
+                self._bound.clear()
+                await self._bound.wait()
 
     def on_flow_lost(self, flow: Flow) -> None:
         """Remove the bindings that used a connection which is closed."""

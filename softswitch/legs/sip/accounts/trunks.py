@@ -55,13 +55,14 @@ class Trunks:
         self._changed.set()
         return left
 
-    def gone(self) -> list[Trunk]:
-        """Return the trunks that have left and whose registrars have answered; they are forgotten."""
+    def forget_gone(self, driver: AgentDriver) -> None:
+        """Forget the trunks that have left and whose registrars have answered; they need no timers then."""
         gone = [trunk for trunk in self._leaving if not trunk.registered]
         self._leaving = [trunk for trunk in self._leaving if trunk.registered]
+        for trunk in gone:
+            driver.remove(trunk)
         if gone:
             self._changed.set()
-        return gone
 
     def __iter__(self) -> Iterator[Trunk]:
         """Yield the trunks in the order of the settings."""
