@@ -412,7 +412,8 @@ class FakeSwitch:
 
     async def record(self, request: web.Request) -> web.Response:
         found = [call for call in self.past if call["id"] == request.match_info["id"]]
-        return json_answer(found[0]) if found else json_answer({"error": {"message": "no record"}}, 404)
+        dumped = {"dump": request.match_info["id"] in self.dumps}
+        return json_answer(found[0] | dumped) if found else json_answer({"error": {"message": "no record"}}, 404)
 
     async def sip(self, request: web.Request) -> web.Response:
         messages = self.traces.get(request.match_info["id"])

@@ -269,7 +269,7 @@ async def test_kept_transcript_and_a_late_recording_are_on_one_clock(
     ]
     fake.past.append(RECORD | {"transcript": {"id": "t", "status": "completed", "turns": turns}})
     fake.recordings["x.wav"] = stereo_wav()
-    async with open_page(browser, f"{url}#calls/x", quiet=False) as page:
+    async with open_page(browser, f"{url}#calls/x") as page:
         await expect(page.locator("#detail-transcript .words")).to_have_text(["hello", "good day"])
         await expect(page.locator("#detail-transcript .near")).to_have_count(1)
         fake.past[0].pop("transcript")

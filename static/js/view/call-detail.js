@@ -37,7 +37,8 @@ export class CallDetail {
     byId("detail-player").hidden = true;
     try {
       const record = await this.server.json(`calls/${encodeURIComponent(id)}`);
-      const lines = await this.dump(id);
+      // Where several machines are one switch, only the request itself tells whether one has it.
+      const lines = record.dump === false ? [] : await this.dump(id);
       if (this.id !== id) return;
       this.paint(record, lines);
       this.ladder.load(record.sip ? id : "");
