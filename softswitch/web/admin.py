@@ -120,6 +120,10 @@ async def get_record(request: web.Request) -> web.Response:
         "sip": await store.part(call_id, SIP) is not None,
         "quality": await _quality(store, record),
     }
+    recordings = await store.recordings_of(call_id, record.account) if record.recording else []
+    for recording in recordings:
+        if recording.name == record.recording:
+            shown["recordingAt"] = rfc3339(recording.created_at)
     if await store.dump_path(call_id) is not None:
         shown["dump"] = True
     elif (cluster := request.app[CLUSTER]) is None or not await cluster.peers.machines():

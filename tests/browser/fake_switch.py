@@ -49,6 +49,7 @@ class FakeCall:
         self.frames: deque[np.ndarray] = deque()
         self.play_id = ""
         self.paused = False
+        self.recording = "off"
         self.quiet = 100
         self.speaking = False
         self.speech_start = 0
@@ -168,7 +169,8 @@ class FakeCall:
             "call_type": "sip" if self.telephone else "webrtc" if self.webrtc else "websocket",
             "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.created)),
             "option": self.option,
-            "state": "connected",
+            "state": "up",
+            "recording": self.recording,
         }
 
     def next_frame(self) -> np.ndarray | None:
@@ -413,7 +415,9 @@ class FakeSwitch:
     async def record(self, request: web.Request) -> web.Response:
         found = [call for call in self.past if call["id"] == request.match_info["id"]]
         dumped = {"dump": request.match_info["id"] in self.dumps}
-        return json_answer(found[0] | dumped) if found else json_answer({"error": {"message": "no record"}}, 404)
+        if not found:
+            return json_answer({"error": {"message": "no record"}}, 404)
+        return json_answer(found[0] | dumped)
 
     async def sip(self, request: web.Request) -> web.Response:
         messages = self.traces.get(request.match_info["id"])
@@ -428,7 +432,12 @@ class FakeSwitch:
         return web.Response(text="".join(json.dumps(line) + "\n" for line in lines))
 
     async def post_command(self, request: web.Request) -> web.Response:
-        self.told.append(await request.json() | {"id": request.match_info["id"]})
+        body = await request.json()
+        self.told.append(body | {"id": request.match_info["id"]})
+        if body["command"] == "record" and (call := self.calls.get(request.match_info["id"])):
+            states = {"start": "on", "pause": "paused", "resume": "on", "stop": "off"}
+            call.recording = states[body["action"]]
+            return json_answer({"success": True})
         self.pending.pop(request.match_info["id"], None)
         return json_answer({"success": True})
 

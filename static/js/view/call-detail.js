@@ -12,6 +12,8 @@ import { Wave } from "./wave.js";
 import { sayEnd } from "./words.js";
 
 const LANES = { near: "Caller", far: "Switch", hold: "Hold" };
+/** Sides of a transcript that was made of the recording. */
+const PARTIES = { caller: "Caller", callee: "Callee" };
 /** Events that come by the dozen and say nothing here; the dump has them all. */
 const QUIET = new Set(["asrDelta", "binary", "ack", "metrics", "pong"]);
 const LIMIT = 1000;
@@ -77,11 +79,12 @@ export class CallDetail {
     const { caller, callee, createdAt, answeredAt } = record;
     this.zero = Date.parse(answeredAt ?? createdAt);
     // A recording that was started during the call begins later than the call.
-    this.tape = lines.find(({ event }) => event?.event === "recording" && event.state === "started")?.at ?? this.zero;
+    const started = lines.find(({ event }) => event?.event === "recording" && event.state === "started")?.at;
+    this.tape = started ?? (record.recordingAt ? Date.parse(record.recordingAt) : this.zero);
     byId("detail-title").textContent = `${caller || t("unknown")} → ${callee || t("unknown")}`;
     this.paintFacts(record, lines.length > 0);
     this.paintRecording(record.recording);
-    this.paintTranscript(lines.length ? transcriptOf(lines) : storedTranscript(record));
+    this.paintTranscript(textOf(record, lines));
     this.paintLanes(spansOf(lines), lines, record);
     this.paintEvents(lines);
     this.paintQuality(record);
@@ -122,12 +125,12 @@ export class CallDetail {
   paintTranscript(said) {
     byId("detail-transcript-none").hidden = said.length > 0;
     byId("detail-transcript").replaceChildren(
-      ...said.map(({ at, who, text }) =>
+      ...said.map(({ at, who, party, text }) =>
         build(
           "li",
           { class: who, data: { at: String((at - this.tape) / 1000) } },
           build("button", { type: "button", class: "quiet", on: { click: () => this.seek(at) } }, clock(Math.max(0, at - this.zero))),
-          build("span", { class: "who" }, t(who === "near" ? "Caller" : "Switch")),
+          build("span", { class: "who" }, t(party ?? LANES[who])),
           build("span", { class: "words" }, text),
         ),
       ),
@@ -239,7 +242,23 @@ function said({ codecs, paths, step_s: seconds }) {
 /** The transcript that the record has where the settings keep one: times from the answer on. */
 function storedTranscript({ transcript, answeredAt, createdAt }) {
   const zero = Date.parse(answeredAt ?? createdAt);
-  return (transcript?.turns ?? []).map(({ party, start_ms: start, text }) => ({ at: zero + start, who: party === "caller" ? "near" : "far", text }));
+  return (transcript?.turns ?? []).map(({ party, start_ms: start, text }) => ({
+    at: zero + start,
+    who: party === "caller" ? "near" : "far",
+    party: PARTIES[party],
+    text,
+  }));
+}
+
+/**
+ * What was said. A transcript that was made of the recording has both sides; the messages have what was recognised
+ * of one side while the call went on, and what the switch said.
+ */
+function textOf(record, lines) {
+  const stored = storedTranscript(record);
+  const both = new Set(stored.map(({ who }) => who)).size > 1;
+  const told = transcriptOf(lines);
+  return both || !told.length ? stored : told;
 }
 
 function figure(name, value) {
