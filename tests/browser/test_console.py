@@ -159,6 +159,20 @@ async def test_trunk_and_route_are_sent_with_what_differs_only(
         await expect(page.locator("#list-routes small")).to_have_text("0.* → trunk:carrier")
 
 
+async def test_state_of_a_trunk_follows_by_itself_and_keeps_the_focus(
+    browser: Browser, fake: FakeSwitch, url: str
+) -> None:
+    trunk = {"name": "carrier", "source": "database", "read_only": False, "servers": ["a.example.org"]}
+    fake.trunks.append(trunk | {"state": "registering"})
+    async with open_page(browser, f"{url}#admin/trunks") as page:
+        state = page.locator("#list-trunks .fine")
+        await expect(state).to_have_text("Registering")
+        await page.get_by_role("button", name="Edit carrier").focus()
+        fake.trunks[:] = [trunk | {"state": "failed", "code": 403, "reason": "Forbidden"}]
+        await expect(state).to_have_text("Failed · 403 · Forbidden", timeout=30_000)
+        await expect(page.get_by_role("button", name="Edit carrier")).to_be_focused()
+
+
 async def test_key_is_shown_once_and_never_again(browser: Browser, fake: FakeSwitch, url: str) -> None:
     async with open_page(browser, f"{url}#admin/keys") as page:
         await page.click("#add-keys")
@@ -332,9 +346,9 @@ async def test_overview_counts_calls_and_says_what_is_wrong(
         await expect(page.locator("#hours")).to_have_attribute(
             "aria-label", re.compile("1 answered, 1 failed")
         )
-        await expect(page.locator("#trunks .fine")).to_have_text("no calls in the last minute")
+        await expect(page.locator("#overview-trunks .fine")).to_have_text("no calls in the last minute")
         fake.quality.append(TRUNK_QUALITY)
-        await expect(page.locator("#trunks .fine")).to_have_text(
+        await expect(page.locator("#overview-trunks .fine")).to_have_text(
             "MOS 3.1 · 6.2 % lost · Jitter 24 ms · Round trip 81 ms"
         )
         await expect(page.locator("#alarms")).to_contain_text("Calls over trunk carrier sound bad: MOS 3.1.")

@@ -9,10 +9,14 @@ import { moment } from "../view/format.js";
 import { showNotice } from "../view/notice.js";
 import { snippetButtons } from "../view/snippet-buttons.js";
 import { wireTabs } from "../view/tabs.js";
+import { sayTrunk } from "../view/words.js";
 import { bodyOf, formFields, maskBody } from "./form.js";
 import { KINDS } from "./kinds.js";
 
 const ACTIONS = { create: "made", change: "changed", delete: "deleted", import: "imported", reload: "read again" };
+/** Kinds whose state changes by itself: telephones and trunks register. */
+const LIVING = new Set(["users", "trunks"]);
+const EVERY_MS = 2000;
 const TARGETS = ["echo", "tone", "webhook"];
 
 export class Administration {
@@ -64,7 +68,10 @@ export class Administration {
 
   visible(shown) {
     this.looked = shown;
-    if (shown) this.load();
+    clearInterval(this.timer);
+    if (!shown) return;
+    this.load();
+    this.timer = setInterval(() => LIVING.has(this.shown) && this.load({ polled: true }), EVERY_MS);
   }
 
   /** Show the tab of an address `#admin/<kind>`. */
@@ -72,21 +79,31 @@ export class Administration {
     this.showTab(`admin-${kind}`);
   }
 
-  async load() {
+  async load({ polled = false } = {}) {
     const kind = this.shown;
     try {
       const found = await this.server.json(kind === "audit" ? "admin/audit" : `admin/${kind}`);
+      const text = JSON.stringify([kind, found]);
+      // A row that says the same stays: one of its buttons may have the focus, or wait for a second press.
+      if (polled && text === this.text) return;
+      this.text = text;
       if (kind === "audit") this.paint(kind, found.changes.map(auditRow));
       else this.paint(kind, found[kind].map((entry) => this.row(kindOf(kind), entry)));
-      showNotice();
+      if (!polled) showNotice();
     } catch (error) {
       showNotice(t(error.message));
     }
+    if (polled) return;
     byId("admin-snippets").replaceChildren(...(this.last ? [snippetButtons((code) => requestSnippet(code, this.server, this.last), "Copy the last change as")] : []));
   }
 
   paint(kind, rows) {
-    byId(`list-${kind}`).replaceChildren(...rows);
+    const list = byId(`list-${kind}`);
+    const focused = list.contains(document.activeElement) ? document.activeElement : null;
+    const name = focused?.closest("li").dataset.name;
+    const at = focused ? [...focused.parentElement.children].indexOf(focused) : -1;
+    list.replaceChildren(...rows);
+    if (focused) rows.find((row) => row.dataset.name === name)?.querySelectorAll(".actions > *")[at]?.focus();
     byId(`none-${kind}`).hidden = rows.length > 0;
   }
 
@@ -218,7 +235,8 @@ function fillList(id, values) {
 
 /** What the switch knows of a trunk or a user at this moment. */
 function stateOf({ state, registered, contacts = [], code, reason }) {
-  if (state) return [state, code || "", reason || ""].filter(Boolean).join(" ");
+  const trouble = state === "failed" || state === "unresolved";
+  if (state) return [sayTrunk(state), trouble && code, trouble && reason].filter(Boolean).join(" · ");
   if (registered === undefined) return "";
   return registered ? t("{count} registered", { count: contacts.length }) : t("not registered");
 }

@@ -4,7 +4,7 @@ import { t } from "../text.js";
 import { build, byId } from "../view/dom.js";
 import { bytes, milliseconds } from "../view/format.js";
 import { showNotice } from "../view/notice.js";
-import { sayEnd } from "../view/words.js";
+import { sayEnd, sayTrunk } from "../view/words.js";
 import { POOR_MOS, alarms, lastHours, parseMetrics, quantile, summary, total } from "./figures.js";
 
 /** Time until a stream that broke is opened again. */
@@ -111,7 +111,7 @@ function paintTrunks(trunks, quality) {
   const measured = new Map(quality.map((one) => [one.name, one]));
   const names = [...new Set([...trunks.map(({ name }) => name), ...measured.keys()])];
   byId("trunks-card").hidden = !names.length;
-  byId("trunks").replaceChildren(
+  byId("overview-trunks").replaceChildren(
     ...names.map((name) => {
       const trunk = trunks.find((one) => one.name === name);
       const found = measured.get(name);
@@ -122,7 +122,7 @@ function paintTrunks(trunks, quality) {
       return build(
         "li",
         { data: { poor: String(Boolean(poor)) } },
-        build("span", { class: "tag" }, trunk?.state ?? ""),
+        build("span", { class: "tag" }, trunk ? sayTrunk(trunk.state) : ""),
         build("span", { class: "who" }, build("strong", {}, name)),
         build("span", { class: "fine" }, cells.filter(Boolean).join(" · ")),
       );

@@ -5,17 +5,9 @@ import { answerFor } from "../call/line.js";
 import { confirmButton } from "./confirm.js";
 import { build, byId } from "./dom.js";
 import { showNotice } from "./notice.js";
+import { sayTrunk } from "./words.js";
 
 const EVERY_MS = 2000;
-
-const TRUNK_STATES = {
-  registered: "Registered",
-  registering: "Registering",
-  failed: "Failed",
-  unregistered: "Signed off",
-  ready: "Ready",
-  unresolved: "Not found",
-};
 
 export class Phones {
   /**
@@ -121,7 +113,7 @@ function trunkRow({ name, engine, state, code, reason, server, calls }) {
   return build(
     "li",
     { data: { state } },
-    build("span", { class: "tag" }, t(TRUNK_STATES[state] ?? state)),
+    build("span", { class: "tag" }, sayTrunk(state)),
     build(
       "span",
       { class: "who" },
