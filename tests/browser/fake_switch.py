@@ -226,6 +226,8 @@ class FakeSwitch:
         self.supervised: list[dict[str, Any]] = []
         """Calls that the page may supervise."""
         self.voicemail: list[dict[str, Any]] = []
+        self.queues: list[dict[str, Any]] = []
+        self.rooms_open: list[dict[str, Any]] = []
         self.faults: list[str] = []
         self.metrics = ""
         self.dumps: dict[str, list[dict[str, Any]]] = {}
@@ -256,6 +258,7 @@ class FakeSwitch:
                 web.get("/call/sip", self.socket),
                 web.get("/call/lists", self.lists),
                 web.get("/supervise", self.list_supervised),
+                web.get("/queues", self.list_queues),
                 web.get("/voicemail", self.list_voicemail),
                 web.get("/voicemail/{user}/{id}", self.voice_message),
                 web.patch("/voicemail/{user}/{id}", self.mark_voicemail),
@@ -314,6 +317,9 @@ class FakeSwitch:
 
     async def list_supervised(self, _request: web.Request) -> web.Response:
         return web.json_response({"calls": self.supervised})
+
+    async def list_queues(self, _request: web.Request) -> web.Response:
+        return web.json_response({"queues": self.queues})
 
     async def closed(self, _app: web.Application) -> None:
         """Wait for every peer connection to be gone."""
@@ -384,7 +390,7 @@ class FakeSwitch:
         return json_answer({"tts": both, "asr": both, "vad": ["silero", "energy"], "defaults": defaults})
 
     async def rooms(self, _request: web.Request) -> web.Response:
-        return json_answer({"data": []})
+        return json_answer({"data": self.rooms_open})
 
     async def ready(self, _request: web.Request) -> web.Response:
         if self.faults:

@@ -114,15 +114,15 @@ export class Administration {
       build("button", { type: "button", class: "quiet", on: { click: listener } }, t(label), build("span", { class: "visually-hidden" }, subject));
     return build(
       "li",
-      { data: { name, source: entry.source ?? "" } },
-      build("span", { class: "tag" }, t(filed ? "in the file" : "here")),
+      { data: { name, source: entry.source ?? "", state: stateOf(entry), living: String(LIVING.has(kind.id)) } },
+      ...stateTag(kind, entry),
       build(
         "span",
         { class: "who" },
         build("strong", {}, name || t("without a name")),
         build("small", { class: fault ? "wrong" : null }, fault || kind.says(entry).filter(Boolean).join(" · ")),
       ),
-      build("span", { class: "fine" }, stateOf(entry)),
+      build("span", { class: "fine" }, [troubleOf(entry), filed && t("in the settings file")].filter(Boolean).join(" · ")),
       build(
         "span",
         { class: "actions" },
@@ -233,12 +233,20 @@ function fillList(id, values) {
   byId(id).replaceChildren(...values.map((value) => build("option", { value })));
 }
 
-/** What the switch knows of a trunk or a user at this moment. */
-function stateOf({ state, registered, contacts = [], code, reason }) {
-  const trouble = state === "failed" || state === "unresolved";
-  if (state) return [sayTrunk(state), trouble && code, trouble && reason].filter(Boolean).join(" · ");
-  if (registered === undefined) return "";
-  return registered ? t("{count} registered", { count: contacts.length }) : t("not registered");
+/** The state of a trunk or a user at this moment, as the switch names it. */
+const stateOf = ({ state, registered }) => state ?? (registered === undefined ? "" : registered ? "registered" : "away");
+
+function stateTag({ id }, entry) {
+  if (!LIVING.has(id)) return [];
+  const state = stateOf(entry);
+  const words = entry.state ? sayTrunk(state) : t(state === "registered" ? "Registered" : "Away");
+  return [build("span", { class: "tag" }, state ? words : "")];
+}
+
+/** What else there is to say of a state: why a trunk failed, which telephones a user has. */
+function troubleOf({ state, code, reason, contacts = [] }) {
+  if (state === "failed" || state === "unresolved") return [code, reason].filter(Boolean).join(" · ");
+  return contacts.map((contact) => contact.user_agent || contact.address).join(", ");
 }
 
 function auditRow({ at, who, action, kind, name, before, after, address }) {

@@ -2,7 +2,7 @@
 
 import { t } from "../text.js";
 import { build, byId } from "./dom.js";
-import { clock, moment, offset } from "./format.js";
+import { bytes, clock, moment, offset } from "./format.js";
 import { showNotice } from "./notice.js";
 import { lineChart } from "./chart.js";
 import { Ladder } from "./ladder.js";
@@ -97,7 +97,7 @@ export class CallDetail {
       ["Began", moment(createdAt)],
       ["Answered after", Number.isFinite(ring) ? `${(ring / 1000).toFixed(1)} s` : t("not answered")],
       ["Length", clock(durationMs)],
-      ["End", sayEnd(reason)],
+      ["How it ended", sayEnd(reason)],
       ["Kind", [type, direction && t(DIRECTIONS[direction] ?? direction)].filter(Boolean).join(", ")],
       ["Codec", codec],
       ["Trunk", trunk],
@@ -204,7 +204,7 @@ export class CallDetail {
     return build(
       "section",
       {},
-      build("h3", {}, t("Leg {name}", { name })),
+      build("h3", {}, name === "party" ? t("First party") : t("Leg {name}", { name })),
       quality ? build("p", { class: "fine" }, said(quality)) : null,
       quality
         ? build("div", { class: "charts" }, ...SERIES.map(({ title, field, ...scale }) => lineChart(t(title), values(quality, field), scale, (at) => this.seek(quality.at[at]))))
@@ -214,7 +214,7 @@ export class CallDetail {
         { class: "figures" },
         ...Object.entries(figures)
           .filter(([, value]) => typeof value !== "object")
-          .map(([key, value]) => build("div", {}, build("dt", {}, t(key.replaceAll("_", " "))), build("dd", {}, figure(key, value)))),
+          .map(([key, value]) => build("div", {}, build("dt", {}, t(FIGURES[key] ?? key.replaceAll("_", " "))), build("dd", {}, figure(key, value)))),
       ),
     );
   }
@@ -229,6 +229,28 @@ const SERIES = [
   { title: "Round trip", field: "round_trip_ms", low: 0, high: 200, unit: " ms" },
   { title: "Buffer", field: "delay_ms", low: 0, high: 100, unit: " ms" },
 ];
+
+/** What is measured of a leg, by its name in the record. */
+const FIGURES = {
+  packets_received: "Packets received",
+  packets_sent: "Packets sent",
+  packets_lost: "Packets lost",
+  packets_late: "Packets too late",
+  packets_rejected: "Packets refused",
+  octets_received: "Data received",
+  octets_sent: "Data sent",
+  concealed_ms: "Gaps filled",
+  jitter_ms: "Jitter",
+  delay_ms: "Buffer",
+  round_trip_ms: "Round trip",
+  far_loss_percent: "Loss sent",
+  received_ms: "Sound received",
+  sent_ms: "Sound sent",
+  dropped_ms: "Sound dropped",
+  underruns: "Times without sound",
+  mended_ms: "Sound mended",
+  caught_up_ms: "Sound caught up",
+};
 
 /** A round trip of 0 is unknown. */
 const values = (quality, field) => quality[field].map((value) => (field === "round_trip_ms" && value === 0 ? NaN : value));
@@ -263,6 +285,8 @@ function textOf(record, lines) {
 
 function figure(name, value) {
   if (typeof value !== "number") return String(value);
+  if (name.startsWith("octets_")) return bytes(value);
+  if (name.endsWith("_percent")) return `${value.toFixed(1)} %`;
   const text = Number.isInteger(value) ? value.toLocaleString() : value.toFixed(2);
   return name.endsWith("_ms") ? `${Math.round(value).toLocaleString()} ms` : text;
 }

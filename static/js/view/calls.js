@@ -8,6 +8,8 @@ import { showNotice } from "./notice.js";
 
 const EVERY_MS = 3000;
 
+const DIRECTIONS = { inbound: "Incoming", outbound: "Outgoing" };
+
 /** States of a call, as the switch names them. */
 const STATES = { new: "begins", pending: "waits for an answer", setup: "begins", ringing: "rings", up: "is up" };
 
@@ -92,8 +94,8 @@ export class Calls {
     return build(
       "li",
       { data: { recording: call.recording ?? "off" } },
-      build("span", { class: "tag" }, kind),
-      who(caller, callee, mine ? t("this page") : id),
+      build("span", { class: "tag" }, t(DIRECTIONS[call.direction] ?? kind)),
+      who(caller, callee, mine ? t("this page") : [kind, call.trunk, call.user].filter(Boolean).join(" · "), id),
       build("span", { class: "fine" }),
       build(
         "span",
@@ -148,11 +150,11 @@ export class Calls {
   }
 }
 
-function who(caller, callee, note) {
+function who(caller, callee, note, id) {
   return build(
     "span",
     { class: "who" },
     build("strong", {}, `${caller || t("unknown")} → ${callee || t("unknown")}`),
-    build("small", { title: note }, note),
+    build("small", { title: id }, note),
   );
 }
