@@ -115,6 +115,11 @@ class Course:
         return self._parties.second
 
     @property
+    def recording(self) -> str:
+        """State of the recording: off, on, paused or stopping."""
+        return self._recording.state
+
+    @property
     def supervises(self) -> bool:
         """Whether the party supervises another call, or is about to."""
         return self._supervision.active

@@ -18,6 +18,11 @@ class Recording:
         self._outbox = outbox
         self._state: State = "off"
 
+    @property
+    def state(self) -> State:
+        """Whether it runs, is paused, or is being ended."""
+        return self._state
+
     def noted(self, effect: Effect) -> None:
         """Note an effect of the call: it may start the recording."""
         if isinstance(effect, effects.Record) and self._state == "off":

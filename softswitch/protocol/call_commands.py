@@ -83,6 +83,7 @@ class Recorder(Option, frozen=True):
     ptime: Millis = 0
     format: Literal["wav", "opus", "ogg"] = "wav"
     tone: Annotated[int, Meta(ge=2000, le=60_000)] | None = None
+    transcribe: bool = False
 
 
 class Eou(Option, frozen=True):

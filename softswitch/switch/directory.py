@@ -63,6 +63,8 @@ class CallSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Text that an application wrote on the call."""
     answered_by: str = ""
     """human or machine, once that was detected."""
+    recording: str = "off"
+    """Whether it is recorded: off, on, paused or stopping."""
     seq: int = 0
     """Number of its last event."""
     shares_audio: bool = False
@@ -369,6 +371,7 @@ class _LocalCall:
             waits=conversation.awaits_client,
             tag=conversation.tag,
             answered_by=conversation.answered_by,
+            recording=call.recording,
             seq=conversation.seq,
             shares_audio=option.subscribe,
             binary_events=option.binary_events,

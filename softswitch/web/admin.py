@@ -17,7 +17,7 @@ from softswitch.store.store import CallRecord, Recording, Store
 from softswitch.store.transcript import decode
 from softswitch.web.call_query import csv_head, csv_rows, cursor_of, read_call_query, read_forget
 from softswitch.web.gathering import metrics_of_all
-from softswitch.web.keys import CALLS, DRAIN, READINESS, RESOURCES, SUPERVISOR
+from softswitch.web.keys import CALLS, CLUSTER, DRAIN, READINESS, RESOURCES, SUPERVISOR
 
 MAX_PAGE = 200
 MAX_ROWS = 100_000
@@ -120,6 +120,14 @@ async def get_record(request: web.Request) -> web.Response:
         "sip": await store.part(call_id, SIP) is not None,
         "quality": await _quality(store, record),
     }
+    recordings = await store.recordings_of(call_id, record.account) if record.recording else []
+    for recording in recordings:
+        if recording.name == record.recording:
+            shown["recordingAt"] = rfc3339(recording.created_at)
+    if await store.dump_path(call_id) is not None:
+        shown["dump"] = True
+    elif (cluster := request.app[CLUSTER]) is None or not await cluster.peers.machines():
+        shown["dump"] = False  # Else another machine may have it.
     return web.json_response(body=msgspec.json.encode(shown))
 
 

@@ -45,6 +45,10 @@ class Identity:
     rooms: Mapping[str, frozenset[str]] | None = None
     """Grants by room id, where its token names rooms."""
 
+    def may_use(self, scope: str) -> bool:
+        """Tell whether the holder may use the routes of a scope: those of `admin` may use all of them."""
+        return scope in self.scopes or "admin" in self.scopes
+
     @property
     def principal(self) -> Principal:
         """Return the holder as the table of authority sees it."""
@@ -290,7 +294,7 @@ def allow(
     *,
     body_s: float = BODY_S,
 ) -> Handler:
-    """Return a handler that serves clients with a scope; others get 401 or 403.
+    """Return a handler that serves clients with a scope, and administrators; others get 401 or 403.
 
     Args:
         authenticator: Checks credentials and origins.
@@ -310,7 +314,7 @@ def allow(
                 answer = refusal(401, "a valid API key or token is required")
                 answer.headers["WWW-Authenticate"] = 'Bearer realm="softswitch"'
                 return answer
-            if scope not in identity.scopes:
+            if not identity.may_use(scope):
                 return refusal(403, f"the scope {scope!r} is required")
             request[IDENTITY] = identity
         if request.can_read_body and (wrong := await read_body(request, body_s)):

@@ -49,6 +49,7 @@ class FakeCall:
         self.frames: deque[np.ndarray] = deque()
         self.play_id = ""
         self.paused = False
+        self.recording = "off"
         self.quiet = 100
         self.speaking = False
         self.speech_start = 0
@@ -168,7 +169,8 @@ class FakeCall:
             "call_type": "sip" if self.telephone else "webrtc" if self.webrtc else "websocket",
             "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.created)),
             "option": self.option,
-            "state": "connected",
+            "state": "up",
+            "recording": self.recording,
         }
 
     def next_frame(self) -> np.ndarray | None:
@@ -224,6 +226,8 @@ class FakeSwitch:
         self.supervised: list[dict[str, Any]] = []
         """Calls that the page may supervise."""
         self.voicemail: list[dict[str, Any]] = []
+        self.queues: list[dict[str, Any]] = []
+        self.rooms_open: list[dict[str, Any]] = []
         self.faults: list[str] = []
         self.metrics = ""
         self.dumps: dict[str, list[dict[str, Any]]] = {}
@@ -254,6 +258,7 @@ class FakeSwitch:
                 web.get("/call/sip", self.socket),
                 web.get("/call/lists", self.lists),
                 web.get("/supervise", self.list_supervised),
+                web.get("/queues", self.list_queues),
                 web.get("/voicemail", self.list_voicemail),
                 web.get("/voicemail/{user}/{id}", self.voice_message),
                 web.patch("/voicemail/{user}/{id}", self.mark_voicemail),
@@ -312,6 +317,9 @@ class FakeSwitch:
 
     async def list_supervised(self, _request: web.Request) -> web.Response:
         return web.json_response({"calls": self.supervised})
+
+    async def list_queues(self, _request: web.Request) -> web.Response:
+        return web.json_response({"queues": self.queues})
 
     async def closed(self, _app: web.Application) -> None:
         """Wait for every peer connection to be gone."""
@@ -382,7 +390,7 @@ class FakeSwitch:
         return json_answer({"tts": both, "asr": both, "vad": ["silero", "energy"], "defaults": defaults})
 
     async def rooms(self, _request: web.Request) -> web.Response:
-        return json_answer({"data": []})
+        return json_answer({"data": self.rooms_open})
 
     async def ready(self, _request: web.Request) -> web.Response:
         if self.faults:
@@ -412,7 +420,10 @@ class FakeSwitch:
 
     async def record(self, request: web.Request) -> web.Response:
         found = [call for call in self.past if call["id"] == request.match_info["id"]]
-        return json_answer(found[0]) if found else json_answer({"error": {"message": "no record"}}, 404)
+        dumped = {"dump": request.match_info["id"] in self.dumps}
+        if not found:
+            return json_answer({"error": {"message": "no record"}}, 404)
+        return json_answer(found[0] | dumped)
 
     async def sip(self, request: web.Request) -> web.Response:
         messages = self.traces.get(request.match_info["id"])
@@ -427,7 +438,12 @@ class FakeSwitch:
         return web.Response(text="".join(json.dumps(line) + "\n" for line in lines))
 
     async def post_command(self, request: web.Request) -> web.Response:
-        self.told.append(await request.json() | {"id": request.match_info["id"]})
+        body = await request.json()
+        self.told.append(body | {"id": request.match_info["id"]})
+        if body["command"] == "record" and (call := self.calls.get(request.match_info["id"])):
+            states = {"start": "on", "pause": "paused", "resume": "on", "stop": "off"}
+            call.recording = states[body["action"]]
+            return json_answer({"success": True})
         self.pending.pop(request.match_info["id"], None)
         return json_answer({"success": True})
 

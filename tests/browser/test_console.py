@@ -159,6 +159,21 @@ async def test_trunk_and_route_are_sent_with_what_differs_only(
         await expect(page.locator("#list-routes small")).to_have_text("0.* → trunk:carrier")
 
 
+async def test_state_of_a_trunk_follows_by_itself_and_keeps_the_focus(
+    browser: Browser, fake: FakeSwitch, url: str
+) -> None:
+    trunk = {"name": "carrier", "source": "database", "read_only": False, "servers": ["a.example.org"]}
+    fake.trunks.append(trunk | {"state": "registering"})
+    async with open_page(browser, f"{url}#admin/trunks") as page:
+        state = page.locator("#list-trunks .tag")
+        await expect(state).to_have_text("Registering")
+        await page.get_by_role("button", name="Edit carrier").focus()
+        fake.trunks[:] = [trunk | {"state": "failed", "code": 403, "reason": "Forbidden"}]
+        await expect(state).to_have_text("Failed", timeout=30_000)
+        await expect(page.locator("#list-trunks .fine")).to_have_text("403 · Forbidden")
+        await expect(page.get_by_role("button", name="Edit carrier")).to_be_focused()
+
+
 async def test_key_is_shown_once_and_never_again(browser: Browser, fake: FakeSwitch, url: str) -> None:
     async with open_page(browser, f"{url}#admin/keys") as page:
         await page.click("#add-keys")
@@ -246,7 +261,7 @@ async def test_call_shows_its_course_its_text_and_its_recording(
         await page.locator("#detail-transcript button").nth(1).click()
         await until(page, "document.getElementById('detail-audio').currentTime >= 1")
         await expect(page.locator("#detail-transcript [data-current]")).to_contain_text("hello")
-        await expect(page.locator("#detail-quality")).to_contain_text("jitter ms")
+        await expect(page.locator("#detail-quality")).to_contain_text("Jitter4 ms")
         charts = page.locator("#detail-quality .chart")
         await expect(charts).to_have_count(6)
         await expect(charts.first).to_contain_text("2.9 to 4.3, mean 3.85")
@@ -269,7 +284,7 @@ async def test_kept_transcript_and_a_late_recording_are_on_one_clock(
     ]
     fake.past.append(RECORD | {"transcript": {"id": "t", "status": "completed", "turns": turns}})
     fake.recordings["x.wav"] = stereo_wav()
-    async with open_page(browser, f"{url}#calls/x", quiet=False) as page:
+    async with open_page(browser, f"{url}#calls/x") as page:
         await expect(page.locator("#detail-transcript .words")).to_have_text(["hello", "good day"])
         await expect(page.locator("#detail-transcript .near")).to_have_count(1)
         fake.past[0].pop("transcript")
@@ -332,15 +347,39 @@ async def test_overview_counts_calls_and_says_what_is_wrong(
         await expect(page.locator("#hours")).to_have_attribute(
             "aria-label", re.compile("1 answered, 1 failed")
         )
-        await expect(page.locator("#trunks .fine")).to_have_text("no calls in the last minute")
+        await expect(page.locator("#overview-trunks .fine")).to_have_text("no calls in the last minute")
         fake.quality.append(TRUNK_QUALITY)
-        await expect(page.locator("#trunks .fine")).to_have_text(
+        await expect(page.locator("#overview-trunks .fine")).to_have_text(
             "MOS 3.1 · 6.2 % lost · Jitter 24 ms · Round trip 81 ms"
         )
         await expect(page.locator("#alarms")).to_contain_text("Calls over trunk carrier sound bad: MOS 3.1.")
         fake.faults, fake.trunks[:], fake.quality[:] = [], [], []
         await expect(page.locator("#alarms-none")).to_be_visible()
         await expect(page.locator("#trunks-card")).to_be_hidden()
+
+
+async def test_overview_shows_who_waits_in_a_queue(browser: Browser, fake: FakeSwitch, url: str) -> None:
+    queue = {
+        "name": "support",
+        "users": ["anna", "bernd"],
+        "free": ["bernd"],
+        "waiting": 1,
+        "callers": [{"id": "q", "caller": "+4930123", "ringing": "bernd"}],
+        "answered": 4,
+        "abandoned": 1,
+        "timedOut": 1,
+        "meanWaitMs": 21_000,
+        "longestWaitMs": 148_000,
+    }
+    async with open_page(browser, f"{url}#overview") as page:
+        await expect(page.locator("#queues-card")).to_be_hidden()
+        fake.queues.append(queue)
+        await expect(page.locator("#queues .tag")).to_have_text("1 waits", timeout=30_000)
+        await expect(page.locator("#queues small")).to_have_text("+4930123 → bernd")
+        await expect(page.locator("#queues .fine")).to_have_text(
+            ["4 answered · 2 gave up · wait 00:21, at most 02:28", "1 of 2 users free"]
+        )
+        assert await serious(page) == []
 
 
 async def test_first_visit_leads_to_a_call_and_is_not_shown_again_once_hidden(

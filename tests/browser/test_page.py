@@ -263,11 +263,32 @@ async def test_calls_view_lists_a_call_and_ends_it_after_asking(browser: Browser
         await page.click("#tab-calls")
         row = page.locator("#live li")
         await expect(row).to_contain_text("browser → assistant")
-        await row.get_by_role("button").click()
-        await expect(row.get_by_role("button")).to_contain_text("End it?")
-        await row.get_by_role("button").click()
+        end = row.get_by_role("button", name="End")
+        await end.click()
+        await expect(end).to_contain_text("End it?")
+        await end.click()
         await expect(page.locator("#connection")).to_have_text("Disconnected")
         await expect(page.locator("#live-empty")).to_be_visible()
+
+
+async def test_call_is_recorded_from_the_list_with_pauses(
+    browser: Browser, fake: FakeSwitch, url: str
+) -> None:
+    async with open_page(browser, url) as page:
+        await call_from(page, "WebSocket")
+        call = only_call(fake)
+        await page.click("#tab-calls")
+        row = page.locator("#live li")
+        await row.get_by_role("button", name="Record the call").click()
+        await expect(row.get_by_role("button", name="Pause recording")).to_be_focused()
+        await page.keyboard.press("Enter")
+        await row.get_by_role("button", name="Resume recording").click()
+        await row.get_by_role("button", name="Stop recording").click()
+        await expect(row.get_by_role("button", name="Record the call")).to_be_visible()
+        told = [(one["id"], one["action"], one.get("recorder")) for one in fake.told]
+        actions = ["pause", "resume", "stop"]
+        assert told[0] == (call.ident, "start", {"transcribe": True})
+        assert told[1:] == [(call.ident, action, None) for action in actions]
 
 
 async def test_finished_call_leads_to_its_recording(browser: Browser, fake: FakeSwitch, url: str) -> None:

@@ -64,8 +64,8 @@ async def test_states_of_trunks_and_extensions_are_shown(
     fake.trunks += [TRUNK, TRUNK | {"name": "old", "state": "failed", "code": 403, "reason": "Forbidden"}]
     fake.users += [USER, {"name": "bob", "registered": False, "contacts": []}]
     async with open_page(browser, f"{url}#phones") as page:
-        await expect(page.locator("#trunks li")).to_contain_text(["Registered", "Failed"])
-        await expect(page.locator("#trunks li").nth(1)).to_contain_text("403 · Forbidden")
+        await expect(page.locator("#view-phones #trunks li")).to_contain_text(["Registered", "Failed"])
+        await expect(page.locator("#view-phones #trunks li").nth(1)).to_contain_text("403 · Forbidden")
         await expect(page.locator("#users li")).to_contain_text(["udp 192.0.2.7:5060", "Away"])
 
 

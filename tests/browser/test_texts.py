@@ -58,6 +58,12 @@ NO_WORDS = {"+49 30 123456, 600, sip:ann@example.org", "https://…/music.mp3"}
 """Examples of numbers and addresses."""
 
 
+@pytest.mark.parametrize("page", ["index.html", "embed.html"])
+def test_ids_of_a_page_are_unique(page: str) -> None:
+    found = re.findall(r'\bid="([^"]+)"', (STATIC / page).read_text("utf-8"))
+    assert sorted(found) == sorted(set(found))
+
+
 @pytest.mark.client
 @pytest.mark.asyncio(loop_scope="package")
 @pytest.mark.parametrize(

@@ -50,7 +50,11 @@ async def test_messages_of_a_call_are_kept_for_its_account(
     assert "SIP/2.0 486 Busy Here" in first
     assert first[-1].startswith("ACK ")
     assert (await ask(switch, http, "/calls/traced/sip", ROOT))[1] == kept
-    assert (await ask(switch, http, "/calls/traced", ROOT))[1]["sip"] is True
+    record = (await ask(switch, http, "/calls/traced", ROOT))[1]
+    assert (record["sip"], record["dump"]) == (True, True)
+    async with http.delete(switch.url("/dumps/traced"), headers=ROOT) as answer:
+        assert answer.status == 200
+    assert (await ask(switch, http, "/calls/traced", ROOT))[1]["dump"] is False
     status, text = await ask(switch, http, "/calls/traced/sip", format="text")
     assert status == 200
     assert "received from 127.0.0.1" in text

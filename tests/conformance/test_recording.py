@@ -4,6 +4,7 @@ import asyncio
 import io
 import uuid
 import wave
+from datetime import datetime
 from functools import partial
 
 import aiohttp
@@ -49,6 +50,13 @@ def is_in(state: str, event: Event) -> bool:
     return bool(event["state"] == state)
 
 
+async def state_of(switch: Switch, http: aiohttp.ClientSession) -> str:
+    """Return what the list of live calls says of the recording of the only call."""
+    async with http.get(switch.url("/call/lists", token=ADMIN)) as response:
+        (call,) = (await response.json())["calls"]
+        return str(call["recording"])
+
+
 async def tone(client: Client, seconds: float) -> None:
     """Send a tone in real time."""
     samples = np.arange(int(16000 * seconds))
@@ -58,8 +66,9 @@ async def tone(client: Client, seconds: float) -> None:
 async def test_what_is_said_while_it_is_paused_is_silence_in_the_file(
     guarded: Switch, http: aiohttp.ClientSession
 ) -> None:
-    async with guarded.client(token=ONE) as client:
+    async with guarded.client(token=ONE, id="paused") as client:
         await client.invite(vad=False)
+        assert await state_of(guarded, http) == "off"
         for action, state in (
             ("start", "started"),
             ("pause", "paused"),
@@ -68,6 +77,8 @@ async def test_what_is_said_while_it_is_paused_is_silence_in_the_file(
         ):
             await client.send("record", action=action, requestId=action)
             told = await client.wait("recording", partial(is_in, state))
+            shown = {"started": "on", "resumed": "on", "paused": "paused", "stopped": "off"}
+            assert await state_of(guarded, http) == shown[state]
             if action != "stop":
                 await tone(client, 0.8)
         assert told["duration"] >= 2000
@@ -130,3 +141,41 @@ async def test_party_hears_beeps_while_it_is_recorded_where_they_are_asked_for(
 def loud(pcm: bytes) -> bool:
     """Tell whether a piece of audio is louder than a whisper."""
     return bool(np.abs(np.frombuffer(pcm, "<i2").astype(np.float64)).max(initial=0) > 1000)
+
+
+async def test_record_says_when_the_recording_began(guarded: Switch, http: aiohttp.ClientSession) -> None:
+    async with guarded.client(token=ONE, id="late") as client:
+        await client.invite(vad=False)
+        await tone(client, 0.6)
+        await client.send("record", action="start")
+        await client.wait("recording", partial(is_in, "started"))
+        await tone(client, 0.3)
+        await client.hang_up()
+    async with asyncio.timeout(60):
+        while True:
+            async with http.get(guarded.url("/calls/late", token=ADMIN)) as response:
+                record = await response.json()
+            if response.status == 200 and "recordingAt" in record:
+                break
+            await asyncio.sleep(0.05)
+    began = datetime.fromisoformat(record["recordingAt"]) - datetime.fromisoformat(record["answeredAt"])
+    assert began.total_seconds() > 0.3
+
+
+async def test_recording_is_written_down_after_the_call_where_it_was_asked_for(
+    start_switch: StartSwitch, http: aiohttp.ClientSession
+) -> None:
+    switch = start_switch({"auth": {"api_keys": KEYS}})
+    for name, transcribe in (("kept", True), ("plain", False)):
+        async with switch.client(token=ONE, id=name) as client:
+            await client.invite(vad=False, recorder={"transcribe": transcribe})
+            await tone(client, 0.3)
+            await client.hang_up()
+    async with asyncio.timeout(60):
+        while True:
+            async with http.get(switch.url("/calls/kept", token=ADMIN)) as response:
+                if response.status == 200 and (await response.json())["transcript"]:
+                    break
+            await asyncio.sleep(0.05)
+    async with http.get(switch.url("/calls/plain", token=ADMIN)) as response:
+        assert (await response.json())["transcript"] is None

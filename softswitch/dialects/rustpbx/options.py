@@ -197,6 +197,7 @@ def recorder(wire: w.Recorder | bool | None) -> c.RecorderOption | None:
         sample_rate=wire.samplerate,
         container=container,
         tone_ms=wire.tone or 0,
+        transcribe=wire.transcribe,
     )
 
 

@@ -251,6 +251,7 @@ def _shown(view: CallSnapshot) -> dict[str, object]:
         "direction": view.source.direction,
         "trunk": view.source.trunk,
         "user": view.source.user,
+        "recording": view.recording,
     }
 
 

@@ -160,13 +160,13 @@ class RoomsClient:
 
     def _prove(self, token: str) -> None:
         identity = self._authenticator.recognize(token)
-        if identity is None or "rooms" not in identity.scopes:
+        if identity is None or not identity.may_use("rooms"):
             self._refuse("Authentication failed")
         else:
             self._admit(identity)
 
     def _admit(self, identity: Identity) -> None:
-        if "rooms" not in identity.scopes:
+        if not identity.may_use("rooms"):
             return
         before = self._identity
         if self._seats and before is not None and identity.principal.seat != before.principal.seat:

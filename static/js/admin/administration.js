@@ -9,10 +9,14 @@ import { moment } from "../view/format.js";
 import { showNotice } from "../view/notice.js";
 import { snippetButtons } from "../view/snippet-buttons.js";
 import { wireTabs } from "../view/tabs.js";
+import { sayTrunk } from "../view/words.js";
 import { bodyOf, formFields, maskBody } from "./form.js";
 import { KINDS } from "./kinds.js";
 
 const ACTIONS = { create: "made", change: "changed", delete: "deleted", import: "imported", reload: "read again" };
+/** Kinds whose state changes by itself: telephones and trunks register. */
+const LIVING = new Set(["users", "trunks"]);
+const EVERY_MS = 2000;
 const TARGETS = ["echo", "tone", "webhook"];
 
 export class Administration {
@@ -64,7 +68,10 @@ export class Administration {
 
   visible(shown) {
     this.looked = shown;
-    if (shown) this.load();
+    clearInterval(this.timer);
+    if (!shown) return;
+    this.load();
+    this.timer = setInterval(() => LIVING.has(this.shown) && this.load({ polled: true }), EVERY_MS);
   }
 
   /** Show the tab of an address `#admin/<kind>`. */
@@ -72,21 +79,31 @@ export class Administration {
     this.showTab(`admin-${kind}`);
   }
 
-  async load() {
+  async load({ polled = false } = {}) {
     const kind = this.shown;
     try {
       const found = await this.server.json(kind === "audit" ? "admin/audit" : `admin/${kind}`);
+      const text = JSON.stringify([kind, found]);
+      // A row that says the same stays: one of its buttons may have the focus, or wait for a second press.
+      if (polled && text === this.text) return;
+      this.text = text;
       if (kind === "audit") this.paint(kind, found.changes.map(auditRow));
       else this.paint(kind, found[kind].map((entry) => this.row(kindOf(kind), entry)));
-      showNotice();
+      if (!polled) showNotice();
     } catch (error) {
       showNotice(t(error.message));
     }
+    if (polled) return;
     byId("admin-snippets").replaceChildren(...(this.last ? [snippetButtons((code) => requestSnippet(code, this.server, this.last), "Copy the last change as")] : []));
   }
 
   paint(kind, rows) {
-    byId(`list-${kind}`).replaceChildren(...rows);
+    const list = byId(`list-${kind}`);
+    const focused = list.contains(document.activeElement) ? document.activeElement : null;
+    const name = focused?.closest("li").dataset.name;
+    const at = focused ? [...focused.parentElement.children].indexOf(focused) : -1;
+    list.replaceChildren(...rows);
+    if (focused) rows.find((row) => row.dataset.name === name)?.querySelectorAll(".actions > *")[at]?.focus();
     byId(`none-${kind}`).hidden = rows.length > 0;
   }
 
@@ -97,15 +114,15 @@ export class Administration {
       build("button", { type: "button", class: "quiet", on: { click: listener } }, t(label), build("span", { class: "visually-hidden" }, subject));
     return build(
       "li",
-      { data: { name, source: entry.source ?? "" } },
-      build("span", { class: "tag" }, t(filed ? "in the file" : "here")),
+      { data: { name, source: entry.source ?? "", state: stateOf(entry), living: String(LIVING.has(kind.id)) } },
+      ...stateTag(kind, entry),
       build(
         "span",
         { class: "who" },
         build("strong", {}, name || t("without a name")),
         build("small", { class: fault ? "wrong" : null }, fault || kind.says(entry).filter(Boolean).join(" · ")),
       ),
-      build("span", { class: "fine" }, stateOf(entry)),
+      build("span", { class: "fine" }, [troubleOf(entry), filed && t("in the settings file")].filter(Boolean).join(" · ")),
       build(
         "span",
         { class: "actions" },
@@ -216,11 +233,20 @@ function fillList(id, values) {
   byId(id).replaceChildren(...values.map((value) => build("option", { value })));
 }
 
-/** What the switch knows of a trunk or a user at this moment. */
-function stateOf({ state, registered, contacts = [], code, reason }) {
-  if (state) return [state, code || "", reason || ""].filter(Boolean).join(" ");
-  if (registered === undefined) return "";
-  return registered ? t("{count} registered", { count: contacts.length }) : t("not registered");
+/** The state of a trunk or a user at this moment, as the switch names it. */
+const stateOf = ({ state, registered }) => state ?? (registered === undefined ? "" : registered ? "registered" : "away");
+
+function stateTag({ id }, entry) {
+  if (!LIVING.has(id)) return [];
+  const state = stateOf(entry);
+  const words = entry.state ? sayTrunk(state) : t(state === "registered" ? "Registered" : "Away");
+  return [build("span", { class: "tag" }, state ? words : "")];
+}
+
+/** What else there is to say of a state: why a trunk failed, which telephones a user has. */
+function troubleOf({ state, code, reason, contacts = [] }) {
+  if (state === "failed" || state === "unresolved") return [code, reason].filter(Boolean).join(" · ");
+  return contacts.map((contact) => contact.user_agent || contact.address).join(", ");
 }
 
 function auditRow({ at, who, action, kind, name, before, after, address }) {

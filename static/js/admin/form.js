@@ -20,7 +20,7 @@ function row(field, entry) {
   const input = inputOf(field, entry);
   const note = hint ? build("small", { class: "fine" }, t(hint)) : null;
   if (type === "check") return build("label", { class: "check" }, input, t(label));
-  if (type === "several") return build("fieldset", { class: "checks" }, build("legend", {}, t(label)), ...input);
+  if (type === "several") return build("fieldset", { class: "checks" }, build("legend", {}, t(label)), ...input, note);
   const kept = type === "secret" && entry?.secrets?.includes(name);
   if (kept) input.placeholder = t("kept as it is");
   if (!make) return build("label", { class: "field" }, build("span", {}, t(label)), input, note);

@@ -4,7 +4,8 @@ import { t } from "../text.js";
 import { build, byId } from "../view/dom.js";
 import { bytes, milliseconds } from "../view/format.js";
 import { showNotice } from "../view/notice.js";
-import { sayEnd } from "../view/words.js";
+import { sayEnd, sayTrunk } from "../view/words.js";
+import { Queues } from "./queues.js";
 import { POOR_MOS, alarms, lastHours, parseMetrics, quantile, summary, total } from "./figures.js";
 
 /** Time until a stream that broke is opened again. */
@@ -15,10 +16,12 @@ export class Overview {
     this.server = server;
     this.before = null;
     this.hours = [];
+    this.queues = new Queues(server);
     byId("overview-refresh").addEventListener("click", () => this.follow());
   }
 
   visible(shown) {
+    this.queues.visible(shown);
     if (shown) this.follow();
     else this.leave();
   }
@@ -56,6 +59,7 @@ export class Overview {
     const setup = quantile(metrics, null, "answer_seconds", 0.5);
     const tick = quantile(metrics, this.before, "media_tick_seconds", 0.99);
     const speech = quantile(metrics, null, "speech_seconds", 0.5, ({ stage }) => stage === "ttfb.tts");
+    const devices = total(metrics, "sip_devices");
     const up = trunks.filter(({ state }) => state === "registered" || state === "ready").length;
     const tiles = [
       ["Calls now", String(calls), ""],
@@ -64,6 +68,7 @@ export class Overview {
       ["Failed today", String(today.failed), ""],
       ["Time to answer", milliseconds(setup * 1000), t("median since the start")],
       ["Speech begins after", milliseconds(speech * 1000), t("median since the start")],
+      ["Telephones", Number.isFinite(devices) ? String(devices) : "–", t("registered")],
       ["Trunks up", trunks.length ? `${up} / ${trunks.length}` : "–", ""],
       ["Work a tick", milliseconds(tick * 1000), t("99 % are below, of 20 ms")],
       ["Memory", bytes(total(metrics, "process_resident_memory_bytes")), ""],
@@ -111,7 +116,7 @@ function paintTrunks(trunks, quality) {
   const measured = new Map(quality.map((one) => [one.name, one]));
   const names = [...new Set([...trunks.map(({ name }) => name), ...measured.keys()])];
   byId("trunks-card").hidden = !names.length;
-  byId("trunks").replaceChildren(
+  byId("overview-trunks").replaceChildren(
     ...names.map((name) => {
       const trunk = trunks.find((one) => one.name === name);
       const found = measured.get(name);
@@ -121,8 +126,8 @@ function paintTrunks(trunks, quality) {
         : [t("no calls in the last minute")];
       return build(
         "li",
-        { data: { poor: String(Boolean(poor)) } },
-        build("span", { class: "tag" }, trunk?.state ?? ""),
+        { data: { poor: String(Boolean(poor)), state: trunk?.state ?? "" } },
+        build("span", { class: "tag" }, trunk ? sayTrunk(trunk.state) : ""),
         build("span", { class: "who" }, build("strong", {}, name)),
         build("span", { class: "fine" }, cells.filter(Boolean).join(" · ")),
       );

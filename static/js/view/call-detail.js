@@ -2,7 +2,7 @@
 
 import { t } from "../text.js";
 import { build, byId } from "./dom.js";
-import { clock, moment, offset } from "./format.js";
+import { bytes, clock, moment, offset } from "./format.js";
 import { showNotice } from "./notice.js";
 import { lineChart } from "./chart.js";
 import { Ladder } from "./ladder.js";
@@ -12,6 +12,8 @@ import { Wave } from "./wave.js";
 import { sayEnd } from "./words.js";
 
 const LANES = { near: "Caller", far: "Switch", hold: "Hold" };
+/** Sides of a transcript that was made of the recording. */
+const PARTIES = { caller: "Caller", callee: "Callee" };
 /** Events that come by the dozen and say nothing here; the dump has them all. */
 const QUIET = new Set(["asrDelta", "binary", "ack", "metrics", "pong"]);
 const LIMIT = 1000;
@@ -37,7 +39,8 @@ export class CallDetail {
     byId("detail-player").hidden = true;
     try {
       const record = await this.server.json(`calls/${encodeURIComponent(id)}`);
-      const lines = await this.dump(id);
+      // Where several machines are one switch, only the request itself tells whether one has it.
+      const lines = record.dump === false ? [] : await this.dump(id);
       if (this.id !== id) return;
       this.paint(record, lines);
       this.ladder.load(record.sip ? id : "");
@@ -76,11 +79,12 @@ export class CallDetail {
     const { caller, callee, createdAt, answeredAt } = record;
     this.zero = Date.parse(answeredAt ?? createdAt);
     // A recording that was started during the call begins later than the call.
-    this.tape = lines.find(({ event }) => event?.event === "recording" && event.state === "started")?.at ?? this.zero;
+    const started = lines.find(({ event }) => event?.event === "recording" && event.state === "started")?.at;
+    this.tape = started ?? (record.recordingAt ? Date.parse(record.recordingAt) : this.zero);
     byId("detail-title").textContent = `${caller || t("unknown")} → ${callee || t("unknown")}`;
     this.paintFacts(record, lines.length > 0);
     this.paintRecording(record.recording);
-    this.paintTranscript(lines.length ? transcriptOf(lines) : storedTranscript(record));
+    this.paintTranscript(textOf(record, lines));
     this.paintLanes(spansOf(lines), lines, record);
     this.paintEvents(lines);
     this.paintQuality(record);
@@ -93,7 +97,7 @@ export class CallDetail {
       ["Began", moment(createdAt)],
       ["Answered after", Number.isFinite(ring) ? `${(ring / 1000).toFixed(1)} s` : t("not answered")],
       ["Length", clock(durationMs)],
-      ["End", sayEnd(reason)],
+      ["How it ended", sayEnd(reason)],
       ["Kind", [type, direction && t(DIRECTIONS[direction] ?? direction)].filter(Boolean).join(", ")],
       ["Codec", codec],
       ["Trunk", trunk],
@@ -121,12 +125,12 @@ export class CallDetail {
   paintTranscript(said) {
     byId("detail-transcript-none").hidden = said.length > 0;
     byId("detail-transcript").replaceChildren(
-      ...said.map(({ at, who, text }) =>
+      ...said.map(({ at, who, party, text }) =>
         build(
           "li",
           { class: who, data: { at: String((at - this.tape) / 1000) } },
           build("button", { type: "button", class: "quiet", on: { click: () => this.seek(at) } }, clock(Math.max(0, at - this.zero))),
-          build("span", { class: "who" }, t(who === "near" ? "Caller" : "Switch")),
+          build("span", { class: "who" }, t(party ?? LANES[who])),
           build("span", { class: "words" }, text),
         ),
       ),
@@ -200,7 +204,7 @@ export class CallDetail {
     return build(
       "section",
       {},
-      build("h3", {}, t("Leg {name}", { name })),
+      build("h3", {}, name === "party" ? t("First party") : t("Leg {name}", { name })),
       quality ? build("p", { class: "fine" }, said(quality)) : null,
       quality
         ? build("div", { class: "charts" }, ...SERIES.map(({ title, field, ...scale }) => lineChart(t(title), values(quality, field), scale, (at) => this.seek(quality.at[at]))))
@@ -210,7 +214,7 @@ export class CallDetail {
         { class: "figures" },
         ...Object.entries(figures)
           .filter(([, value]) => typeof value !== "object")
-          .map(([key, value]) => build("div", {}, build("dt", {}, t(key.replaceAll("_", " "))), build("dd", {}, figure(key, value)))),
+          .map(([key, value]) => build("div", {}, build("dt", {}, t(FIGURES[key] ?? key.replaceAll("_", " "))), build("dd", {}, figure(key, value)))),
       ),
     );
   }
@@ -226,6 +230,28 @@ const SERIES = [
   { title: "Buffer", field: "delay_ms", low: 0, high: 100, unit: " ms" },
 ];
 
+/** What is measured of a leg, by its name in the record. */
+const FIGURES = {
+  packets_received: "Packets received",
+  packets_sent: "Packets sent",
+  packets_lost: "Packets lost",
+  packets_late: "Packets too late",
+  packets_rejected: "Packets refused",
+  octets_received: "Data received",
+  octets_sent: "Data sent",
+  concealed_ms: "Gaps filled",
+  jitter_ms: "Jitter",
+  delay_ms: "Buffer",
+  round_trip_ms: "Round trip",
+  far_loss_percent: "Loss sent",
+  received_ms: "Sound received",
+  sent_ms: "Sound sent",
+  dropped_ms: "Sound dropped",
+  underruns: "Times without sound",
+  mended_ms: "Sound mended",
+  caught_up_ms: "Sound caught up",
+};
+
 /** A round trip of 0 is unknown. */
 const values = (quality, field) => quality[field].map((value) => (field === "round_trip_ms" && value === 0 ? NaN : value));
 
@@ -238,11 +264,29 @@ function said({ codecs, paths, step_s: seconds }) {
 /** The transcript that the record has where the settings keep one: times from the answer on. */
 function storedTranscript({ transcript, answeredAt, createdAt }) {
   const zero = Date.parse(answeredAt ?? createdAt);
-  return (transcript?.turns ?? []).map(({ party, start_ms: start, text }) => ({ at: zero + start, who: party === "caller" ? "near" : "far", text }));
+  return (transcript?.turns ?? []).map(({ party, start_ms: start, text }) => ({
+    at: zero + start,
+    who: party === "caller" ? "near" : "far",
+    party: PARTIES[party],
+    text,
+  }));
+}
+
+/**
+ * What was said. A transcript that was made of the recording has both sides; the messages have what was recognised
+ * of one side while the call went on, and what the switch said.
+ */
+function textOf(record, lines) {
+  const stored = storedTranscript(record);
+  const both = new Set(stored.map(({ who }) => who)).size > 1;
+  const told = transcriptOf(lines);
+  return both || !told.length ? stored : told;
 }
 
 function figure(name, value) {
   if (typeof value !== "number") return String(value);
+  if (name.startsWith("octets_")) return bytes(value);
+  if (name.endsWith("_percent")) return `${value.toFixed(1)} %`;
   const text = Number.isInteger(value) ? value.toLocaleString() : value.toFixed(2);
   return name.endsWith("_ms") ? `${Math.round(value).toLocaleString()} ms` : text;
 }

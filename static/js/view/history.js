@@ -7,6 +7,7 @@ import { showNotice } from "./notice.js";
 import { sayEnd } from "./words.js";
 
 const PAGE = 50;
+const DIRECTIONS = { inbound: "Incoming", outbound: "Outgoing" };
 
 export class History {
   constructor(server) {
@@ -20,6 +21,8 @@ export class History {
     });
     form.addEventListener("reset", () => setTimeout(() => this.load()));
     byId("history-more").addEventListener("click", () => this.more());
+    // On a phone the calls matter more than the filters.
+    byId("history-filters").open = matchMedia("(min-width: 1000px)").matches;
   }
 
   /** What is asked for, as the query of `GET /calls`. */
@@ -66,20 +69,25 @@ export class History {
   }
 }
 
-function pastRow({ id, type, caller, callee, createdAt, answeredAt, durationMs, reason, recording, trunk, user }) {
+function pastRow({ id, type, direction, caller, callee, createdAt, answeredAt, durationMs, reason, recording, trunk, user }) {
   const listen = { class: "button quiet", href: `#recordings/${encodeURIComponent(recording)}` };
   const parties = `${caller || t("unknown")} → ${callee || t("unknown")}`;
   return build(
     "li",
     { data: { answered: String(Boolean(answeredAt)) } },
-    build("span", { class: "tag" }, type),
+    build("span", { class: "tag" }, t(DIRECTIONS[direction] ?? type)),
     build(
       "span",
       { class: "who" },
       build("a", { href: `#calls/${encodeURIComponent(id)}` }, parties),
-      build("small", { title: id }, [trunk, user, id].filter(Boolean).join(" · ")),
+      build("small", { title: id }, [type, trunk, user].filter(Boolean).join(" · ")),
     ),
-    build("span", { class: "fine" }, [moment(createdAt), clock(durationMs), sayEnd(reason)].filter(Boolean).join(" · ")),
+    build(
+      "span",
+      { class: "fine" },
+      [moment(createdAt), ...(durationMs ? [clock(durationMs)] : [])].map((part) => `${part} · `).join(""),
+      build("span", { class: "end" }, sayEnd(reason)),
+    ),
     recording ? build("a", listen, icon("play"), build("span", {}, t("Listen"))) : build("span"),
   );
 }

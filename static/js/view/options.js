@@ -95,6 +95,7 @@ export class Options {
     for (const name of ELSEWHERE) delete rest[name];
     // Provider and voice have their boxes; the rest of `tts` (speed, pitch) has none.
     for (const name of ["provider", "speaker"]) delete rest.tts?.[name];
+    delete rest.recorder?.transcribe;
     Object.assign(this, { values, rest });
     this.writeBase(option);
     this.paintFields();

@@ -6,17 +6,9 @@ import { confirmButton } from "./confirm.js";
 import { build, byId } from "./dom.js";
 import { showNotice } from "./notice.js";
 import { whileShown } from "./while-shown.js";
+import { sayTrunk } from "./words.js";
 
 const EVERY_MS = 2000;
-
-const TRUNK_STATES = {
-  registered: "Registered",
-  registering: "Registering",
-  failed: "Failed",
-  unregistered: "Signed off",
-  ready: "Ready",
-  unresolved: "Not found",
-};
 
 export class Phones {
   /**
@@ -116,7 +108,7 @@ function trunkRow({ name, engine, state, code, reason, server, calls }) {
   return build(
     "li",
     { data: { state } },
-    build("span", { class: "tag" }, t(TRUNK_STATES[state] ?? state)),
+    build("span", { class: "tag" }, sayTrunk(state)),
     build(
       "span",
       { class: "who" },

@@ -28,7 +28,7 @@ export class Recordings {
       const parties = new Map(
         calls.map(({ id, caller, callee }) => [id, `${caller || t("unknown")} → ${callee || t("unknown")}`]),
       );
-      this.paint(recordings.map((each) => ({ ...each, title: parties.get(each.callId) ?? each.name })));
+      this.paint(recordings.map((each) => ({ ...each, title: parties.get(each.callId) ?? each.name, known: parties.has(each.callId) })));
       showNotice();
     } catch (error) {
       showNotice(error.message);
@@ -42,12 +42,11 @@ export class Recordings {
   }
 
   row(recording) {
-    const { name, title, createdAt, durationMs, size } = recording;
+    const { name, title, callId, known, createdAt, durationMs, size } = recording;
     const facts = [
       moment(createdAt),
       Number.isFinite(durationMs) && clock(durationMs),
       bytes(size),
-      title === name ? "" : name,
     ];
     return build(
       "li",
@@ -60,7 +59,7 @@ export class Recordings {
       build(
         "span",
         { class: "who" },
-        build("strong", {}, title),
+        known ? build("a", { href: `#calls/${encodeURIComponent(callId)}`, title: t("The call, with its text") }, title) : build("strong", {}, title),
         build("small", { title: name }, facts.filter(Boolean).join(" · ")),
       ),
       build(

@@ -28,6 +28,7 @@ export class Setup {
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.form.addEventListener("change", ({ target }) => this.changed(target));
     session.addEventListener("state", () => this.lock());
+    this.lock();
   }
 
   paintTransports() {
@@ -51,6 +52,7 @@ export class Setup {
   changed(target) {
     if (target.name === "provider") delete target.dataset.wanted;
     if (target.name === "transport") this.paintCodecs();
+    if (target.name === "record") this.lock();
     this.save();
   }
 
@@ -84,6 +86,7 @@ export class Setup {
   /** The transport and the options cannot change under a running call; devices can. */
   lock() {
     const { active } = this.session;
+    this.form.elements.transcribe.disabled = !this.on("record");
     for (const element of this.form.querySelectorAll("[name=transport], [name=codec], [name=caller], [name=callee]")) {
       element.disabled = active;
     }
@@ -114,6 +117,7 @@ export class Setup {
       callee: this.text("callee"),
       tts: { provider: provider || "builtin", ...(speaker && { speaker }) },
       denoise: this.on("denoise"),
+      ...(this.on("record") && this.on("transcribe") && { recorder: { transcribe: true } }),
     };
     return { base, on: { asr: this.on("asr"), bargeIn: this.on("bargeIn"), recorder: this.on("record") } };
   }
@@ -127,6 +131,7 @@ export class Setup {
     elements.asr.checked = Boolean(asr);
     elements.bargeIn.checked = Boolean(bargeIn) && bargeIn.mode !== "off";
     elements.record.checked = Boolean(recorder);
+    elements.transcribe.checked = recorder?.transcribe === true;
     elements.provider.value = tts.provider ?? "";
     elements.speaker.value = tts.speaker ?? "";
     this.save();

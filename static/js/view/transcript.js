@@ -47,6 +47,7 @@ export class Transcript {
     if (!line || line.classList.contains("cut")) return;
     line.classList.add("cut");
     const words = line.lastChild;
+    words.dataset.cut = t("interrupted");
     const text = words.textContent;
     let heard = subtitle && text.startsWith(subtitle) ? subtitle.length : 0;
     if (!heard && totalDuration > 0) heard = Math.round((text.length * Math.min(position, totalDuration)) / totalDuration);

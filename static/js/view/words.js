@@ -21,5 +21,17 @@ const REASONS = {
   unknown: "unknown",
 };
 
+const TRUNK_STATES = {
+  registered: "Registered",
+  registering: "Registering",
+  failed: "Failed",
+  unregistered: "Signed off",
+  ready: "Ready",
+  unresolved: "Not found",
+};
+
+/** The state of a trunk. */
+export const sayTrunk = (state) => t(TRUNK_STATES[state] ?? state);
+
 /** The reason of an end; one of a client's own is shown without the underscores of its wire form. */
 export const sayEnd = (reason) => (reason ? t(REASONS[reason] ?? reason.replaceAll("_", " ")) : "");
