@@ -440,6 +440,8 @@ def _store(settings: Settings, member: Membership | None) -> SqliteStore:
         is_shared=member is not None and member.link is not None,
         is_cluster=member is not None and bool(member.address),
         uploads=bool(settings.upload.endpoint),
+        removes=bool(settings.upload.endpoint) and settings.upload.delete_objects,
+        keeps_files=not (settings.upload.endpoint and settings.upload.delete_local),
     )
 
 

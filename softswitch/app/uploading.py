@@ -10,6 +10,7 @@ from softswitch.settings import Settings
 from softswitch.store.sqlite import SqliteStore
 from softswitch.switch.resources import Resources
 from softswitch.switch.uploads.bucket import Bucket
+from softswitch.switch.uploads.remover import Remover
 from softswitch.switch.uploads.uploader import Uploader
 from softswitch.web.keys import READINESS, TRANSCRIPTS
 
@@ -18,6 +19,8 @@ def attach_uploads(
     app: web.Application, settings: Settings, store: SqliteStore, resources: Resources, *, is_shared: bool
 ) -> None:
     """Have finished recordings uploaded while the application runs, if the settings want it.
+
+    Objects of recordings that are deleted here are deleted there, if the settings want that.
 
     Args:
         app: The application; its readiness and transcripts are there already.
@@ -31,22 +34,33 @@ def attach_uploads(
     """
     if not settings.upload.endpoint:
         return
+    bucket = Bucket(settings.upload, resources.egress)
+    remover = Remover(bucket, store, resources.metrics) if settings.upload.delete_objects else None
     uploader = Uploader(
-        Bucket(settings.upload, resources.egress),
+        bucket,
         store,
         resources.metrics,
         delete_local=settings.upload.delete_local,
         is_shared=is_shared,
+        on_orphan=remover.wake if remover is not None else None,
         in_use=app[TRANSCRIPTS].waits,
     )
     store.on_recording = uploader.add
     app[READINESS].warn(uploader.warnings)
+    if remover is not None:
+        store.on_removal = remover.wake
+        app[READINESS].warn(remover.warnings)
 
     async def running(_: web.Application) -> AsyncIterator[None]:
-        task = asyncio.get_running_loop().create_task(uploader.run(), name="uploads")
+        loop = asyncio.get_running_loop()
+        tasks = [loop.create_task(uploader.run(), name="uploads")]
+        if remover is not None:
+            tasks.append(loop.create_task(remover.run(), name="removals"))
         yield
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
 
     app.cleanup_ctx.append(running)

@@ -207,6 +207,8 @@ class PostgresStore(SqliteStore):
         is_shared: bool = False,
         is_cluster: bool = False,
         uploads: bool = False,
+        removes: bool = False,
+        keeps_files: bool = True,
     ) -> None:
         """Create a store as `SqliteStore`; ``url`` is postgresql://user:password@host/name."""
         super().__init__(
@@ -225,6 +227,8 @@ class PostgresStore(SqliteStore):
             is_shared=is_shared,
             is_cluster=is_cluster,
             uploads=uploads,
+            removes=removes,
+            keeps_files=keeps_files,
         )
 
 

@@ -121,6 +121,20 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """Where it was uploaded to."""
 
 
+class Removal(msgspec.Struct, frozen=True, kw_only=True):
+    """A deleted recording whose object in the storage of uploads is still to be deleted."""
+
+    name: str
+    """File name that it had."""
+    account: str
+    created_at: int
+    """Time of its beginning, in epoch milliseconds."""
+    url: str
+    """Where it was uploaded to; empty: it is not known that it was, but it may have been."""
+    tried_at: int
+    """Time of its deletion here, or of the last try there, in epoch milliseconds."""
+
+
 class WebhookRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A webhook for the calls of an account."""
 
@@ -268,7 +282,7 @@ class Swept(msgspec.Struct, frozen=True):
     """Dumps deleted."""
 
 
-class Forgotten(msgspec.Struct, frozen=True):
+class Forgotten(msgspec.Struct, frozen=True, rename="camel"):
     """What was deleted of an account."""
 
     recordings: int
@@ -279,6 +293,10 @@ class Forgotten(msgspec.Struct, frozen=True):
     """Transcripts deleted."""
     traces: int = 0
     """SIP traces deleted."""
+    objects: int = 0
+    """Uploaded recordings whose objects are being deleted from the storage."""
+    objects_left: int = 0
+    """Uploaded recordings whose objects stay there: the settings name no storage, or want no deletion."""
 
 
 @dataclass(slots=True)
@@ -447,6 +465,21 @@ class Store(Protocol):
 
     def set_upload(self, name: str, state: Upload, url: str = "") -> asyncio.Future[bool]:
         """Store where the upload of a recording stands."""
+
+    async def removals(self, limit: int, before_ms: int) -> list[Removal]:
+        """Return objects to be deleted that were not tried since a time, the longest waiting first."""
+
+    def removal_tried(self, name: str, now_ms: int) -> asyncio.Future[bool]:
+        """Note that an object could not be deleted, so that others are tried before it."""
+
+    def removed(self, name: str) -> asyncio.Future[bool]:
+        """Note that an object was deleted."""
+
+    async def uploaded_to(self, name: str) -> str | None:
+        """Return where a recording was uploaded to, empty if it was not; None: there is no such recording."""
+
+    def remove_object(self, recording: Recording, url: str) -> asyncio.Future[bool]:
+        """Have an object deleted whose recording is gone."""
 
     async def drop_file(self, name: str) -> bool:
         """Delete the file of a recording and keep its record; return False if there is no such file."""
