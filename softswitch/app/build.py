@@ -15,6 +15,7 @@ from softswitch import __version__
 from softswitch.app.agents import Agents
 from softswitch.app.certificates import attach_certificates
 from softswitch.app.figures import export, of_services
+from softswitch.app.mailing import attach_mails
 from softswitch.app.membership import Membership, join
 from softswitch.app.memory import give_back, trimmer
 from softswitch.app.telemetry import trace_calls
@@ -224,18 +225,29 @@ def build(
             _running(engine, webrtc, telephones, sender, agents, addresses),
         )
     )
-    _attach_optional(
-        app, settings, store, resources, is_shared=member is not None and member.link is not None
-    )
+    _attach_optional(app, settings, store, resources, member)
     return app
 
 
 def _attach_optional(
-    app: web.Application, settings: Settings, store: SqliteStore, resources: Resources, *, is_shared: bool
+    app: web.Application,
+    settings: Settings,
+    store: SqliteStore,
+    resources: Resources,
+    member: Membership | None,
 ) -> None:
     """Attach the parts that run only where the settings ask for them."""
     attach_certificates(app, settings, resources.egress, resources.metrics)
-    attach_uploads(app, settings, store, resources, is_shared=is_shared)
+    mails = attach_mails(app, app[VOICEMAIL], resources, alone=member is None)
+    transcripts = app[TRANSCRIPTS]
+    attach_uploads(
+        app,
+        settings,
+        store,
+        resources,
+        is_shared=member is not None and member.link is not None,
+        in_use=lambda call: transcripts.waits(call) or mails.waits(call),
+    )
 
 
 def _egress(settings: Settings, names: Names) -> EgressClient:

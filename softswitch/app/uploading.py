@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
 
@@ -12,22 +12,29 @@ from softswitch.switch.resources import Resources
 from softswitch.switch.uploads.bucket import Bucket
 from softswitch.switch.uploads.remover import Remover
 from softswitch.switch.uploads.uploader import Uploader
-from softswitch.web.keys import READINESS, TRANSCRIPTS
+from softswitch.web.keys import READINESS
 
 
 def attach_uploads(
-    app: web.Application, settings: Settings, store: SqliteStore, resources: Resources, *, is_shared: bool
+    app: web.Application,
+    settings: Settings,
+    store: SqliteStore,
+    resources: Resources,
+    *,
+    is_shared: bool,
+    in_use: Callable[[str], bool],
 ) -> None:
     """Have finished recordings uploaded while the application runs, if the settings want it.
 
     Objects of recordings that are deleted here are deleted there, if the settings want that.
 
     Args:
-        app: The application; its readiness and transcripts are there already.
+        app: The application; its readiness is there already.
         settings: The section [upload].
         store: Keeps recordings.
         resources: Egress client and metrics.
         is_shared: Whether other workers of this machine have the same folder.
+        in_use: Tells whether the file of a call's recording is still needed here.
 
     Raises:
         SettingsError: The extra [s3] is not installed.
@@ -43,7 +50,7 @@ def attach_uploads(
         delete_local=settings.upload.delete_local,
         is_shared=is_shared,
         on_orphan=remover.wake if remover is not None else None,
-        in_use=app[TRANSCRIPTS].waits,
+        in_use=in_use,
     )
     store.on_recording = uploader.add
     app[READINESS].warn(uploader.warnings)

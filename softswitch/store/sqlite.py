@@ -43,12 +43,14 @@ from softswitch.store.store import (
     SessionRecord,
     Swept,
     Upload,
+    WaitingMail,
     WebhookRecord,
 )
 from softswitch.store.tables import (
     DELETE_BEGUN_RECORDING,
     DELETE_ENTRY,
     DELETE_FORGOTTEN_WORDS,
+    DELETE_MAIL,
     DELETE_PART,
     DELETE_RECORDING,
     DELETE_REMOVAL,
@@ -80,6 +82,7 @@ from softswitch.store.tables import (
     SAVE_BEGUN_RECORDING,
     SAVE_CALL,
     SAVE_ENTRY,
+    SAVE_MAIL,
     SAVE_PART,
     SAVE_PARTICIPANT,
     SAVE_RECORDING,
@@ -93,6 +96,7 @@ from softswitch.store.tables import (
     TRIM_CALLS,
     TRIM_PARTS,
     TRIM_ROOMS,
+    WAITING_MAILS,
     WAITING_REMOVALS,
     WAITING_UPLOADS,
     BegunRecording,
@@ -699,6 +703,18 @@ class SqliteStore:
             tried_at=round(self._clock() * 1000),
         )
         return self._put(Row(SAVE_REMOVAL, msgspec.structs.astuple(removal)))
+
+    def save_mail(self, mail: WaitingMail) -> asyncio.Future[bool]:
+        """Store an e-mail that is to be sent, or the time of its last try."""
+        return self._put(Row(SAVE_MAIL, msgspec.structs.astuple(mail)))
+
+    async def waiting_mails(self, limit: int) -> list[WaitingMail]:
+        """Return e-mail that is to be sent, the one that was not tried for longest first."""
+        return await self._records("mails", WaitingMail, WAITING_MAILS, (page(limit, 0)[0],))
+
+    def delete_mail(self, call_id: str) -> asyncio.Future[bool]:
+        """Note that an e-mail was sent, or is not to be sent any more."""
+        return self._put(Row(DELETE_MAIL, (call_id,)))
 
     async def drop_file(self, name: str) -> bool:
         """Delete the file of a recording and keep its record; return False if there is no such file."""

@@ -135,6 +135,19 @@ class Removal(msgspec.Struct, frozen=True, kw_only=True):
     """Time of its deletion here, or of the last try there, in epoch milliseconds."""
 
 
+class WaitingMail(msgspec.Struct, frozen=True, kw_only=True):
+    """A message of voicemail that is still to be sent by e-mail."""
+
+    call_id: str
+    """Id of the call that left it."""
+    mailbox: str
+    """User that it is for."""
+    created_at: int
+    """Time at which it was left, in epoch milliseconds."""
+    tried_at: int
+    """Time of the last try, in epoch milliseconds."""
+
+
 class WebhookRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A webhook for the calls of an account."""
 
@@ -480,6 +493,15 @@ class Store(Protocol):
 
     def remove_object(self, recording: Recording, url: str) -> asyncio.Future[bool]:
         """Have an object deleted whose recording is gone."""
+
+    def save_mail(self, mail: WaitingMail) -> asyncio.Future[bool]:
+        """Store an e-mail that is to be sent, or the time of its last try."""
+
+    async def waiting_mails(self, limit: int) -> list[WaitingMail]:
+        """Return e-mail that is to be sent, the one that was not tried for longest first."""
+
+    def delete_mail(self, call_id: str) -> asyncio.Future[bool]:
+        """Note that an e-mail was sent, or is not to be sent any more."""
 
     async def drop_file(self, name: str) -> bool:
         """Delete the file of a recording and keep its record; return False if there is no such file."""

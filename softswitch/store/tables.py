@@ -21,6 +21,7 @@ from softswitch.store.store import (
     Removal,
     RoomRecord,
     SessionRecord,
+    WaitingMail,
     WebhookRecord,
 )
 
@@ -57,6 +58,7 @@ Record = TypeVar(
     HourRow,
     Recording,
     Removal,
+    WaitingMail,
     WebhookRecord,
     EntryRecord,
     AuditRecord,
@@ -120,6 +122,9 @@ SAVE_REMOVAL = _upsert("removals", Removal, ("name",))
 REMOVAL_TRIED = "UPDATE removals SET tried_at = ? WHERE name = ?"
 DELETE_REMOVAL = "DELETE FROM removals WHERE name = ?"
 WAITING_REMOVALS = "WHERE tried_at < ? ORDER BY tried_at LIMIT ?"
+SAVE_MAIL = _upsert("mails", WaitingMail, ("call_id",))
+DELETE_MAIL = "DELETE FROM mails WHERE call_id = ?"
+WAITING_MAILS = "ORDER BY tried_at LIMIT ?"
 WAITING_UPLOADS = "WHERE upload = 'waiting' AND created_at < ? ORDER BY created_at LIMIT ?"
 NAMED = "WHERE name = ?"
 DELETE_SEEN = "DELETE FROM nodes WHERE node = ?"
@@ -155,6 +160,8 @@ _ALL_KEPT = (
     _kept("session", SAVE_SESSION, SessionRecord, _NODE),
     Kept("set_upload", SET_UPLOAD, ("upload", "upload_url", "name"), {}),
     Kept("remember_removal", REMEMBER_REMOVAL, ("tried_at", "name"), {}),
+    _kept("mail", SAVE_MAIL, WaitingMail),
+    Kept("delete_mail", DELETE_MAIL, ("call_id",), {}),
     Kept("delete_webhook", DELETE_WEBHOOK, ("id",), {}),
     Kept("delete_recording", DELETE_RECORDING, ("name",), {}),
     Kept("delete_begun_recording", DELETE_BEGUN_RECORDING, ("name",), {}),
