@@ -1,8 +1,8 @@
-"""Queues of all nodes: callers wait where they are, in one line; one node decides who is rung for whom.
+"""Queues of all nodes: callers wait where they are, in one line; one node decides who is rung.
 
-Nodes tell each other their callers, the users who have a call there, and what their rosters know, while
-anyone waits anywhere. The node that holds the lease `QUEUES` decides; the caller's node rings. Where that
-node dies, the lease moves, and no caller of another node notices. It is one lease for all queues: a user
+Nodes tell each other their callers, the users who have a call there, and what their rosters know, while a
+caller waits at any of them. The node that holds the lease `QUEUES` decides; the caller's node rings. Where
+that node dies, the lease moves, and no caller of another node notices. It is one lease for all queues: a user
 may be in several, and is rung once. Where the bus is away, each node serves its own callers.
 """
 
@@ -88,7 +88,7 @@ class ClusterQueues:
     # --- for the queues -----------------------------------------------------------------------
 
     def touched(self) -> None:
-        """Tell the other nodes what has changed, if anyone waits anywhere, and decide anew."""
+        """Tell the other nodes what has changed, if a caller waits at any node, and decide anew."""
         if self._is_watched() or self._told.callers:
             self._tell()
             self._wake()
@@ -120,7 +120,7 @@ class ClusterQueues:
     # --- for other nodes ----------------------------------------------------------------------
 
     def answer(self, data: bytes) -> bytes | None:
-        """Answer a request of another node; None: it is none about queues."""
+        """Answer a request of another node; None: it is about something else."""
         if data.startswith(ASK):
             self._learn(msgspec.msgpack.decode(data.removeprefix(ASK), type=tuple[str, NodeLines]))
             return msgspec.msgpack.encode(self._tell(anyway=True))
@@ -160,7 +160,7 @@ class ClusterQueues:
     # --- telling ------------------------------------------------------------------------------
 
     def _is_watched(self) -> bool:
-        """Return whether anyone waits anywhere."""
+        """Return whether a caller waits at any node."""
         return self._queues.waits() or any(state.callers for state in self._states.values())
 
     def _tell(self, *, anyway: bool = False) -> NodeLines:
@@ -191,7 +191,7 @@ class ClusterQueues:
             self._tasks.spawn(self._run(), name="queues")
 
     async def _run(self) -> None:
-        """Decide while anyone waits."""
+        """Decide while a caller waits."""
         try:
             while self._is_watched():
                 self._changed.clear()

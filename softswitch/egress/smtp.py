@@ -1,8 +1,8 @@
 """Outgoing e-mail: one message to the operator's SMTP server (RFC 5321), by the standard library's client.
 
-The name of the server is resolved and its addresses are pinned as those of URLs, certificates are checked as
-theirs, and every step has a time limit. The client blocks, so it works in a thread, on a socket that the loop
-has connected; a cancelled delivery shuts that socket.
+The name of the server is resolved and its addresses are pinned as for URLs, certificates are checked in the
+same way, and every step has a time limit. The client blocks, so it works in a thread, on a socket that the
+loop has connected; a cancelled delivery shuts that socket.
 """
 
 import asyncio

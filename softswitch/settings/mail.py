@@ -13,10 +13,10 @@ _SERVER: Final = re.compile(r"[A-Za-z0-9._:-]{1,253}")
 
 
 def check_mailbox(address: str, name: str) -> None:
-    """Refuse what is no plain address of a mailbox (RFC 5321 section 4.1.2, without quotes and literals).
+    """Refuse what is not a plain address of a mailbox (RFC 5321 section 4.1.2, without quotes and literals).
 
     Raises:
-        ValueError: It is none; the text begins with ``name``.
+        ValueError: It is not one; the text begins with ``name``.
     """
     if len(address) > 254 or not _ADDRESS.fullmatch(address):
         raise ValueError(f"{name} must be an address such as anna@example.com")

@@ -1,6 +1,7 @@
 """Queues of several nodes: one line, each user rung once, and what stays when nodes die (simulated)."""
 
 import asyncio
+import random
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -9,17 +10,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from softswitch.cluster.queues import TTL_S
+from softswitch.cluster.queues import TTL_S, ClusterQueues
 from softswitch.settings import Route, Settings, User
 from softswitch.settings.queue import Queue
-from softswitch.sip.events import Answered, Ended, Invited
+from softswitch.sip.events import Answered, Cancelled, Ended, Invited
 from softswitch.web.keys import CLUSTER, QUEUES, SIP
 from tests.conformance.test_any_node import BOB, KEY, Nodes, configured
 from tests.support.simulated.phones import SimPhone
 from tests.support.simulated.world import Room, World
 
 QUEUE = Queue("sales", ("alice", "carol"), position="", music="", rest_s=5.0, ring_s=10.0, timeout_s=0.0)
-USERS = tuple(User(name=name, password=f"secret-{name[0]}") for name in ("alice", "bob", "carol"))
+USERS = tuple(User(name=name, password=f"secret-{name[0]}") for name in ("alice", "bob", "carol", "dave"))
 
 
 def with_queues(folder: str, *, queues: tuple[Queue, ...] = (QUEUE,)) -> Settings:
@@ -48,7 +49,9 @@ class Office(Nodes):
 
     def port(self, node: int) -> int:
         """Return the port of SIP of a node."""
-        return self.world.apps[self.world.nodes[node]][SIP].sip.port  # type: ignore[no-any-return]
+        side: Any = self.world.apps[self.world.nodes[node]][SIP]
+        port: int = side.sip.port
+        return port
 
     def agent(self, name: str, node: int = 0) -> SimPhone:
         """Register the phone of a user."""
@@ -89,12 +92,19 @@ class Office(Nodes):
         session: str = self.room.run(work())
         return session
 
+    def queues(self, node: str) -> ClusterQueues:
+        """Return what a node shares of its queues."""
+        cluster = self.world.apps[node][CLUSTER]
+        assert cluster is not None
+        assert cluster.queues is not None
+        return cluster.queues
+
     def holder(self) -> list[str]:
         """Return the nodes that decide."""
         return [
             node
             for node in self.world.nodes
-            if node not in self.world.gone and self.world.apps[node][CLUSTER].queues._lease is not None
+            if node not in self.world.gone and self.queues(node)._lease is not None
         ]
 
     def invited(self, phone: SimPhone) -> int:
@@ -218,8 +228,8 @@ def test_every_node_serves_its_own_callers_while_the_bus_is_away(machines: Offic
     office = machines
     alice, carol = office.agent("alice"), office.agent("carol")
     office.settle(1)
-    for node in office.world.nodes:
-        office.world.redis.cut.add(node)
+    for name in office.world.nodes:
+        office.world.redis.cut.add(name)
     office.world.redis.drop_readers()
     office.settle(3)
     for node in (0, 1):
@@ -228,8 +238,8 @@ def test_every_node_serves_its_own_callers_while_the_bus_is_away(machines: Offic
     assert office.holder() == []
     # Each rings a user for its caller; it may be the same one, who then is busy.
     assert office.invited(alice) + office.invited(carol) >= 2
-    for node in office.world.nodes:
-        office.world.redis.cut.discard(node)
+    for name in office.world.nodes:
+        office.world.redis.cut.discard(name)
     office.settle(10)
     assert len(office.holder()) == 1
     assert [place for _, place, _ in office.places(2)] == [1, 2]
@@ -263,8 +273,8 @@ def test_user_of_two_queues_is_rung_for_one_caller(tmp_path: Path) -> None:
 def test_nothing_is_told_while_none_waits(machines: Office) -> None:
     office = machines
     told: list[bytes] = []
-    queues = [office.world.apps[node][CLUSTER].queues for node in office.world.nodes]
-    office.world.apps["w-0"][CLUSTER].bus.subscribe("queues", lambda data, node: told.append(data))
+    queues = [office.queues(node) for node in office.world.nodes]
+    queues[0]._bus.subscribe("queues", lambda data, node: told.append(data))
     alice, desk = office.agent("alice"), office.phone()
     office.settle(1)
     office.invite(desk, office.port(1), "alice", desk.offer)
@@ -296,3 +306,89 @@ def test_caller_and_user_are_connected_across_nodes(office: Office) -> None:
     office.do(desk, "bye", session)
     office.room.run(alice.until(Ended))
     office.room.run(asyncio.sleep(1))
+
+
+class Desk:
+    """The phone of a user, with the calls that it has."""
+
+    def __init__(self, office: Office, name: str, node: int) -> None:
+        self.office, self.phone = office, office.agent(name, node)
+        self.answered: set[str] = set()
+        self.closed: set[str] = set()
+        """Sessions that the phone itself has ended, or whose node has died."""
+
+    def open(self) -> list[str]:
+        """Return the sessions that ring or talk."""
+        ended = {one.session for one in self.phone.happenings if isinstance(one, Ended | Cancelled)}
+        rung = [one.session for one in self.phone.happenings if isinstance(one, Invited)]
+        return [session for session in rung if session not in ended | self.closed]
+
+    def node_died(self, port: int) -> None:
+        """Forget the calls of a node."""
+        invited = [one for one in self.phone.happenings if isinstance(one, Invited)]
+        self.closed |= {one.session for one in invited if one.flow.port == port}
+
+    def act(self, verb: str) -> None:
+        """Answer, refuse or end a call."""
+        for session in self.open():
+            if session in self.answered:
+                self.phone.do("bye", session)
+                self.closed.add(session)
+            elif verb == "answer":
+                self.phone.do("answer", session, self.phone.offer)
+                self.answered.add(session)
+            else:
+                self.phone.do("reject", session, 486)
+                self.closed.add(session)
+
+
+def random_calls(office: Office, queues: tuple[Queue, ...], dice: random.Random) -> int:
+    """Let callers come and users act at random; return the most calls that a user has had at once."""
+    office.room.bus_delay_s = 0.15
+    desks = [Desk(office, name, number) for number, name in enumerate(("alice", "carol", "dave"))]
+    office.settle(2)
+    alive, most, callers = [0, 1, 2], 0, 0
+
+    async def live(seconds: float, verbs: tuple[str, ...]) -> None:
+        nonlocal most
+        until = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(0.05)
+            most = max(most, *(len(desk.open()) for desk in desks))
+            if dice.random() < 0.1:
+                dice.choice(desks).act(dice.choice(verbs))
+
+    for step in range(40):
+        if step == 20:
+            (dead, *_) = [*office.holder(), "w-1"]
+            number = office.world.nodes.index(dead)
+            port = office.port(number)
+            office.world.lose(dead)
+            alive.remove(number)
+            for desk in desks:
+                desk.node_died(port)
+        if callers < 25 and dice.random() < 0.6:
+            callers += 1
+            office.caller(dice.choice(alive), f"queue:{dice.choice(queues).name}")
+        office.room.run(live(dice.choice((0.05, 0.5, 2.0)), ("answer", "answer", "reject")))
+    running = [office.world.apps[office.world.nodes[node]][QUEUES] for node in alive]
+
+    async def until_all_are_served() -> None:
+        async with asyncio.timeout(1000):
+            while any(queue.waits() for queue in running):
+                await live(1.0, ("answer",))
+
+    office.room.run(until_all_are_served())
+    return most
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_users_are_rung_once_and_all_callers_are_served_whatever_happens(tmp_path: Path, seed: int) -> None:
+    """Random callers and users on a slow bus; the node that decides dies in the middle."""
+    common = {"position": "", "music": "", "rest_s": 0.5, "ring_s": 4.0, "timeout_s": 0.0, "most": 50}
+    queues = tuple(
+        Queue(name, users, **common)  # type: ignore[arg-type]
+        for name, users in (("sales", ("alice", "carol")), ("support", ("carol", "dave")))
+    )
+    for office in run_office(tmp_path, partial(with_queues, queues=queues)):
+        assert random_calls(office, queues, random.Random(seed)) == 1

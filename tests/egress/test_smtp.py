@@ -87,7 +87,7 @@ async def test_server_without_encryption_gets_nothing_where_it_is_wanted(
 @pytest.mark.parametrize(
     ("answers", "final", "status"),
     [
-        ({"RCPT": ["550 5.1.1 nobody here"]}, True, 550),
+        ({"RCPT": ["550 5.1.1 unknown"]}, True, 550),
         ({"RCPT": ["451 4.3.0 later"]}, False, 451),
         ({"MAIL": ["552 5.3.4 too large"]}, True, 552),
         ({"MAIL": ["550 5.7.1 not you"]}, False, 550),

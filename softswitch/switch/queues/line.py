@@ -26,7 +26,7 @@ class Waiting:
     rung: str = ""
     """User who is rung for this caller, or is about to be."""
     ordered: str = ""
-    """User whom another node has chosen, until the ring begins."""
+    """User that was chosen over all nodes, until the ring begins."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when anything happened to one of the calls."""
 

@@ -23,7 +23,7 @@ def letter(
         sender: Address that it is from.
         recipient: Address of the user.
         sound: Its sound (WAV), to be attached; None: it is not attached.
-        page: URL of the page of the switch, for a link; empty: there is none.
+        page: URL of the page of the switch, for a link; empty: no link.
         now_ms: Epoch milliseconds.
     """
     caller = "".join(one for one in message.caller if one.isprintable()) or "an unknown number"
