@@ -33,7 +33,9 @@ TTL_S = 3.0
 RENEW_S = 0.5
 """Time between two renewals of the lease, seconds."""
 AGAIN_S = 2.0
-"""Time after which a node with callers tells its state again, in case the bus has lost it, seconds."""
+"""Time after which a node tells its state again while a caller waits: the bus may have lost it. Seconds."""
+STALE_S = 10.0
+"""Time after which a node that tells nothing counts no longer, seconds."""
 SENT_S = 5.0
 """Longest time for which an order counts that its node does not answer, seconds."""
 MOST_TOLD = 200
@@ -57,6 +59,8 @@ class ClusterQueues:
         self._queues, self._bus = queues, bus
         self._states: dict[str, NodeLines] = {}
         """States of other nodes, as they told last."""
+        self._heard_at: dict[str, float] = {}
+        """Monotonic seconds."""
         self._told = NodeLines({}, [], {})
         self._told_at = 0.0
         self._number = 0
@@ -145,7 +149,7 @@ class ClusterQueues:
         known = self._states.get(node)
         if known is not None and known.number >= state.number:
             return
-        self._states[node] = state
+        self._states[node], self._heard_at[node] = state, time.monotonic()
         self._queues.roster.learn(state.last)
 
     def _lost(self, node: str) -> None:
@@ -156,6 +160,12 @@ class ClusterQueues:
         self._states.pop(node, None)
         for key in [key for key in self._sent if key[0] == node]:
             del self._sent[key]
+
+    def _forget_stale(self) -> None:
+        if not self._is_alone:
+            before = time.monotonic() - STALE_S
+            for node in [node for node in self._states if self._heard_at[node] < before]:
+                self._forget(node)
 
     # --- telling ------------------------------------------------------------------------------
 
@@ -197,8 +207,9 @@ class ClusterQueues:
                 self._changed.clear()
                 await self._hold()
                 self._decide()
-                if self._queues.waits() and time.monotonic() - self._told_at >= AGAIN_S:
+                if time.monotonic() - self._told_at >= AGAIN_S:
                     self._tell(anyway=True)
+                self._forget_stale()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_S):
                         await self._changed.wait()
