@@ -10,12 +10,12 @@ from softswitch.switch.queues.whole import NodeLines, Order, Place, Row, orders,
 USERS = {"sales": ("anna", "bert"), "support": ("bert", "carl")}
 
 
-def everyone(user: str) -> bool:
+def all_free(user: str) -> bool:
     return True
 
 
 def wanted(
-    waiting: list[Row], is_free: Callable[[str], bool] = everyone, now: float = 0.0
+    waiting: list[Row], is_free: Callable[[str], bool] = all_free, now: float = 0.0
 ) -> list[tuple[str, str]]:
     return [(order.caller, order.user) for _, order in orders(waiting, USERS, Roster(), is_free, now)]
 
@@ -27,7 +27,7 @@ def at(joined_ms: int, name: str, queue: str = "sales", node: str = "n", rung: s
 def test_callers_are_served_in_the_order_they_came_on_whatever_node() -> None:
     waiting = [at(3, "c", node="a"), at(1, "a", node="b"), at(2, "b", node="a")]
     assert wanted(waiting) == [("a", "anna"), ("b", "bert")]
-    found = orders(waiting, USERS, Roster(), everyone, 0.0)
+    found = orders(waiting, USERS, Roster(), all_free, 0.0)
     assert found[0] == ("b", Order("sales", "a", "anna"))
 
 
@@ -59,8 +59,8 @@ def test_roster_takes_over_what_is_newer() -> None:
     there.missed("anna", 6.0, 10.0)
     there.released("bert", 1.0)
     here.learn(there.known())
-    assert here.pick(("anna",), everyone, 15.9) is None
-    assert here.pick(("anna", "bert"), everyone, 16.0) == "bert"
+    assert here.pick(("anna",), all_free, 15.9) is None
+    assert here.pick(("anna", "bert"), all_free, 16.0) == "bert"
     here.released("anna", 7.0)
     here.learn(there.known())
-    assert here.pick(("anna",), everyone, 8.0) == "anna"
+    assert here.pick(("anna",), all_free, 8.0) == "anna"
