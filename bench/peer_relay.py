@@ -144,11 +144,17 @@ class Switch:
 class Relay(Protocol):
     """What carries the packets of telephones in a process of its own: a peer, or the engine of the switch."""
 
-    def connect(self, far: list[int]) -> list[int]: ...
+    def connect(self, far: list[int]) -> list[int]:
+        """Connect the telephones; return the port to which each is to send."""
+        ...
 
-    def cpu_s(self) -> float: ...
+    def cpu_s(self) -> float:
+        """Return the CPU seconds that it has taken."""
+        ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """End it."""
+        ...
 
 
 def measure(relay: Relay, legs: int, seconds: float) -> tuple[float, float]:

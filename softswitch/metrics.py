@@ -169,6 +169,8 @@ class Metrics:
         )
         self.uploads = self._counter("uploads", "Uploads of recordings", "result")
         self.uploads_waiting = self._gauge("uploads_waiting", "Recordings that wait for their upload")
+        self.removals = self._counter("upload_removals", "Deletions of uploaded recordings", "result")
+        self.removals_waiting = self._gauge("upload_removals_waiting", "Objects that wait for their deletion")
         self.uploaded_bytes = self._counter("uploaded_bytes", "Bytes of recordings uploaded")
         self.recordings_refused = self._counter("recordings_refused", "Recordings refused", "reason")
         self.transcripts = self._counter("transcripts", "Transcripts of recorded calls", "result")

@@ -22,6 +22,7 @@ from softswitch.app.lifecycle import (
     running_parts,
     threads,
 )
+from softswitch.app.mailing import attach_mails
 from softswitch.app.membership import Membership, follow, join
 from softswitch.app.telemetry import trace_calls
 from softswitch.app.uploading import attach_uploads
@@ -219,18 +220,29 @@ def build(
             running_parts(engine, webrtc, telephones, sender, agents, addresses),
         )
     )
-    _attach_optional(
-        app, settings, store, resources, is_shared=member is not None and member.link is not None
-    )
+    _attach_optional(app, settings, store, resources, member)
     return app
 
 
 def _attach_optional(
-    app: web.Application, settings: Settings, store: SqliteStore, resources: Resources, *, is_shared: bool
+    app: web.Application,
+    settings: Settings,
+    store: SqliteStore,
+    resources: Resources,
+    member: Membership | None,
 ) -> None:
     """Attach the parts that run only where the settings ask for them."""
     attach_certificates(app, settings, resources.egress, resources.metrics)
-    attach_uploads(app, settings, store, resources, is_shared=is_shared)
+    mails = attach_mails(app, app[VOICEMAIL], resources, alone=member is None)
+    transcripts = app[TRANSCRIPTS]
+    attach_uploads(
+        app,
+        settings,
+        store,
+        resources,
+        is_shared=member is not None and member.link is not None,
+        in_use=lambda call: transcripts.waits(call) or mails.waits(call),
+    )
 
 
 def _egress(settings: Settings, names: Names) -> EgressClient:
@@ -372,6 +384,8 @@ def _store(settings: Settings, member: Membership | None) -> SqliteStore:
         is_shared=member is not None and member.link is not None,
         is_cluster=member is not None and bool(member.address),
         uploads=bool(settings.upload.endpoint),
+        removes=bool(settings.upload.endpoint) and settings.upload.delete_objects,
+        keeps_files=not (settings.upload.endpoint and settings.upload.delete_local),
     )
 
 

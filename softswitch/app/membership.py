@@ -19,6 +19,7 @@ from softswitch.cluster.bridging import FarBridges
 from softswitch.cluster.cluster import Cluster
 from softswitch.cluster.peers import NodeView
 from softswitch.cluster.phones import ClusterPhones
+from softswitch.cluster.queues import ClusterQueues
 from softswitch.cluster.rooms import ClusterRooms
 from softswitch.cluster.webhooks import ClusterWebhooks
 from softswitch.errors import ListenError, SettingsError
@@ -33,7 +34,7 @@ from softswitch.settings.cluster import PLAIN, host_of, is_public, plain_bus
 from softswitch.store.node import this_node
 from softswitch.switch.rooms.rooms import Rooms
 from softswitch.switch.switch import Switch
-from softswitch.web.keys import CLUSTER, WEBHOOKS
+from softswitch.web.keys import CLUSTER, QUEUES, WEBHOOKS
 
 PORTS = 64
 """Ports from that of `[cluster] address` on which the workers of one machine share."""
@@ -198,6 +199,7 @@ def join(
     member.bus.on_lost(legs.lose)
     cluster.bridges = FarBridges(switch, cluster.owned, cluster.peers, legs)
     cluster.rooms = far_rooms = ClusterRooms(rooms, switch, cluster.owned, cluster.peers, legs)
+    cluster.queues = ClusterQueues(app[QUEUES], member.bus)
     cluster.phones = ClusterPhones(switch, cluster.peers, legs)
     if telephones is not None:
         telephones.sip.reach(cluster.phones.find)

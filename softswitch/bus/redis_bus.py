@@ -107,6 +107,8 @@ class RedisBus:
         self._wake = asyncio.Event()
         self._tasks = Tasks("bus")
         self._nodes = [node]
+        self._seen = {node}
+        """Nodes whose end was not heard of yet: a round may miss a node before it hears that it is lost."""
         self._lost: list[Callable[[str], None]] = []
         self._up_since = 0.0
         self._joined = False
@@ -306,6 +308,7 @@ class RedisBus:
             self.on_back()
         rows = await self._call(self._redis.zrange(f"{PREFIX}nodes", 0, -1, withscores=True))
         self._nodes = sorted({self.node, *(name.decode() for name, _ in rows)})
+        self._seen.update(self._nodes)
         # Redis may have been away: no node is lost before all have had two lifetimes to come back.
         if time.monotonic() - self._up_since < 2 * self._ttl_s:
             return
@@ -327,8 +330,9 @@ class RedisBus:
         self._gone(node)
 
     def _gone(self, node: str) -> None:
-        if node in self._nodes and node != self.node:
-            self._nodes.remove(node)
+        if node in self._seen and node != self.node:
+            self._seen.discard(node)
+            self._nodes = [name for name in self._nodes if name != node]
             for lost in self._lost:
                 lost(node)
 

@@ -18,6 +18,7 @@ from softswitch.cluster.lost import LostNodes
 from softswitch.cluster.owned import Owned, OwnedCalls, Shares
 from softswitch.cluster.peers import PING, NodeView, Peers
 from softswitch.cluster.phones import ClusterPhones
+from softswitch.cluster.queues import ClusterQueues
 from softswitch.cluster.rooms import ClusterRooms
 from softswitch.cluster.signing import Signer
 from softswitch.errors import UnavailableError
@@ -79,6 +80,7 @@ class Cluster:
         self.bridges: FarBridges | None = None
         self.rooms: ClusterRooms | None = None
         self.phones: ClusterPhones | None = None
+        self.queues: ClusterQueues | None = None
         self.on_heir: Callable[[str], None] = lambda node: None
         """Called before this node ends the SIP calls of a lost one: their messages are to come here."""
         bus.serve(self._answer)
@@ -105,6 +107,8 @@ class Cluster:
         """Stop telling, and close the connections to other nodes."""
         self._tasks.cancel()
         self.lost_nodes.stop()
+        if self.queues is not None:
+            await self.queues.stop()
         if self.accounts is not None:
             await self.accounts.stop()
         self.owned.stop()
@@ -114,6 +118,8 @@ class Cluster:
         """Put and tell everything again: the bus may have lost it."""
         self.owned.again()
         self.shares.tell_all()
+        if self.queues is not None:
+            self.queues.again()
 
     def fenced(self) -> None:
         """End all calls: the other nodes have declared this one lost, and may have taken what it had."""
@@ -202,4 +208,6 @@ class Cluster:
             return self.accounts.answer(data)
         if self.bridges is not None and data.startswith(DIALOG):
             return self.bridges.answer(data)
+        if self.queues is not None and (answer := self.queues.answer(data)) is not None:
+            return answer
         raise BusError(f"a request of the node {node} is unknown")

@@ -149,6 +149,18 @@ class Peers:
                 chosen.setdefault(view.host, node)
         return list(chosen.values())
 
+    async def hosts(self) -> dict[str, list[str]]:
+        """Return the live nodes of each other machine; a node that tells nothing has its own name for it."""
+        found: dict[str, list[str]] = {}
+        for node in self.others():
+            try:
+                host = (await self.view(node)).host
+            except BusError:
+                host = node
+            if host != self._host:
+                found.setdefault(host, []).append(node)
+        return found
+
     async def answers(self, node: str) -> bool:
         """Tell whether a node answers directly, without the bus."""
         try:

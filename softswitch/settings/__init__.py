@@ -4,6 +4,7 @@ from softswitch.settings.access_key import AccessKey, HashedKey, hash_key
 from softswitch.settings.api_key import ALL_SCOPES, ApiKey, Scope, parse_api_key
 from softswitch.settings.cluster import Cluster
 from softswitch.settings.load import load
+from softswitch.settings.mail import Mail
 from softswitch.settings.places import checkout_root, default_data_folder, static_root
 from softswitch.settings.section import Section
 from softswitch.settings.sections import (
@@ -43,6 +44,7 @@ __all__ = [
     "IceServer",
     "Limits",
     "Log",
+    "Mail",
     "Media",
     "Paths",
     "Recording",

@@ -16,6 +16,7 @@ from softswitch.settings.acme import Acme
 from softswitch.settings.agent import Agent
 from softswitch.settings.api_key import ApiKey, parse_api_key
 from softswitch.settings.cluster import Cluster, Server
+from softswitch.settings.mail import Mail
 from softswitch.settings.places import default_data_folder
 from softswitch.settings.queue import Queue
 from softswitch.settings.rooms import Rooms
@@ -395,6 +396,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wavix: Wavix = Wavix()
     rooms: Rooms = Rooms()
     voicemail: Voicemail = Voicemail()
+    mail: Mail = Mail()
     store: Store = Store()
     server: Server = Server()
     cluster: Cluster = Cluster()

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from softswitch.callees import CALLEES
 from softswitch.settings.agent import Agent
+from softswitch.settings.mail import check_mailbox
 from softswitch.settings.queue import Queue
 from softswitch.settings.section import Count, Port, Positive, Seconds, Section
 
@@ -245,6 +246,8 @@ class User(Section, frozen=True):
     the realm of [sip]."""
     caller_id: str = ""
     """Caller number for calls over a trunk. Empty: that of the trunk."""
+    email: str = ""
+    """Address that gets the messages of voicemail by e-mail, see [mail]. Empty: none does."""
     max_contacts: Positive = 5
     """Most registered devices."""
     nat: Literal["auto", "yes", "no"] = "auto"
@@ -257,6 +260,8 @@ class User(Section, frozen=True):
     def __post_init__(self) -> None:
         """Check name and password."""
         check_name(self.name)
+        if self.email:
+            check_mailbox(self.email, "email")
         if self.password and self.ha1:
             raise ValueError("password must be empty where ha1 is set in its place")
         if not (self.password or self.ha1 or self.tokens != "off"):

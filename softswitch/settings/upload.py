@@ -27,6 +27,9 @@ class Upload(Section, frozen=True):
     delete_local: bool = False
     """Whether the file is deleted here once the storage has it. Its record stays."""
 
+    delete_objects: bool = True
+    """Whether an object is deleted with its recording: by DELETE, POST /admin/forget and retention_days."""
+
     def __post_init__(self) -> None:
         """Check the values that belong together."""
         if not self.endpoint:

@@ -1,6 +1,6 @@
 """Settings of voicemail: what callers of "voicemail:<user>" hear, and bounds of their messages."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -22,8 +22,16 @@ class Voicemail(Section, frozen=True):
     """Most messages of one user; further callers are refused with 486."""
     url: str = ""
     """URL that gets a POST with each message. Empty: none does."""
+    mail: Literal["attachment", "link"] = "attachment"
+    """What users with an email get of each message, where [mail] names a server: its sound, or a link to
+    page."""
+    page: str = ""
+    """URL of the switch's page, for links in e-mail, such as https://calls.example.com/. Empty: no links."""
 
     def __post_init__(self) -> None:
-        """Check the URL."""
-        if self.url and not self.url.startswith(("http://", "https://")):
-            raise ValueError("url must start with http:// or https://")
+        """Check the URLs."""
+        for name in ("url", "page"):
+            if getattr(self, name) and not getattr(self, name).startswith(("http://", "https://")):
+                raise ValueError(f"{name} must start with http:// or https://")
+        if self.mail == "link" and not self.page:
+            raise ValueError('page is needed with mail = "link"')

@@ -35,10 +35,12 @@ from softswitch.store.store import (
     OnHealth,
     ParticipantRecord,
     Recording,
+    Removal,
     RoomRecord,
     SessionRecord,
     Swept,
     Upload,
+    WaitingMail,
     WebhookRecord,
 )
 from softswitch.store.stored_records import StoredRecords
@@ -46,8 +48,10 @@ from softswitch.store.tables import (
     DELETE_BEGUN_RECORDING,
     DELETE_ENTRY,
     DELETE_FORGOTTEN_WORDS,
+    DELETE_MAIL,
     DELETE_PART,
     DELETE_RECORDING,
+    DELETE_REMOVAL,
     DELETE_SEEN,
     DELETE_WEBHOOK,
     FORGET_OLD_PARTS,
@@ -57,13 +61,18 @@ from softswitch.store.tables import (
     FORGET_UPLOADED,
     NAMED,
     NOTHING,
+    REMEMBER_OLD_REMOVALS,
+    REMEMBER_REMOVAL,
+    REMOVAL_TRIED,
     SAVE_AUDIT,
     SAVE_BEGUN_RECORDING,
     SAVE_CALL,
     SAVE_ENTRY,
+    SAVE_MAIL,
     SAVE_PART,
     SAVE_PARTICIPANT,
     SAVE_RECORDING,
+    SAVE_REMOVAL,
     SAVE_ROOM,
     SAVE_SEEN,
     SAVE_SESSION,
@@ -114,6 +123,8 @@ class SqliteStore(StoredRecords):
         is_shared: bool = False,
         is_cluster: bool = False,
         uploads: bool = False,
+        removes: bool = False,
+        keeps_files: bool = True,
     ) -> None:
         """Create a store; `start` opens it.
 
@@ -134,11 +145,16 @@ class SqliteStore(StoredRecords):
             is_shared: several processes share the folder, and their supervisor holds its lock.
             is_cluster: other machines, which have files of their own, share the database.
             uploads: finished recordings wait for their upload.
+            removes: objects are deleted from the storage of uploads with their recordings.
+            keeps_files: files stay here after their upload.
         """
         self.counters = Counters()
         self.on_recording: Callable[[Recording], None] | None = None
         """Called with each finished recording that waits for its upload."""
+        self.on_removal: Callable[[], None] = lambda: None
+        """Called once an object in the storage of uploads is to be deleted."""
         self._uploads: Upload = "waiting" if uploads else ""
+        self._removes, self._keeps_files = removes, keeps_files
         self._root = root
         self._lock = FolderLock(root)
         self._node = Node("", "")
@@ -345,9 +361,11 @@ class SqliteStore(StoredRecords):
             before_ms: epoch milliseconds.
         """
         where, values = "WHERE account = ? AND created_at < ? ", (account, before_ms)
-        recordings = dumps = 0
+        recordings = dumps = uploaded = 0
         for recording in await self._records("recordings", Recording, where, values):
-            recordings += await self.delete_recording(recording.name)
+            if await self.delete_recording(recording.name):
+                recordings += 1
+                uploaded += recording.upload == "uploaded"
         for call in await self._records("calls", CallId, where, values):
             dumps += await self.delete_dump(call.id)
         transcripts = await self._count("calls", f"{where}AND transcript_json <> ''", values)
@@ -355,7 +373,10 @@ class SqliteStore(StoredRecords):
         self._queue.put(Row(FORGET_PARTS, values))
         self._queue.put(Row(FORGET_TRANSCRIPTS, values))
         await self._queue.put(Row(DELETE_FORGOTTEN_WORDS))
-        return Forgotten(recordings, dumps, transcripts, traces)
+        left = 0 if self._removes else uploaded
+        if left:
+            logger.warning("objects of deleted recordings stay in the storage", extra={"objects": left})
+        return Forgotten(recordings, dumps, transcripts, traces, uploaded - left, left)
 
     async def settled(self) -> None:
         """Wait until all writes queued so far are complete, for a limited time."""
@@ -395,17 +416,54 @@ class SqliteStore(StoredRecords):
     async def delete_recording(self, name: str) -> bool:
         """Delete a recording and its record; return False if there is no such recording."""
         deleted = await self._off_loop(lambda: self._files.recordings.delete(name))
-        if self._is_cluster and not deleted:
+        known = await self._records("recordings", Recording, NAMED, (name,))
+        is_in_storage = not self._keeps_files and any(one.upload == "uploaded" for one in known)
+        if self._is_cluster and not deleted and not is_in_storage:
             return False  # Its file is on another machine.
-        deleted = deleted or await self._count("recordings", NAMED, (name,)) > 0
         # Wait, so that a listing that follows does not contain it.
         self._queue.put(Row(DELETE_BEGUN_RECORDING, (name,)))
+        await self._delete_record(name, is_uploaded=any(one.upload for one in known))
+        return deleted or bool(known)
+
+    async def _delete_record(self, name: str, *, is_uploaded: bool) -> None:
+        """Delete the record of a recording; its object, if it may have one, is to be deleted from then on."""
+        removes = self._removes and is_uploaded
+        if removes:
+            self._queue.put(Row(REMEMBER_REMOVAL, (round(self._clock() * 1000), name)))
         await self._queue.put(Row(DELETE_RECORDING, (name,)))
-        return deleted
+        if removes:
+            self.on_removal()
 
     def set_upload(self, name: str, state: Upload, url: str = "") -> asyncio.Future[bool]:
         """Store where the upload of a recording stands."""
         return self._queue.put(Row(SET_UPLOAD, (state, url, name)))
+
+    def removal_tried(self, name: str, now_ms: int) -> asyncio.Future[bool]:
+        """Note that an object could not be deleted, so that others are tried before it."""
+        return self._queue.put(Row(REMOVAL_TRIED, (now_ms, name)))
+
+    def removed(self, name: str) -> asyncio.Future[bool]:
+        """Note that an object was deleted."""
+        return self._queue.put(Row(DELETE_REMOVAL, (name,)))
+
+    def remove_object(self, recording: Recording, url: str) -> asyncio.Future[bool]:
+        """Have an object deleted whose recording is gone."""
+        removal = Removal(
+            name=recording.name,
+            account=recording.account,
+            created_at=recording.created_at,
+            url=url,
+            tried_at=round(self._clock() * 1000),
+        )
+        return self._queue.put(Row(SAVE_REMOVAL, msgspec.structs.astuple(removal)))
+
+    def save_mail(self, mail: WaitingMail) -> asyncio.Future[bool]:
+        """Store an e-mail that is to be sent, or the time of its last try."""
+        return self._queue.put(Row(SAVE_MAIL, msgspec.structs.astuple(mail)))
+
+    def delete_mail(self, call_id: str) -> asyncio.Future[bool]:
+        """Note that an e-mail was sent, or is not to be sent any more."""
+        return self._queue.put(Row(DELETE_MAIL, (call_id,)))
 
     async def drop_file(self, name: str) -> bool:
         """Delete the file of a recording and keep its record; return False if there is no such file."""
@@ -445,6 +503,8 @@ class SqliteStore(StoredRecords):
         days = self._retention
         if days:
             self._queue.put(Row(FORGET_OLD_TRANSCRIPTS, (now_ms - int(days * DAY_MS),)))
+            if self._removes:
+                self._queue.put(Row(REMEMBER_OLD_REMOVALS, (now_ms, now_ms - int(days * DAY_MS))))
             self._queue.put(Row(FORGET_UPLOADED, (now_ms - int(days * DAY_MS),)))
             self._queue.put(Row(FORGET_OLD_PARTS, (now_ms - int(days * DAY_MS),)))
         self._queue.put(Row(TRIM_PARTS, (PARTS_KEPT,)))
@@ -453,6 +513,8 @@ class SqliteStore(StoredRecords):
         self._queue.put(Row(TRIM_AUDIT, (AUDIT_KEPT,)))
         self._queue.put(Row(TRIM_CALLS, (self._calls_kept,)))
         await self._queue.put(Row(DELETE_FORGOTTEN_WORDS))
+        if self._removes:
+            self.on_removal()
         return Swept(recordings=recordings, dumps=dumps)
 
     async def _delete_missing(self, now_ms: int) -> None:
@@ -466,7 +528,7 @@ class SqliteStore(StoredRecords):
         present = {file.name for file in await self._off_loop(self._files.recordings.files)}
         for known in await self._records("recordings", Recording, ""):
             if known.name not in present and known.upload != "uploaded" and known.created_at < oldest:
-                await self._queue.put(Row(DELETE_RECORDING, (known.name,)))
+                await self._delete_record(known.name, is_uploaded=bool(known.upload))
 
 
 def _told(told: Callable[[Recording], None], recording: Recording, stored: asyncio.Future[bool]) -> None:

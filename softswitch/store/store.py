@@ -121,6 +121,33 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """Where it was uploaded to."""
 
 
+class Removal(msgspec.Struct, frozen=True, kw_only=True):
+    """A deleted recording whose object in the storage of uploads is still to be deleted."""
+
+    name: str
+    """File name that it had."""
+    account: str
+    created_at: int
+    """Time of its beginning, in epoch milliseconds."""
+    url: str
+    """Where it was uploaded to; empty: it is not known that it was, but it may have been."""
+    tried_at: int
+    """Time of its deletion here, or of the last try there, in epoch milliseconds."""
+
+
+class WaitingMail(msgspec.Struct, frozen=True, kw_only=True):
+    """A message of voicemail that is still to be sent by e-mail."""
+
+    call_id: str
+    """Id of the call that left it."""
+    mailbox: str
+    """User that it is for."""
+    created_at: int
+    """Time at which it was left, in epoch milliseconds."""
+    tried_at: int
+    """Time of the last try, in epoch milliseconds."""
+
+
 class WebhookRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A webhook for the calls of an account."""
 
@@ -268,7 +295,7 @@ class Swept(msgspec.Struct, frozen=True):
     """Dumps deleted."""
 
 
-class Forgotten(msgspec.Struct, frozen=True):
+class Forgotten(msgspec.Struct, frozen=True, rename="camel"):
     """What was deleted of an account."""
 
     recordings: int
@@ -279,6 +306,10 @@ class Forgotten(msgspec.Struct, frozen=True):
     """Transcripts deleted."""
     traces: int = 0
     """SIP traces deleted."""
+    objects: int = 0
+    """Uploaded recordings whose objects are being deleted from the storage."""
+    objects_left: int = 0
+    """Uploaded recordings whose objects stay there: the settings name no storage, or want no deletion."""
 
 
 @dataclass(slots=True)
@@ -449,6 +480,30 @@ class Store(Protocol):
 
     def set_upload(self, name: str, state: Upload, url: str = "") -> asyncio.Future[bool]:
         """Store where the upload of a recording stands."""
+
+    async def removals(self, limit: int, before_ms: int) -> list[Removal]:
+        """Return objects to be deleted that were not tried since a time, the longest waiting first."""
+
+    def removal_tried(self, name: str, now_ms: int) -> asyncio.Future[bool]:
+        """Note that an object could not be deleted, so that others are tried before it."""
+
+    def removed(self, name: str) -> asyncio.Future[bool]:
+        """Note that an object was deleted."""
+
+    async def uploaded_to(self, name: str) -> str | None:
+        """Return where a recording was uploaded to, empty if it was not; None: there is no such recording."""
+
+    def remove_object(self, recording: Recording, url: str) -> asyncio.Future[bool]:
+        """Have an object deleted whose recording is gone."""
+
+    def save_mail(self, mail: WaitingMail) -> asyncio.Future[bool]:
+        """Store an e-mail that is to be sent, or the time of its last try."""
+
+    async def waiting_mails(self, limit: int) -> list[WaitingMail]:
+        """Return e-mail that is to be sent, the one that was not tried for longest first."""
+
+    def delete_mail(self, call_id: str) -> asyncio.Future[bool]:
+        """Note that an e-mail was sent, or is not to be sent any more."""
 
     async def drop_file(self, name: str) -> bool:
         """Delete the file of a recording and keep its record; return False if there is no such file."""

@@ -14,20 +14,25 @@ from softswitch.store.store import (
     EntryRecord,
     HourRow,
     Recording,
+    Removal,
     RoomRecord,
     SessionRecord,
+    WaitingMail,
     WebhookRecord,
 )
 from softswitch.store.tables import (
     ENDED,
     HOURS,
     MAX_PAGE,
+    NAMED,
     NEWEST_BY_ID,
     NEWEST_FIRST,
     NEWEST_HOURS,
     NEWEST_PART,
     NEWEST_STARTED,
     NEWEST_WITH_ID,
+    WAITING_MAILS,
+    WAITING_REMOVALS,
     WAITING_UPLOADS,
     Reading,
     Record,
@@ -132,6 +137,20 @@ class StoredRecords:
         """Return recordings that began before a time and wait for their upload, the oldest first."""
         places = (before_ms, page(limit, 0)[0])
         return await self._records("recordings", Recording, WAITING_UPLOADS, places)
+
+    async def removals(self, limit: int, before_ms: int) -> list[Removal]:
+        """Return objects to be deleted that were not tried since a time, the longest waiting first."""
+        places = (before_ms, page(limit, 0)[0])
+        return await self._records("removals", Removal, WAITING_REMOVALS, places)
+
+    async def uploaded_to(self, name: str) -> str | None:
+        """Return where a recording was uploaded to, empty if it was not; None: there is no such recording."""
+        found = await self._records("recordings", Recording, NAMED, (name,))
+        return found[0].upload_url if found else None
+
+    async def waiting_mails(self, limit: int) -> list[WaitingMail]:
+        """Return e-mail that is to be sent, the one that was not tried for longest first."""
+        return await self._records("mails", WaitingMail, WAITING_MAILS, (page(limit, 0)[0],))
 
     async def rooms(self, limit: int = 1000, offset: int = 0) -> list[RoomRecord]:
         """Return rooms, the newest first."""

@@ -18,8 +18,10 @@ from softswitch.store.store import (
     HourRow,
     ParticipantRecord,
     Recording,
+    Removal,
     RoomRecord,
     SessionRecord,
+    WaitingMail,
     WebhookRecord,
 )
 
@@ -55,6 +57,8 @@ Record = TypeVar(
     CallPart,
     HourRow,
     Recording,
+    Removal,
+    WaitingMail,
     WebhookRecord,
     EntryRecord,
     AuditRecord,
@@ -105,6 +109,22 @@ DELETE_RECORDING = "DELETE FROM recordings WHERE name = ?"
 SET_UPLOAD = "UPDATE recordings SET upload = ?, upload_url = ? WHERE name = ?"
 FORGET_UPLOADED = "DELETE FROM recordings WHERE upload = 'uploaded' AND created_at < ?"
 """Delete the records of old recordings whose files may be elsewhere only."""
+_REMOVALS = (
+    "INSERT INTO removals (name, account, created_at, url, tried_at) "
+    "SELECT name, account, created_at, upload_url, CAST(? AS INTEGER) FROM recordings "
+)
+REMEMBER_REMOVAL = f"{_REMOVALS}WHERE name = ? AND upload <> '' ON CONFLICT (name) DO NOTHING"
+"""Note, before a recording is deleted, that its object has to go as well."""
+REMEMBER_OLD_REMOVALS = (
+    f"{_REMOVALS}WHERE upload = 'uploaded' AND created_at < ? ON CONFLICT (name) DO NOTHING"
+)
+SAVE_REMOVAL = _upsert("removals", Removal, ("name",))
+REMOVAL_TRIED = "UPDATE removals SET tried_at = ? WHERE name = ?"
+DELETE_REMOVAL = "DELETE FROM removals WHERE name = ?"
+WAITING_REMOVALS = "WHERE tried_at < ? ORDER BY tried_at LIMIT ?"
+SAVE_MAIL = _upsert("mails", WaitingMail, ("call_id",))
+DELETE_MAIL = "DELETE FROM mails WHERE call_id = ?"
+WAITING_MAILS = "ORDER BY tried_at LIMIT ?"
 WAITING_UPLOADS = "WHERE upload = 'waiting' AND created_at < ? ORDER BY created_at LIMIT ?"
 NAMED = "WHERE name = ?"
 DELETE_SEEN = "DELETE FROM nodes WHERE node = ?"
@@ -139,6 +159,9 @@ _ALL_KEPT = (
     _kept("participant", SAVE_PARTICIPANT, ParticipantRecord, _NODE),
     _kept("session", SAVE_SESSION, SessionRecord, _NODE),
     Kept("set_upload", SET_UPLOAD, ("upload", "upload_url", "name"), {}),
+    Kept("remember_removal", REMEMBER_REMOVAL, ("tried_at", "name"), {}),
+    _kept("mail", SAVE_MAIL, WaitingMail),
+    Kept("delete_mail", DELETE_MAIL, ("call_id",), {}),
     Kept("delete_webhook", DELETE_WEBHOOK, ("id",), {}),
     Kept("delete_recording", DELETE_RECORDING, ("name",), {}),
     Kept("delete_begun_recording", DELETE_BEGUN_RECORDING, ("name",), {}),

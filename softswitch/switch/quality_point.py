@@ -22,7 +22,7 @@ class Point(msgspec.Struct, frozen=True):
 def point_of(report: PortQuality) -> Point:
     """Return the figures of an interval, with the estimate of the E-model."""
     return Point(
-        mos=mos(report.loss, report.round_trip_ms, report.delay_ms),
+        mos=mos(report.codec, report.loss, report.round_trip_ms, report.delay_ms),
         loss_percent=100 * report.loss,
         far_loss_percent=100 * report.far_loss,
         jitter_ms=report.jitter_ms,

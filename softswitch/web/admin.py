@@ -15,7 +15,7 @@ from softswitch.store.quality import LegQuality
 from softswitch.store.queries import CallQuery
 from softswitch.store.store import CallRecord, Recording, Store
 from softswitch.store.transcript import decode
-from softswitch.web.call_query import csv_head, csv_rows, cursor_of, read_call_query, read_forget
+from softswitch.web.call_query import csv_head, csv_rows, cursor_of, read_call_query
 from softswitch.web.gathering import metrics_of_all
 from softswitch.web.keys import CALLS, CLUSTER, DRAIN, READINESS, RESOURCES, SUPERVISOR
 
@@ -98,13 +98,6 @@ async def _send_csv(request: web.Request, query: CallQuery) -> web.StreamRespons
         query = msgspec.structs.replace(query, before=(records[-1].created_at, records[-1].id))
     await response.write_eof()
     return response
-
-
-async def forget(request: web.Request) -> web.Response:
-    """Serve ``POST /admin/forget``: delete recordings, dumps and transcripts of an account's calls."""
-    account, before_ms = read_forget(await request.read())
-    done = await request.app[RESOURCES].store.forget(account, before_ms)
-    return web.json_response(body=msgspec.json.encode(done))
 
 
 async def get_record(request: web.Request) -> web.Response:

@@ -98,7 +98,7 @@ def merge_trunks(own: dict[str, Any], far: list[dict[str, Any]], request: web.Re
 
 
 def _queues(own: dict[str, Any], far: list[dict[str, Any]], request: web.Request) -> dict[str, Any]:
-    """Merge queues: each node has callers and figures of its own, which are added up."""
+    """Merge queues: each node has some of the callers of one line, and figures of its own."""
     by_name = {row["name"]: row for row in own["queues"]}
     for row in (row for one in far for row in one.get("queues", [])):
         known = by_name.setdefault(row["name"], row)
@@ -106,7 +106,9 @@ def _queues(own: dict[str, Any], far: list[dict[str, Any]], request: web.Request
             continue
         answered = known["answered"] + row["answered"]
         waited_ms = sum(one["meanWaitMs"] * one["answered"] for one in (known, row))
-        known["callers"] += row["callers"]
+        known["callers"] = sorted(
+            [*known["callers"], *row["callers"]], key=lambda caller: int(caller["place"])
+        )
         known["free"] = [user for user in known["free"] if user in row["free"]]
         known["longestWaitMs"] = max(known["longestWaitMs"], row["longestWaitMs"])
         for name in ("waiting", "entered", "answered", "abandoned", "timedOut", "refused", "ringsMissed"):

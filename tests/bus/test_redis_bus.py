@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from softswitch.bus.bus import BusError
+from softswitch.bus.frames import Frame, pack
 from softswitch.bus.redis_bus import RedisBus
 from tests.support.simulated.redis import SimRedis
 from tests.support.simulated.world import Room
@@ -118,3 +119,20 @@ def test_a_lease_that_ran_out_has_a_higher_fence_for_the_next_holder(machines):
     assert second.fence > first.fence
     machines.room.run(one.release(first))
     assert machines.room.run(one.lease("clear:x", 1.0)) is None, "an old fence releases nothing"
+
+
+def test_a_lost_node_is_told_although_a_round_had_missed_it_before(machines):
+    """The set of nodes may be read between the removal of a lost node and the message that tells it."""
+    one, other = machines.buses
+
+    async def run() -> None:
+        one._tasks.cancel()
+        await other._redis.zrem("softswitch:nodes", one.node)
+        await other._round()
+        assert other.nodes() == [other.node]
+        assert machines.lost == []
+        other._heard(pack(Frame("publish", key="lost", value=one.node.encode(), node="c.0")))
+        other._heard(pack(Frame("publish", key="lost", value=one.node.encode(), node="c.0")))
+
+    machines.room.run(run())
+    assert machines.lost == [(other.node, one.node)]

@@ -154,10 +154,10 @@ async def test_account_is_forgotten_by_administrators_only(
         assert (await forget(ADMIN, wrong))[0] == 400
     assert await forget(ADMIN, {"account": "one", "before": "1970-01-01"}) == (
         200,
-        {"recordings": 0, "dumps": 0, "transcripts": 0, "traces": 0},
+        {"recordings": 0, "dumps": 0, "transcripts": 0, "traces": 0, "objects": 0, "objectsLeft": 0},
     )
     assert await forget(ADMIN, {"account": "one"}) == (
         200,
-        {"recordings": 0, "dumps": 0, "transcripts": 1, "traces": 0},
+        {"recordings": 0, "dumps": 0, "transcripts": 1, "traces": 0, "objects": 0, "objectsLeft": 0},
     )
     assert (await ask(filled, http, text="card"))[1]["calls"] == []

@@ -5,6 +5,7 @@ import io
 import json
 import wave
 from collections.abc import Iterator
+from pathlib import Path
 
 import aiohttp
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from softswitch.audio.pcm import FULL_SCALE
 from softswitch.sip import events as hp
+from tests.support.mail import MailServer
 from tests.support.ports import free_port
 from tests.support.sound import level, share, tone, wav
 from tests.support.speakers import RATE, WAIT_S, Speaker, is_tone, speakers
@@ -109,6 +111,38 @@ async def test_message_is_left_told_listed_played_and_deleted(guarded: SwitchThr
         assert (await ask(guarded, "DELETE", path))[0] == 200
         assert (await ask(guarded, "DELETE", path))[0] == 404
         assert len(await messages(guarded)) == 1
+
+
+async def test_message_comes_by_e_mail(tmp_path: Path) -> None:
+    async with MailServer(answers={"RCPT": ["451 later"]}) as server:
+        sections = {
+            "sip": {"port": free_port()},
+            "user": [
+                {"name": "anna", "password": "secret"},
+                {"name": "bert", "password": "secret", "email": "bert@home.test"},
+            ],
+            "mail": {"server": "127.0.0.1", "port": server.port, "tls": "off", "sender": "pbx@home.test"},
+            "voicemail": {"greeting": ""},
+            "route": [{"match": r"\*1", "to": "voicemail:bert"}],
+        }
+        with SwitchThread(tmp_path, sections) as switch:
+            async with speakers(("anna", 1100.0)) as (anna,):
+                await anna.far.register(switch.settings.sip.port, "anna", "secret")
+                await anna.call(switch.settings.sip.port, "*1")
+                await anna.until(is_tone(BEEP), 0.2, "beep")
+                await asyncio.sleep(2.1)
+                anna.far.do("bye", anna.session)
+            async with asyncio.timeout(WAIT_S):
+                while not server.letters:
+                    await asyncio.sleep(0.05)
+            switch.check()
+    (letter,) = server.letters
+    assert letter.recipients == ["bert@home.test"]
+    assert letter.message["Subject"].startswith("Voice message from anna (0:0")
+    (sound,) = letter.message.iter_attachments()
+    with wave.open(io.BytesIO(sound.get_content())) as file:
+        pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)[:, 0]
+    assert share(pcm[RATE // 2 : RATE // 2 + RATE].astype(np.int16), 1100.0, RATE) > 0.9
 
 
 async def test_short_message_is_not_kept(guarded: SwitchThread) -> None:

@@ -11,6 +11,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from softswitch.sip.events import Invited
+from tests.support.ports import free_port
+from tests.support.speakers import speakers
 from tests.support.switch import START_S, SwitchProcess
 
 pytestmark = [pytest.mark.client, pytest.mark.timeout(300)]
@@ -184,6 +187,68 @@ async def lose_one(switch, clients):
                 break
             await asyncio.sleep(0.05)
     assert {records[name]["reason"] for name in lost} == {"node_lost"}
+
+
+QUEUE = """
+[sip]
+port = %d
+[[user]]
+name = "anna"
+password = "secret"
+[[queue]]
+name = "sales"
+users = ["anna"]
+position = ""
+"""
+
+
+async def test_callers_of_all_workers_wait_in_one_line_that_outlives_one_of_them(tmp_path):
+    port = free_port()
+    with SwitchProcess(tmp_path / "data", WORKERS, QUEUE % port) as switch:
+        clients = {name: switch.client(id=name) for name in ("a", "b", "c", "d")}
+        try:
+            await lose_one_of_a_line(switch, clients, port)
+        except TimeoutError:
+            raise AssertionError(switch.output()) from None
+        finally:
+            for client in clients.values():
+                with contextlib.suppress(AssertionError, ConnectionError, aiohttp.ClientError):
+                    await client.__aexit__(None, None, None)
+        assert not switch.tracebacks(), switch.output()
+
+
+async def line(switch) -> list[tuple[int, str, str]]:
+    """Return place, call and ringing user of the callers, as any worker shows them."""
+    (queue,) = (await get(switch, "/queues"))[1]["queues"]
+    return [(one["place"], one["id"], one["ringing"]) for one in queue["callers"]]
+
+
+async def lose_one_of_a_line(switch, clients, port):
+    """Have callers wait at both workers, kill one of them, and have a user answer the first of the others."""
+    for number, (name, client) in enumerate(clients.items(), 1):
+        await client.__aenter__()
+        await client.send("invite", option={"callee": "queue:sales", "vad": False})
+        async with asyncio.timeout(60):
+            while (number, name, "") not in await line(switch):
+                await asyncio.sleep(0.02)
+    for _ in range(4):
+        assert await line(switch) == [(n, name, "") for n, name in enumerate(clients, 1)]
+    os.kill(workers(switch)[0], signal.SIGKILL)
+    async with asyncio.timeout(START_S):
+        while "workers_ready 2" not in (await get(switch, "/metrics"))[1]:
+            await asyncio.sleep(0.05)
+    left = [name for _, name, _ in await line(switch)]
+    assert len(left) == 2, "the callers of one of two workers"
+    assert left == [name for name in clients if name in left]
+    async with speakers(("anna", 1100.0)) as (anna,):
+        assert await anna.far.register(port, "anna", "secret") == 200
+        rung = await anna.far.until(Invited)
+        for _ in range(4):
+            assert await line(switch) == [(1, left[0], "anna"), (2, left[1], "")]
+        anna.far.do("reject", rung.session, 486)
+        async with asyncio.timeout(60):
+            while await line(switch) != [(1, left[0], ""), (2, left[1], "")]:
+                await asyncio.sleep(0.05)
 
 
 async def test_a_rolling_restart_cuts_no_call(tmp_path):

@@ -62,6 +62,7 @@ class Storage:
         """Status codes of the next answers, in place of storing anything."""
         application = web.Application(client_max_size=1 << 30)
         application.router.add_put("/{bucket}/{name:.+}", self._put)
+        application.router.add_delete("/{bucket}/{name:.+}", self._delete)
         self._server = TestServer(application, host="127.0.0.1")
 
     async def __aenter__(self) -> Self:
@@ -90,12 +91,22 @@ class Storage:
         self.kinds[request.path] = request.content_type
         return web.Response(headers={"ETag": '"x"'})
 
+    async def _delete(self, request: web.Request) -> web.Response:
+        wrong = self._fault(request, await request.read())
+        if wrong:
+            self.refused.append(wrong)
+            return web.Response(status=403, text=f"<Error><Code>SignatureDoesNotMatch</Code>{wrong}</Error>")
+        if self.answers:
+            return web.Response(status=self.answers.pop(0), text="<Error><Code>Given</Code></Error>")
+        self.objects.pop(request.path, None)
+        return web.Response(status=204)
+
     def _fault(self, request: web.Request, body: bytes) -> str:
         found = _AUTHORIZATION.fullmatch(request.headers.get("Authorization", ""))
         if found is None or found["key"] != self.key:
             return "credential"
         headers = {name.lower(): value for name, value in request.headers.items()}
-        if "content-length" not in headers or "transfer-encoding" in headers:
+        if (request.method == "PUT" and "content-length" not in headers) or "transfer-encoding" in headers:
             return "length"
         if hashlib.sha256(body).hexdigest() != headers["x-amz-content-sha256"]:
             return "digest"

@@ -1,5 +1,6 @@
 """Figures of an interval with their estimate."""
 
+import msgspec
 import pytest
 
 from softswitch.media.reports import PortQuality
@@ -13,4 +14,5 @@ def test_point_has_percents_and_the_estimate():
     )
     point = point_of(report)
     assert (point.loss_percent, point.far_loss_percent) == (2.0, pytest.approx(10.0))
-    assert point.mos == mos(0.02, 60.0, 30.0)
+    assert point.mos == mos("opus", 0.02, 60.0, 30.0)
+    assert point.mos > point_of(msgspec.structs.replace(report, codec="PCMU")).mos

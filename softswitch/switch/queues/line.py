@@ -21,8 +21,12 @@ class Waiting:
     """The call that plays to the caller."""
     joined: float
     """Monotonic seconds."""
+    joined_ms: int
+    """Epoch milliseconds: what callers of several nodes are ordered by."""
     rung: str = ""
-    """User who is rung for this caller."""
+    """User who is rung for this caller, or is about to be."""
+    ordered: str = ""
+    """User that was chosen over all nodes, until the ring begins."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when anything happened to one of the calls."""
 

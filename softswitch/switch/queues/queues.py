@@ -10,6 +10,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from softswitch.call.authority import Principal
 from softswitch.call.interfaces import Endpoint, LegRequest
@@ -29,6 +30,7 @@ from softswitch.switch.inner_call import open_inner_call
 from softswitch.switch.origin import Origin, Source
 from softswitch.switch.queues.line import Line, Waiting
 from softswitch.switch.queues.roster import Roster
+from softswitch.switch.queues.whole import NodeLines, Order, Place
 from softswitch.switch.switch import Switch
 
 logger = logging.getLogger(__name__)
@@ -41,6 +43,19 @@ ONWARD_S = 60.0
 """How long a callee after the longest wait may ring, seconds."""
 _SOUND = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9]{2,5}")
 """A name of a file, as opposed to a text that is spoken."""
+
+
+class Dispatcher(Protocol):
+    """Decides over all nodes which user is rung next, where there are several."""
+
+    def touched(self) -> None:
+        """Note that the lines or the users of this node have changed."""
+
+    def ahead(self, queue: str, caller: Waiting | None) -> int:
+        """Return how many callers of other nodes wait before a caller of this one; None: how many in all."""
+
+    def is_taken(self, user: str) -> bool:
+        """Return whether a user has a call at another node, or is rung by one."""
 
 
 class _Watch:
@@ -69,13 +84,21 @@ class _Watch:
 class _Release:
     """Notes when a call of users ends (a subscriber)."""
 
-    def __init__(self, conversation: Conversation, released: Callable[[str], None]) -> None:
-        self._conversation, self._released = conversation, released
-        self._users: set[str] = set()
+    def __init__(
+        self,
+        conversation: Conversation,
+        taken: Callable[[frozenset[str]], None],
+        released: Callable[[str], None],
+    ) -> None:
+        self._conversation, self._taken, self._released = conversation, taken, released
+        self._users: frozenset[str] = frozenset()
 
     def event(self, event: Event, seq: int) -> None:
         """Note who takes part; a second party is known only while it is there."""
-        self._users |= self._conversation.parties()
+        parties = self._conversation.parties()
+        if not parties <= self._users:
+            self._users |= parties
+            self._taken(parties)
 
     def audio(self, side: int, pcm: bytes) -> None:
         """Ignore audio."""
@@ -95,6 +118,8 @@ class Queues:
         self._lines: dict[str, Line] = {}
         self._roster = Roster()
         self._tasks = Tasks("switch")
+        self.dispatcher: Dispatcher | None = None
+        """Decides over all nodes; None: this process is alone, and decides as callers and users come."""
         switch.followers.append(self._follow)
 
     def refuse_callee(self, callee: str, by: Principal) -> tuple[int, str] | None:
@@ -112,14 +137,70 @@ class Queues:
         ]
 
     def is_free(self, user: str) -> bool:
-        """Whether a user has a device that can be rung, no call, and is not being rung."""
+        """Whether a user has a device that can be rung, no call, and is not being rung, at any node."""
         telephones = self._resources.telephones
         if telephones is None or not telephones.registered(user):
             return False
+        if self.dispatcher is not None and self.dispatcher.is_taken(user):
+            return False
+        return self._is_idle(user)
+
+    def _is_idle(self, user: str) -> bool:
+        """Whether a user has no call at this node, and is not being rung by it."""
         if any(line.is_rung(user) for line in self._lines.values()):
             return False
         calls = self._switch.conversations()
         return not any(user in call.parties() for call in calls if not call.call.kind.is_inner)
+
+    # --- for what decides over all nodes ----------------------------------------------
+
+    @property
+    def roster(self) -> Roster:
+        """Return what is known of users, by the clock of :meth:`now`."""
+        return self._roster
+
+    def now(self) -> float:
+        """Return the time for the roster: seconds that all nodes count alike where there are several."""
+        return time.monotonic() if self.dispatcher is None else time.time()
+
+    def waits(self) -> bool:
+        """Return whether a caller waits here."""
+        return any(line.waiting for line in self._lines.values())
+
+    def users(self) -> dict[str, tuple[str, ...]]:
+        """Return the users of each queue."""
+        return {queue.name: queue.users for queue in self._resources.settings.queue}
+
+    def state(self) -> NodeLines:
+        """Return what other nodes have to know of this one."""
+        named = frozenset(user for users in self.users().values() for user in users)
+        calls = [call for call in self._switch.conversations() if not call.call.kind.is_inner]
+        busy = named & frozenset(party for call in calls for party in call.parties())
+        callers = {
+            name: [Place(one.outer.id, one.joined_ms, one.rung) for one in line.waiting]
+            for name, line in self._lines.items()
+            if line.waiting
+        }
+        return NodeLines(callers, sorted(busy), self._roster.known())
+
+    def order(self, order: Order) -> bool:
+        """Have a user rung for a caller of this node; return False where that cannot be any more."""
+        line = self._lines.get(order.queue)
+        caller = next((one for one in line.waiting if one.outer.id == order.caller), None) if line else None
+        if caller is None or caller.gone or caller.rung or not self._is_idle(order.user):
+            return False
+        caller.rung = caller.ordered = order.user
+        caller.changed.set()
+        return True
+
+    def _touched(self) -> None:
+        if self.dispatcher is not None:
+            self.dispatcher.touched()
+
+    def place(self, line: Line, caller: Waiting) -> int:
+        """Return the place of a caller among those of all nodes, from 1."""
+        ahead = self.dispatcher.ahead(line.queue.name, caller) if self.dispatcher is not None else 0
+        return line.position(caller) + ahead
 
     def figures(self) -> Iterator[Reading]:
         """Yield the figures for /metrics."""
@@ -175,7 +256,8 @@ class Queues:
         # A queue of other accounts is refused as if there were none.
         if queue is None or (queue.accounts and account and account not in queue.accounts):
             return 404, f"callee: there is no [[queue]] named {name!r}"
-        if len(self._line(queue).waiting) >= queue.most:
+        elsewhere = self.dispatcher.ahead(name, None) if self.dispatcher is not None else 0
+        if len(self._line(queue).waiting) + elsewhere >= queue.most:
             return 486, f"callee: in the queue {name!r} wait as many callers as may"
         return None
 
@@ -184,9 +266,10 @@ class Queues:
         inner = await open_inner_call(self._switch, LegKind.QUEUE, pair, request.account)
         if inner is None:
             return
-        caller = Waiting(outer, request.leg, inner, time.monotonic())
+        caller = Waiting(outer, request.leg, inner, time.monotonic(), round(time.time() * 1000))
         line.waiting.append(caller)
         line.figures.entered += 1
+        self._touched()
         watch = _Watch(caller.changed)
         outer.subscribe(watch)
         inner.subscribe(watch)
@@ -198,6 +281,7 @@ class Queues:
             pass  # The caller left between two steps.
         finally:
             line.waiting.remove(caller)
+            self._touched()
             outer.unsubscribe(watch)
             if not inner.over:
                 inner.end("callee", "callee")
@@ -214,14 +298,14 @@ class Queues:
             if queue.timeout_s and now >= caller.joined + queue.timeout_s:
                 await self._time_out(line, caller)
                 return
-            user = self._next(line, caller, now)
+            user = self._next(line, caller)
             if user is not None:
                 if await self._ring(line, caller, user):
                     return
                 continue
             if queue.position and now >= announced:
                 announced = now + queue.position_s
-                self._say(caller, queue.position.format(position=line.position(caller)), queue)
+                self._say(caller, queue.position.format(position=self.place(line, caller)), queue)
             await _happens(caller.changed, LOOK_S)
         line.figures.abandoned += 1
 
@@ -240,15 +324,19 @@ class Queues:
             option = c.TtsOption(voice=queue.voice) if queue.voice else None
             caller.inner.command(c.Say(text=text, option=option))
 
-    def _next(self, line: Line, caller: Waiting, now: float) -> str | None:
+    def _next(self, line: Line, caller: Waiting) -> str | None:
         """Return the user to ring for a caller: those who came before are served first."""
+        if self.dispatcher is not None:
+            user, caller.ordered = caller.ordered, ""
+            return user or None
         if any(not before.rung for before in line.waiting[: line.waiting.index(caller)]):
             return None
-        return self._roster.pick(line.queue.users, self.is_free, now)
+        return self._roster.pick(line.queue.users, self.is_free, self.now())
 
     async def _ring(self, line: Line, caller: Waiting, user: str) -> bool:
         """Ring a user, and connect the caller with it; return whether the wait is over."""
         caller.rung = user
+        self._touched()
         queue, watch = line.queue, _Watch(caller.changed)
         call: Conversation | None = None
         try:
@@ -274,12 +362,14 @@ class Queues:
         except (NotNowError, RejectedError) as error:
             logger.warning("a user of a queue cannot be rung", extra={"user": user, "error": str(error)})
         finally:
-            caller.rung = ""
             if call is not None and not call.over:
                 call.end("no_answer" if not caller.gone else "caller", "system")
+            caller.rung = ""
         if not caller.gone:
             line.figures.missed += 1
-            self._roster.missed(user, time.monotonic(), queue.rest_s)
+            self._roster.missed(user, self.now(), queue.rest_s)
+        # Not before: until the missed ring is noted, the user must not look idle.
+        self._touched()
         return caller.gone and self._left(line)
 
     def _left(self, line: Line) -> bool:
@@ -303,11 +393,19 @@ class Queues:
 
     def _follow(self, conversation: Conversation) -> None:
         if self._resources.settings.queue:
-            conversation.subscribe(_Release(conversation, self._released))
+            conversation.subscribe(_Release(conversation, self._taken, self._released))
+
+    def _taken(self, users: frozenset[str]) -> None:
+        if self.dispatcher is not None and self._are_named(users):
+            self.dispatcher.touched()
+
+    def _are_named(self, users: frozenset[str]) -> bool:
+        return any(not users.isdisjoint(queue.users) for queue in self._resources.settings.queue)
 
     def _released(self, user: str) -> None:
-        if any(user in queue.users for queue in self._resources.settings.queue):
-            self._roster.released(user, time.monotonic())
+        if self._are_named(frozenset((user,))):
+            self._roster.released(user, self.now())
+            self._touched()
             for line in self._lines.values():
                 for caller in line.waiting:
                     caller.changed.set()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from softswitch.egress import EgressClient
+from softswitch.egress import EgressClient, Fetched
 from softswitch.errors import SettingsError, SoftswitchError
 from softswitch.settings import Upload
 
@@ -18,6 +18,7 @@ LEAST_S = 60.0
 SAID = 300
 """Characters of an answer that an error repeats."""
 _CHUNK = 1 << 20
+_NOTHING = hashlib.sha256(b"").hexdigest()
 
 
 class StorageError(SoftswitchError):
@@ -73,6 +74,29 @@ class Bucket:
         """Return the URL of an object."""
         return f"{self._settings.endpoint.rstrip('/')}/{self._settings.bucket}/{name}"
 
+    def holds(self, url: str) -> bool:
+        """Return whether a URL is that of an object in this bucket."""
+        return url.startswith(self.url_of(""))
+
+    async def delete(self, url: str) -> None:
+        """Delete an object; one that is not there is no error.
+
+        Args:
+            url: URL of the object.
+
+        Raises:
+            EgressError: The storage cannot be reached.
+            StorageError: The storage answered with an error, or the settings name another one.
+        """
+        if not self.holds(url):
+            raise StorageError("[upload] names another storage than that of the object", final=True)
+        headers = self._signed("DELETE", url, _NOTHING)
+        answer = await self._egress.fetch(
+            url, method="DELETE", headers=headers, trusted=True, redirects=False, timeout_s=LEAST_S
+        )
+        if not 200 <= answer.status < 300 and answer.status != 404:
+            raise _error(answer)
+
     async def put(self, name: str, path: Path, kind: str) -> int:
         """Store a file as an object; return its size in bytes.
 
@@ -88,23 +112,7 @@ class Bucket:
         """
         digest, size = await asyncio.to_thread(_digest, path)
         url = self.url_of(name)
-        parts = urlsplit(url)
-        now = self._clock()
-        headers: dict[str, str | list[str] | tuple[str]] = {
-            "Host": parts.netloc,
-            "X-Amz-Content-Sha256": digest,
-            "X-Amz-Date": now.strftime("%Y%m%dT%H%M%SZ"),
-        }
-        signed = self._sign(
-            method="PUT",
-            url=parts,
-            region=self._settings.region,
-            headers=headers,
-            credentials=self._credentials,
-            content_sha256=digest,
-            date=now,
-        )
-        sent = {key: str(value) for key, value in signed.items()} | {"Content-Type": kind}
+        sent = self._signed("PUT", url, digest) | {"Content-Type": kind}
         with await asyncio.to_thread(path.open, "rb") as file:
             answer = await self._egress.fetch(
                 url,
@@ -116,9 +124,34 @@ class Bucket:
                 timeout_s=max(LEAST_S, size / BYTES_PER_S),
             )
         if not 200 <= answer.status < 300:
-            said = answer.body[:SAID].decode(errors="replace")
-            raise StorageError(f"the storage answered {answer.status}: {said}", final=answer.status in _FINAL)
+            raise _error(answer)
         return size
+
+    def _signed(self, method: str, url: str, digest: str) -> dict[str, str]:
+        """Return the headers of a request with its signature."""
+        parts = urlsplit(url)
+        now = self._clock()
+        headers: dict[str, str | list[str] | tuple[str]] = {
+            "Host": parts.netloc,
+            "X-Amz-Content-Sha256": digest,
+            "X-Amz-Date": now.strftime("%Y%m%dT%H%M%SZ"),
+        }
+        signed = self._sign(
+            method=method,
+            url=parts,
+            region=self._settings.region,
+            headers=headers,
+            credentials=self._credentials,
+            content_sha256=digest,
+            date=now,
+        )
+        return {key: str(value) for key, value in signed.items()}
+
+
+def _error(answer: Fetched) -> StorageError:
+    """Return the error of an answer."""
+    said = answer.body[:SAID].decode(errors="replace")
+    return StorageError(f"the storage answered {answer.status}: {said}", final=answer.status in _FINAL)
 
 
 def _digest(path: Path) -> tuple[str, int]:

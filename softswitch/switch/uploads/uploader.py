@@ -56,6 +56,9 @@ class Storage(Protocol):
     async def put(self, name: str, path: Path, kind: str) -> int:
         """Store a file; return its size in bytes. Raises OSError, EgressError and StorageError."""
 
+    async def delete(self, url: str) -> None:
+        """Delete what has a URL, if it is there. Raises EgressError and StorageError."""
+
 
 class Uploader:
     """Uploads the recordings of one process."""
@@ -68,6 +71,7 @@ class Uploader:
         *,
         delete_local: bool = False,
         is_shared: bool = False,
+        on_orphan: Callable[[], None] | None = None,
         in_use: Callable[[str], bool] = lambda call: False,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -79,6 +83,8 @@ class Uploader:
             metrics: Counts uploads.
             delete_local: Whether files are deleted here afterwards.
             is_shared: Other workers of this machine upload recordings from the same folder.
+            on_orphan: Called once the object of a recording that was deleted during its upload is to go;
+                None: such objects stay.
             in_use: Tells whether the file of a call's recording is still needed here.
             clock: Epoch seconds.
         """
@@ -89,6 +95,7 @@ class Uploader:
             in_use,
             clock,
         )
+        self._on_orphan = on_orphan
         self._own: dict[str, None] = {}
         self._tries: dict[str, tuple[int, int]] = {}
         """By name of a recording: failures, and how many others were taken before the first one."""
@@ -170,9 +177,15 @@ class Uploader:
         self._metrics.uploaded_bytes.inc(size)
         self._taken += 1
         self._own.pop(recording.name, None)
-        stored = await self._store.set_upload(recording.name, "uploaded", self._storage.url_of(name))
+        url = self._storage.url_of(name)
+        stored = await self._store.set_upload(recording.name, "uploaded", url)
         if stored and self._delete_local:
             await self._store.drop_file(recording.name)
+        if stored and self._on_orphan is not None:
+            with contextlib.suppress(UnavailableError):
+                if await self._store.uploaded_to(recording.name) is None:
+                    await self._store.remove_object(recording, url)
+                    self._on_orphan()
         return "uploaded"
 
     async def _not_taken(self, recording: Recording, error: Exception) -> Outcome:

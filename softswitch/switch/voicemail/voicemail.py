@@ -84,6 +84,8 @@ class Voicemail:
         """Tells the phones of a user how many messages are new and how many were heard."""
         self.on_changed: Callable[[str], None] = lambda user: None
         """Called with the user of each change, to tell other processes."""
+        self.on_message: Callable[[VoiceMessage], None] = lambda message: None
+        """Called with each new message, to send it to its user."""
         self._tasks = Tasks("switch")
         self._counts: Counter[str] = Counter()
         self._beep = beep()
@@ -195,6 +197,7 @@ class Voicemail:
             self._counts["empty"] += 1
             return
         self._counts["left"] += 1
+        self.on_message(message)
         await self.changed(user)
         if url := self._resources.settings.voicemail.url:
             channel = self._sender.channel(url, OPERATOR_ACCOUNT, call_id=inner.id, trusted=True)

@@ -138,7 +138,10 @@ def patched(loop: SimLoop, sip: SipNetwork, servers: dict[str, SimRedis]) -> Ite
 
     def store(settings: Any, member: Any) -> SqliteStore:
         return SqliteStore(
-            settings.paths.root(), node=member.bus.node if member else "", is_shared=member is not None
+            settings.paths.root(),
+            node=member.bus.node if member else "",
+            is_shared=member is not None,
+            is_cluster=bool(member and member.address),
         )
 
     with ExitStack() as stack:

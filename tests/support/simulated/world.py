@@ -152,7 +152,8 @@ class World:
             Owner.name = node
             member = None
             if nodes > 1:
-                member = SimMembership(self._bus(node), name if workers else node, SECRET)
+                address = "127.0.0.1:80" if apart and not workers else ""
+                member = SimMembership(self._bus(node), name if workers else node, SECRET, address=address)
             own = self._folders[node] = folder / node if apart else folder
             own.mkdir(parents=True, exist_ok=True)
             self.apps[node] = app = build(settings(str(own)), member)

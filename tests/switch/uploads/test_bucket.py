@@ -78,3 +78,21 @@ async def test_storage_that_is_away_and_clock_that_is_given(tmp_path: Path) -> N
         await bucket.put("a.wav", tmp_path / "a.wav", "audio/wav")
     with pytest.raises(FileNotFoundError):
         await bucket.put("a.wav", tmp_path / "b.wav", "audio/wav")
+
+
+async def test_object_is_deleted_and_one_that_is_not_there_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"x")
+    async with Storage() as storage:
+        bucket = Bucket(settings(storage), EgressClient())
+        await bucket.put("a.wav", tmp_path / "a.wav", "audio/wav")
+        for _ in range(2):
+            await bucket.delete(bucket.url_of("a.wav"))
+            assert storage.objects == {}
+        assert storage.refused == []
+        storage.answers = [404]
+        await bucket.delete(bucket.url_of("a.wav"))
+        storage.answers = [403]
+        with pytest.raises(StorageError, match="403"):
+            await bucket.delete(bucket.url_of("a.wav"))
+        with pytest.raises(StorageError, match="another storage"):
+            await bucket.delete("http://192.0.2.1/calls/a.wav")

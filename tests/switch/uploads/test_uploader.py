@@ -18,6 +18,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self.stored: list[str] = []
+        self.deleted: list[str] = []
         self.errors: list[Exception] = []
         self.broken: dict[str, Exception] = {}
 
@@ -26,6 +27,11 @@ class Shelf:
 
     def url_of(self, name: str) -> str:
         return f"s3/{name}"
+
+    async def delete(self, url: str) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+        self.deleted.append(url)
 
     async def put(self, name: str, path: Path, kind: str) -> int:
         if self.errors:
@@ -193,3 +199,23 @@ async def test_recording_that_is_not_here_is_passed_over(store: SqliteStore) -> 
     await store.drop_file("a.wav")
     assert await uploader.upload_waiting() == LOOK_S
     assert (await states(store))["a.wav"] == ("waiting", "")
+
+
+async def test_object_whose_recording_is_deleted_during_its_upload_is_to_be_deleted(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "data", free_bytes=0, uploads=True, removes=True)
+    await store.start()
+    shelf, woken = Shelf(), []
+    uploader = uploader_of(store, shelf, on_orphan=lambda: woken.append(True))
+    name = await record(store, "a")
+    put = shelf.put
+
+    async def delete_meanwhile(name: str, path: Path, kind: str) -> int:
+        size = await put(name, path, kind)
+        assert await store.delete_recording(path.name)
+        return size
+
+    shelf.put = delete_meanwhile  # type: ignore[method-assign]
+    await uploader.upload_waiting()
+    assert woken == [True]
+    assert [(one.name, one.url) for one in await store.removals(9, 1 << 62)] == [(name, "s3/me/a.wav")]
+    await store.close()
