@@ -1,7 +1,7 @@
 """What was said in a call, as the model is to believe it: of its own words only those that were heard."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 MOST_CHARACTERS = 24_000
@@ -32,7 +32,7 @@ class Line:
     role: str
     text: str
     play_id: str = ""
-    calls: Sequence[ToolCall] = ()
+    calls: list[ToolCall] = field(default_factory=list)
     results: Sequence[str] = ()
     """Of `calls`; until all of them have ended the calls are left out, as the API demands."""
 

@@ -73,10 +73,10 @@ class _Talk:
         """Playbacks with text that have not ended."""
         self._news = asyncio.Event()
         """Set with every event of the call."""
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Future[None] | None = None
         """The present turn; what the caller says ends it."""
         self._running: set[asyncio.Future[None]] = set()
-        """Tools: what the caller says does not end them."""
+        """Turns and their tools: what the caller says does not end a tool."""
         self._referred: Answer | Reject | None = None
         """Outcome of the present transfer."""
         self._connected = False
@@ -103,10 +103,9 @@ class _Talk:
                         self._begin(text)
                 self._news.set()
         finally:
-            tasks = [task for task in (self._task, *self._running) if task is not None]
-            for task in tasks:
+            for task in self._running:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*self._running, return_exceptions=True)
 
     async def _until(self, found: Callable[[], T | None], within_s: float) -> T:
         """Wait for something that events of the call bring; raises TimeoutError."""
@@ -123,7 +122,7 @@ class _Talk:
         self._give_up()
         self._turns += 1
         FIGURES["turns"] += 1
-        self._task = asyncio.create_task(self._guarded(heard), name="agent turn")
+        self._task = self._keep(self._guarded(heard))
 
     def _give_up(self) -> None:
         """Stop a turn that is going on; its tools go on."""
@@ -158,8 +157,8 @@ class _Talk:
                 await self._call.close()
 
     async def _turn(self, heard: str) -> None:
-        if self._running:  # A tool of the turn before: the model has to know what came of it.
-            await asyncio.wait(set(self._running))
+        if before := self._running - {self._task}:  # The model has to know what came of their tools.
+            await asyncio.wait(before)
         self._history.hear(heard)
         if self._turns > self._config.max_turns:
             raise ModelError(f"max_turns: the call has more than {self._config.max_turns} turns")
@@ -176,24 +175,21 @@ class _Talk:
     async def _reply(self) -> Line:
         """Speak a reply while the model writes it; return it with the tools that it calls."""
         line = self._line()
-        calls: list[ToolCall] = []
         thinking = think(self._session, self._config.model, self._history.messages(), shown(self._config))
         async with aclosing(thinking) as pieces:
             async for piece in pieces:
                 if isinstance(piece, ToolCall):
-                    calls.append(piece)
+                    line.calls.append(piece)
                 else:
                     await self._say(line, piece)
-        if calls and line.text.strip():
+        if line.calls and line.text.strip():
             await self._say(line, "\n")  # The sentence is over: it sounds while the tool works.
-        line.calls = calls
         return line
 
     async def _carry_out(self, line: Line) -> None:
         failures = self._tools.failures
         line.results = [await self._tools.run(call) for call in line.calls]
-        FIGURES["tool_calls"] += len(line.calls)
-        FIGURES["tools_failed"] += self._tools.failures - failures
+        FIGURES.update(tool_calls=len(line.calls), tools_failed=self._tools.failures - failures)
 
     # --- speech -----------------------------------------------------------------------
 

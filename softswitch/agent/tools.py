@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -16,7 +17,7 @@ MOST_RESULT = 8_000
 """Bytes of an answer that the model is given."""
 
 Actions = dict[str, Callable[..., Awaitable[str]]]
-"""Built-in tools by name: each takes the arguments by name, and returns what the model is told."""
+"""Tools by name: each takes the arguments by name, and returns what the model is told."""
 
 
 def shown(config: AgentConfig) -> list[Message]:
@@ -60,24 +61,21 @@ class Tools:
         """
         self.failures = 0
         """Tools that failed."""
-        self._session, self._built_in, self._about = session, built_in, about
-        self._remote = {tool.name: tool for tool in config.tool}
+        self._session, self._about = session, about
+        self._actions = built_in | {tool.name: partial(self._request, tool) for tool in config.tool}
 
     async def run(self, call: ToolCall) -> str:
         """Carry a tool out and return what the model is told; a failure is told as well."""
         try:
-            arguments = arguments_of(call)
-            if (action := self._built_in.get(call.name)) is not None:
-                return await action(**arguments)
-            if (tool := self._remote.get(call.name)) is not None:
-                return await self._request(tool, arguments)
-            raise ValueError(f"there is no tool {call.name!r}")
+            if (action := self._actions.get(call.name)) is None:
+                raise ValueError(f"there is no tool {call.name!r}")
+            return await action(**arguments_of(call))
         except (ValueError, TypeError, RecursionError, aiohttp.ClientError, TimeoutError) as error:
             self.failures += 1
             logger.warning("a tool of an agent failed", extra={"tool": call.name, "error": str(error)})
             return f"error: {error or type(error).__name__}"
 
-    async def _request(self, tool: Tool, arguments: dict[str, Any]) -> str:
+    async def _request(self, tool: Tool, /, **arguments: Any) -> str:
         given: dict[str, Any] = {"json": {**self._about, "arguments": arguments}}
         if tool.method == "GET":
             given = {"params": {name: str(value) for name, value in arguments.items()}}
