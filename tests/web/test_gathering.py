@@ -76,12 +76,21 @@ def test_one_ready_worker_is_enough():
 
 
 def test_queues_of_several_nodes_are_added_up():
-    one = {"name": "sales", "users": ["a", "b"], "free": ["a", "b"], "waiting": 1, "callers": [{"id": "x"}]}
+    one = {"name": "sales", "users": ["a", "b"], "free": ["a", "b"], "waiting": 1}
+    one["callers"] = [{"id": "x", "place": 2}]
     figures = {"entered": 3, "abandoned": 0, "timedOut": 0, "refused": 0, "ringsMissed": 1}
     own = {"queues": [{**one, **figures, "answered": 1, "meanWaitMs": 4000, "longestWaitMs": 4000}]}
-    other = {**one, "callers": [], "free": ["b"], "answered": 3, "meanWaitMs": 2000, "longestWaitMs": 3000}
+    other = {
+        **one,
+        "callers": [{"id": "y", "place": 1}],
+        "free": ["b"],
+        "answered": 3,
+        "meanWaitMs": 2000,
+        "longestWaitMs": 3000,
+    }
     far = {"queues": [{**other, **figures}, {**other, **figures, "name": "help"}]}
     sales, support = MERGES["GET /queues"](own, [far], REQUEST)["queues"]
     assert (sales["waiting"], sales["entered"], sales["answered"], sales["free"]) == (2, 6, 4, ["b"])
     assert (sales["meanWaitMs"], sales["longestWaitMs"]) == (2500, 4000)
+    assert [caller["id"] for caller in sales["callers"]] == ["y", "x"]
     assert support["name"] == "help"
