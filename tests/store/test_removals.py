@@ -1,4 +1,4 @@
-"""Objects that have to be deleted with their recordings, in each database."""
+"""Objects that have to be deleted with their recordings, and mails that wait, in each database."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 from softswitch.store import Recording, SqliteStore
 from softswitch.store.postgres import PostgresStore
+from softswitch.store.store import WaitingMail
 
 DAY_MS = 86_400_000
 NOW_MS = 100 * DAY_MS
@@ -97,3 +98,14 @@ async def test_recording_whose_file_is_in_the_storage_alone_is_deleted_on_any_ma
     assert await store.delete_recording("a.wav") is not keeps_files
     assert await waiting(store) == ({} if keeps_files else {"a.wav": "s3/a"})
     await store.close()
+
+
+async def test_mails_wait_in_the_order_of_their_last_try(store: SqliteStore) -> None:
+    for name, at in (("a", 1), ("b", 2)):
+        await store.save_mail(WaitingMail(call_id=name, mailbox="anna", created_at=at, tried_at=at))
+    assert [one.call_id for one in await store.waiting_mails(10)] == ["a", "b"]
+    await store.save_mail(WaitingMail(call_id="a", mailbox="anna", created_at=1, tried_at=3))
+    assert [(one.call_id, one.tried_at) for one in await store.waiting_mails(10)] == [("b", 2), ("a", 3)]
+    assert len(await store.waiting_mails(1)) == 1
+    await store.delete_mail("b")
+    assert [one.call_id for one in await store.waiting_mails(10)] == ["a"]
