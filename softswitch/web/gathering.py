@@ -107,7 +107,9 @@ def _queues(own: dict[str, Any], far: list[dict[str, Any]], request: web.Request
         answered = known["answered"] + row["answered"]
         waited_ms = sum(one["meanWaitMs"] * one["answered"] for one in (known, row))
         known["callers"] = sorted(
-            [*known["callers"], *row["callers"]], key=lambda caller: int(caller["place"])
+            # A node of the version before tells no places: its callers come first.
+            [*known["callers"], *row["callers"]],
+            key=lambda caller: int(caller.get("place", 0)),
         )
         known["free"] = [user for user in known["free"] if user in row["free"]]
         known["longestWaitMs"] = max(known["longestWaitMs"], row["longestWaitMs"])

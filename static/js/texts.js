@@ -141,6 +141,7 @@ export const TEXTS = {
   "Download": ["Herunterladen", "下载"],
   "Download {name}": ["{name} herunterladen", "下载 {name}"],
   "duration": ["Dauer", "时长"],
+  "E-mail address for voice messages": ["E-Mail-Adresse für Sprachnachrichten", "接收语音留言的邮箱地址"],
   "Echo cancellation": ["Echounterdrückung", "回声消除"],
   "Edit": ["Bearbeiten", "编辑"],
   "Empty": ["Leer", "空"],

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from softswitch.app import SWITCH
-from softswitch.settings import Auth, Limits, Paths, Route, Rtp, Settings, Sip, Speech
+from softswitch.settings import Auth, Limits, Paths, Route, Rtp, Settings, Sip, Speech, User
+from softswitch.settings.queue import Queue
 from tests.support.simulated.phones import SimPhone
 from tests.support.simulated.world import TTL_S, Names, Room, Socket, World, differences
 
@@ -70,8 +71,11 @@ def configured(folder: str) -> Settings:
         ),
         route=(
             Route(match="100", to="echo"), Route(match="200", to="room:hall"),
-            Route(match="300", to="reject:486"),
+            Route(match="300", to="reject:486"), Route(match="500", to="queue:sales"),
         ),
+        user=(User(name="anna", password="secret"),),
+        # Its user has no phone: callers wait, wherever they are.
+        queue=(Queue(name="sales", users=("anna",), position="", timeout_s=60.0, most=200),),
     )  # fmt: skip
 
 
@@ -101,6 +105,8 @@ class OneSwitch(RuleBasedStateMachine):
         self.seats: list[Both] = []
         self.numbers = itertools.count(1)
         self.hall_is_lost = False
+        self.is_struck = False
+        """Whether a fault has hit a node: its callers of queues, and their figures, are gone."""
 
     @initialize(seed=st.integers(0, 2**32 - 1))
     def build(self, seed: int) -> None:
@@ -277,6 +283,11 @@ class OneSwitch(RuleBasedStateMachine):
         self.ask(node, "GET", "/v1/call")
         self.ask(node, "GET", "/v1/call", key="other")
 
+    @precondition(lambda self: not self.is_struck and not self.many.redis.cut and not self.many.redis.away)
+    @rule(node=NODES)
+    def shows_queues(self, node: int) -> None:
+        self.ask(node, "GET", "/queues")
+
     @rule(node=NODES, name=NAMES)
     def follows(self, node: int, name: str) -> None:
         """Follow the events of a call, and have one happen."""
@@ -307,7 +318,7 @@ class OneSwitch(RuleBasedStateMachine):
 
     # --- telephones ---------------------------------------------------------------------------
 
-    @rule(node=NODES, number=st.sampled_from(["100", "200", "300", "400"]))
+    @rule(node=NODES, number=st.sampled_from(["100", "200", "300", "400", "500"]))
     def a_phone_calls(self, node: int, number: str) -> None:
         async def call(world: World) -> SimPhone:
             phone = SimPhone(self.place.sip)
@@ -472,6 +483,7 @@ class OneSwitch(RuleBasedStateMachine):
 
     def strike(self, node: str, *, clients: bool) -> set[str]:
         """Stop comparing what a fault of a node hits; return the ids of the calls."""
+        self.is_struck = True
         calls = self.many.calls()
         hit = {name for name, owner in calls.items() if owner == node}
         for name, owner in calls.items():
@@ -629,4 +641,17 @@ def test_refusals_have_the_same_words_at_every_node():
         opening("b", 2),
         lambda machine: machine.says(0, {"command": "bridge", "targetSessionId": "unknown"}),
         lambda machine: machine.says(0, {"command": "unbridge"}),
+    )
+
+
+def test_callers_of_a_queue_wait_in_one_line():
+    script(
+        lambda machine: machine.a_phone_calls(node=2, number="500"),
+        lambda machine: machine.a_phone_calls(node=0, number="500"),
+        lambda machine: machine.shows_queues(node=1),
+        lambda machine: machine.a_phone_calls(node=1, number="500"),
+        lambda machine: machine.a_phone_hangs_up(which=0),
+        lambda machine: machine.shows_queues(node=2),
+        lambda machine: machine.a_phone_calls(node=1, number="500"),
+        lambda machine: machine.shows_queues(node=0),
     )

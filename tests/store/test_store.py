@@ -1,11 +1,18 @@
-"""Entries and the log of changes, in every kind of store."""
+"""Entries, the log of changes, and what is still to be done elsewhere, in every kind of store."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import msgspec
+import pytest
 
 from softswitch.store import SqliteStore
-from softswitch.store.store import AuditRecord, CallRecord, EntryRecord, Forgotten, Recording
+from softswitch.store.postgres import PostgresStore
+from softswitch.store.store import AuditRecord, CallRecord, EntryRecord, Forgotten, Recording, WaitingMail
 
 ENTRY = EntryRecord(kind="user", name="anna", body_json="{}", secrets="", created_at=1, updated_at=1)
+DAY_MS = 86_400_000
+NOW_MS = 100 * DAY_MS
 
 
 async def test_entry_is_kept_replaced_and_deleted(store: SqliteStore) -> None:
@@ -94,3 +101,106 @@ async def test_calls_are_counted_by_hour_and_reason(store: SqliteStore) -> None:
         (5, "busy", 1, 0),
         (6, "unknown", 1, 0),
     ]
+
+
+# --- what is still to be done elsewhere: objects to delete, mails to send
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def removing(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    """Give a store of each kind whose recordings are uploaded, and deleted in the storage too."""
+    if request.param == "sqlite":
+        made = SqliteStore(tmp_path / "data", free_bytes=0, uploads=True, removes=True)
+    else:
+        url = request.getfixturevalue("postgres").database()
+        made = PostgresStore(tmp_path / "data", url, free_bytes=0, uploads=True, removes=True)
+    await made.start()
+    yield made
+    await made.close()
+
+
+async def keep_recording(
+    store: SqliteStore, name: str, *, account: str = "shop", at_ms: int = 5, url: str = ""
+) -> str:
+    made = await store.new_recording(name)
+    made.path.write_bytes(b"sound")
+    record = Recording(
+        name=made.name,
+        call_id=name,
+        size=5,
+        duration_ms=0,
+        created_at=at_ms,
+        container="wav",
+        account=account,
+    )
+    await store.save_recording(record)
+    if url:
+        await store.set_upload(made.name, "uploaded", url)
+    return made.name
+
+
+async def removals_of(store: SqliteStore) -> dict[str, str]:
+    await store.settled()
+    return {one.name: one.url for one in await store.removals(100, 1 << 62)}
+
+
+async def test_objects_of_deleted_recordings_wait_for_their_deletion(removing: SqliteStore) -> None:
+    woken: list[bool] = []
+    removing.on_removal = lambda: woken.append(True)
+    for name in ("a", "b"):
+        await keep_recording(removing, name, url=f"s3/{name}")
+    assert await removing.delete_recording("a.wav")
+    assert await removals_of(removing) == {"a.wav": "s3/a"}
+    assert woken == [True]
+    await removing.removal_tried("a.wav", 1 << 61)
+    assert await removing.removals(9, 1 << 60) == []
+    await removing.removed("a.wav")
+    assert await removals_of(removing) == {}
+    assert await removing.uploaded_to("b.wav") == "s3/b"
+    assert await removing.uploaded_to("a.wav") is None
+
+
+async def test_objects_of_a_forgotten_account_and_of_old_recordings_wait_too(removing: SqliteStore) -> None:
+    await keep_recording(removing, "shop", url="s3/shop")
+    await keep_recording(removing, "inn", account="inn", url="s3/inn")
+    done = await removing.forget("shop", 10)
+    assert (done.recordings, done.objects, done.objects_left) == (1, 1, 0)
+    assert await removals_of(removing) == {"shop.wav": "s3/shop"}
+    await removing.sweep(NOW_MS)
+    assert await removals_of(removing) == {"shop.wav": "s3/shop", "inn.wav": "s3/inn"}
+
+
+async def test_objects_that_stay_are_counted(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "data", free_bytes=0, uploads=True)
+    await store.start()
+    await keep_recording(store, "shop", url="s3/shop")
+    done = await store.forget("shop", 10)
+    assert (done.recordings, done.objects, done.objects_left) == (1, 0, 1)
+    assert await removals_of(store) == {}
+    await store.close()
+
+
+@pytest.mark.parametrize("keeps_files", [True, False])
+async def test_recording_whose_file_is_in_the_storage_alone_is_deleted_on_any_machine(
+    tmp_path: Path, keeps_files: bool
+) -> None:
+    store = SqliteStore(
+        tmp_path / "data", free_bytes=0, uploads=True, removes=True, is_cluster=True, keeps_files=keeps_files
+    )
+    await store.start()
+    await keep_recording(store, "a", url="s3/a")
+    await store.drop_file("a.wav")
+    assert await store.delete_recording("a.wav") is not keeps_files
+    assert await removals_of(store) == ({} if keeps_files else {"a.wav": "s3/a"})
+    await store.close()
+
+
+async def test_mails_wait_in_the_order_of_their_last_try(store: SqliteStore) -> None:
+    for name, at in (("a", 1), ("b", 2)):
+        await store.save_mail(WaitingMail(call_id=name, mailbox="anna", created_at=at, tried_at=at))
+    assert [one.call_id for one in await store.waiting_mails(10)] == ["a", "b"]
+    await store.save_mail(WaitingMail(call_id="a", mailbox="anna", created_at=1, tried_at=3))
+    assert [(one.call_id, one.tried_at) for one in await store.waiting_mails(10)] == [("b", 2), ("a", 3)]
+    assert len(await store.waiting_mails(1)) == 1
+    await store.delete_mail("b")
+    assert [one.call_id for one in await store.waiting_mails(10)] == ["a"]

@@ -94,3 +94,18 @@ def test_queues_of_several_nodes_are_added_up():
     assert (sales["meanWaitMs"], sales["longestWaitMs"]) == (2500, 4000)
     assert [caller["id"] for caller in sales["callers"]] == ["y", "x"]
     assert support["name"] == "help"
+
+
+def test_callers_of_several_nodes_are_shown_by_their_place_in_the_line():
+    def of(*callers: tuple[str, int]) -> dict[str, Any]:
+        figures = dict.fromkeys(("entered", "abandoned", "timedOut", "refused", "ringsMissed", "answered"), 0)
+        shown = [{"id": name, "place": place} for name, place in callers]
+        return {
+            "queues": [
+                {"name": "sales", "free": [], "waiting": len(shown), "callers": shown, **figures}
+                | {"meanWaitMs": 0, "longestWaitMs": 0}
+            ]
+        }
+
+    (sales,) = MERGES["GET /queues"](of(("b", 2)), [of(("a", 1), ("d", 4)), of(("c", 3))], REQUEST)["queues"]
+    assert [caller["id"] for caller in sales["callers"]] == ["a", "b", "c", "d"]

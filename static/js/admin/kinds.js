@@ -19,6 +19,7 @@ export const KINDS = [
       field("password", "Password", { type: "secret", needed: true, make: true }),
       field("tokens", "Tokens in place of the password", { ...choice("off", "secure", "any"), fallback: "off", rare: true, hint: "secure: over TLS and WSS only." }),
       field("caller_id", "Caller number over a trunk"),
+      field("email", "E-mail address for voice messages"),
       field("max_contacts", "Most devices", { ...NUMBER, min: 1, fallback: 5, rare: true }),
       field("nat", "Where requests to its devices go", { ...choice("auto", "yes", "no"), fallback: "auto", rare: true }),
     ],
