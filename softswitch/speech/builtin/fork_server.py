@@ -30,7 +30,7 @@ class WorkerLostError(UnavailableError):
 
 
 class _ClosedAtEof(asyncio.StreamReaderProtocol):
-    """Close a socket when the process at its other end has ended, whether or not somebody reads or writes then."""
+    """Close a socket when the process at its other end has ended, even where nothing reads or writes."""
 
     def eof_received(self) -> bool:
         """Tell the reader, and let the transport close (asyncio's own protocol keeps it half open)."""
