@@ -270,11 +270,11 @@ def fill(fake: FakeSwitch) -> None:
     ]
 
 
-Scene = Callable[[Page, FakeSwitch], Awaitable[None]]
+Shot = Callable[[Page, FakeSwitch], Awaitable[None]]
 
 
-def view(name: str, wait: str = "") -> Scene:
-    """Return a scene that opens a view."""
+def view(name: str, wait: str = "") -> Shot:
+    """Return a shot that opens a view."""
 
     async def show(page: Page, _fake: FakeSwitch) -> None:
         await page.click(f"#tab-{name}")
@@ -284,8 +284,8 @@ def view(name: str, wait: str = "") -> Scene:
     return show
 
 
-def admin(kind: str) -> Scene:
-    """Return a scene that opens a tab of the administration."""
+def admin(kind: str) -> Shot:
+    """Return a shot that opens a tab of the administration."""
 
     async def show(page: Page, _fake: FakeSwitch) -> None:
         await page.click("#tab-admin")
@@ -295,8 +295,8 @@ def admin(kind: str) -> Scene:
     return show
 
 
-def entry(kind: str) -> Scene:
-    """Return a scene with the form of a new entry, everything unfolded."""
+def entry(kind: str) -> Shot:
+    """Return a shot with the form of a new entry, everything unfolded."""
 
     async def show(page: Page, fake: FakeSwitch) -> None:
         await admin(kind)(page, fake)
@@ -374,7 +374,7 @@ async def nothing(page: Page, _fake: FakeSwitch) -> None:
     """Leave the first view as it is."""
 
 
-SCENES: dict[str, Scene] = {
+SHOTS: dict[str, Shot] = {
     "welcome": welcome,
     "talk": nothing,
     "talking": talking,
@@ -393,20 +393,20 @@ SCENES: dict[str, Scene] = {
     "options": options,
     "key": key,
 }
-EMPTY: dict[str, Scene] = {
+EMPTY: dict[str, Shot] = {
     f"empty-{name}": view(name) for name in ("overview", "phones", "rooms", "calls", "recordings", "admin")
 }
 
 
 async def photograph(browser: Browser, folder: Path, args: argparse.Namespace) -> None:
-    """Photograph the scenes that were asked for."""
-    for name, scene in (SCENES | EMPTY).items():
+    """Photograph the shots that were asked for."""
+    for name, shot in (SHOTS | EMPTY).items():
         if args.views and not any(name.startswith(one) for one in args.views.split(",")):
             continue
         for width in args.widths:
             for theme in args.themes.split(","):
                 fake = FakeSwitch()
-                if name in SCENES:
+                if name in SHOTS:
                     fill(fake)
                 async with TestServer(fake.app, host="127.0.0.1") as server:
                     context = await browser.new_context(
@@ -419,7 +419,7 @@ async def photograph(browser: Browser, folder: Path, args: argparse.Namespace) -
                     await page.goto(str(server.make_url("/")))
                     await page.evaluate("localStorage.setItem('softswitch.welcomed', '1')")
                     await page.reload()
-                    await scene(page, fake)
+                    await shot(page, fake)
                     await page.evaluate("scrollTo(0, 0)")
                     await asyncio.sleep(0.5)
                     wide = await page.evaluate("document.documentElement.scrollWidth")
@@ -436,7 +436,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--locale", default="en-GB")
-    parser.add_argument("--views", default="", help="beginnings of names of scenes")
+    parser.add_argument("--views", default="", help="beginnings of names of shots")
     parser.add_argument("--widths", default=WIDTHS, type=lambda text: [int(one) for one in text.split(",")])
     parser.add_argument("--themes", default=",".join(THEMES))
     args = parser.parse_args()

@@ -31,6 +31,7 @@ async def real_switch(data: Path, file: Path | None = None, **settings: str) -> 
         "SOFTSWITCH_HTTP_PORT": str(port),
         "SOFTSWITCH_PATHS_DATA": str(data),
         "SOFTSWITCH_SIP_PORT": "0",
+        "SOFTSWITCH_LIMITS_OVERLOAD": "false",  # machines that test are loaded
         **{f"SOFTSWITCH_{name}": value for name, value in settings.items()},
     }
     with (data / "switch.log").open("wb") as log:
