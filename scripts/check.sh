@@ -43,7 +43,7 @@ tests() {
     verdict=1
     if [ -n "$failures" ] && [ "$(printf '%s\n' "$failures" | wc -l)" -le 5 ]; then
         printf '\n==> once more, one at a time:\n%s\n' "$failures"
-        if python -m pytest -q -o cache_dir="$caches" --last-failed --last-failed-no-failures none -n 0 "$@"; then
+        if python -m pytest -q -o cache_dir="$caches" --last-failed --last-failed-no-failures none "$@" -n 0; then
             verdict=0 twice="$twice$failures
 "
         fi

@@ -50,6 +50,8 @@ class NetworkChanges:
                 self._socket.bind((0, _GROUPS))
                 asyncio.get_running_loop().add_reader(self._socket, self._read)
                 self._is_told = True
+        # What has changed before the kernel was listened to is told by no message: the first wait is short.
+        self._told.set()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -60,7 +62,7 @@ class NetworkChanges:
             self._socket = None
 
     async def wait(self) -> None:
-        """Return after the next change, or when it is time to look."""
+        """Return after the next change, or when it is time to look; the first time at once."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self.period_s):
                 await self._told.wait()

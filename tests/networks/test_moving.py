@@ -172,6 +172,7 @@ def test_kernel_tells_of_a_change_at_once(hosts, loop_factory):
     async def wait() -> float:
         loop = asyncio.get_running_loop()
         async with NetworkChanges(30) as changes:
+            await changes.wait()  # what came before
             begin = loop.time()
             loop.call_later(0.05, move, hosts)
             await changes.wait()
