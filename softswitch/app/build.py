@@ -83,6 +83,7 @@ from softswitch.web.keys import (
     QUEUES,
     READINESS,
     RESOURCES,
+    RETIRING,
     ROOMS,
     SETTINGS,
     SIP,
@@ -108,9 +109,6 @@ SWITCH = web.AppKey("switch", Switch)
 FAILED = web.AppKey("failed", asyncio.Event)
 ROOM_TABLE = web.AppKey("room table", Rooms)
 """Set when the media thread has given up: the process ends, and its service manager starts it anew."""
-
-PATIENCE_S: web.AppKey[float | None] = web.AppKey("patience_s", object)  # type: ignore[arg-type]
-"""Time that running calls have in place of `[limits] drain_s`, in seconds; None: that of the settings."""
 
 
 def build(
@@ -203,7 +201,7 @@ def build(
     app[READINESS] = _readiness(metrics, engine, switch, telephones, addresses)
     app[TRANSCRIPTS] = _transcribing(switch, webhooks)
     app[DRAIN] = lambda: None
-    app[FAILED], app[CLUSTER], app[PATIENCE_S], app[SUPERVISOR] = asyncio.Event(), None, None, None
+    app[FAILED], app[CLUSTER], app[RETIRING], app[SUPERVISOR] = asyncio.Event(), None, asyncio.Event(), None
     if member is not None:
         app[SUPERVISOR] = member.link
         join(app, member, switch, rooms, telephones, engine)

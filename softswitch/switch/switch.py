@@ -266,6 +266,10 @@ class Switch:
         await self.end_all()
         await self._tasks.join(6.0)
 
+    async def idle(self) -> None:
+        """Wait until no call is live; new ones are taken meanwhile."""
+        await self._empty.wait()
+
     async def end_all(self) -> None:
         """End every call because the switch goes down, a few at a time.
 
