@@ -482,7 +482,7 @@ async def datagram(count: int, rate: float, *, preferred: bool) -> bool:
 
 
 async def strays(callers: Callers, sip: int, count: int, rate: float, burst: int) -> None:
-    """Send ACKs of dialogs that no worker has: they are handed on, and answered by nobody."""
+    """Send ACKs of dialogs that no worker has: they are handed on, and not answered."""
     loop = asyncio.get_running_loop()
     begin = loop.time()
     for number in range(0, count, burst):
