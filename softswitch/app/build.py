@@ -15,7 +15,6 @@ from softswitch.app.certificates import attach_certificates
 from softswitch.app.figures import export, of_services
 from softswitch.app.lifecycle import (
     FAILED,
-    PATIENCE_S,
     ROOM_TABLE,
     SWITCH,
     close_rooms,
@@ -85,6 +84,7 @@ from softswitch.web.keys import (
     QUEUES,
     READINESS,
     RESOURCES,
+    RETIRING,
     ROOMS,
     SETTINGS,
     SIP,
@@ -199,7 +199,7 @@ def build(
     app[READINESS] = _readiness(metrics, engine, switch, telephones, addresses)
     app[TRANSCRIPTS] = _transcribing(switch, webhooks)
     app[DRAIN] = lambda: None
-    app[FAILED], app[CLUSTER], app[PATIENCE_S], app[SUPERVISOR] = asyncio.Event(), None, None, None
+    app[FAILED], app[CLUSTER], app[RETIRING], app[SUPERVISOR] = asyncio.Event(), None, asyncio.Event(), None
     if member is not None:
         app[SUPERVISOR] = member.link
         join(app, member, switch, rooms, telephones, engine)

@@ -30,9 +30,6 @@ ROOM_TABLE = web.AppKey("room table", Rooms)
 FAILED = web.AppKey("failed", asyncio.Event)
 """Set when the media thread has given up: the process ends, and its service manager starts it anew."""
 
-PATIENCE_S: web.AppKey[float | None] = web.AppKey("patience_s", object)  # type: ignore[arg-type]
-"""Time that running calls have in place of `[limits] drain_s`, in seconds; None: that of the settings."""
-
 
 def running_parts(
     engine: Engine,

@@ -1,8 +1,10 @@
 """Runs the switch as a process: the event loop, the listener, signals, draining."""
 
 import asyncio
+import contextlib
 import gc
 import logging
+import math
 import signal
 import ssl
 import sys
@@ -13,26 +15,29 @@ import msgspec
 from aiohttp import web
 
 from softswitch.app.build import build
-from softswitch.app.lifecycle import FAILED, PATIENCE_S, ROOM_TABLE, SWITCH
+from softswitch.app.lifecycle import FAILED, ROOM_TABLE, SWITCH
 from softswitch.app.membership import Membership, membership
 from softswitch.bus.place import Place
 from softswitch.call.authority import OPERATOR
 from softswitch.egress.loops import SelectorLoop, uvloop_factory
 from softswitch.errors import ListenError, SettingsError, SoftswitchError, UnavailableError
 from softswitch.log.tasks import spawn
-from softswitch.settings import Limits, Settings, listen_addresses, url_host
+from softswitch.settings import Settings, listen_addresses, url_host
 from softswitch.switch.administration.administration import Author
 from softswitch.switch.rooms.rooms import Rooms
 from softswitch.switch.switch import Switch
 from softswitch.tls.folder import prepare_certificates
 from softswitch.tls.live import server_context
-from softswitch.web.keys import ADMINISTRATION, DRAIN, PROXIED, READINESS, SIP
+from softswitch.web.keys import ADMINISTRATION, CLUSTER, DRAIN, PROXIED, READINESS, RETIRING, SIP
 from softswitch.web.proxy_protocol import ProxyRunner
 
 logger = logging.getLogger(__name__)
 
 SWITCH_INTERVAL_S = 0.0001
 """How long the interpreter lets one thread run, in seconds: media and signalling share it."""
+LINGER_S = 3.0
+"""Time that a worker that retires stays after its last call, in seconds: long enough for clients to learn
+that they are to connect anew, and for the second try of a call with credentials."""
 SHUTDOWN_S = 2.0
 """Time that open HTTP connections have to end, in seconds."""
 Notify = Callable[..., object]
@@ -96,12 +101,7 @@ async def _serve(
     ending, hurry = asyncio.Event(), asyncio.Event()
 
     def asked() -> None:
-        if app[PATIENCE_S] is not None:
-            # This worker ends with its last call, and now the whole switch ends: the usual bound holds.
-            app[PATIENCE_S] = None
-            loop.call_later(settings.limits.drain_s, hurry.set)
-        else:
-            (hurry if ending.is_set() else ending).set()
+        (hurry if ending.is_set() else ending).set()
 
     app[DRAIN] = ending.set if link is None else link.drain_all
     loop = asyncio.get_running_loop()
@@ -112,7 +112,7 @@ async def _serve(
         loop.add_signal_handler(signal.SIGHUP, partial(_reload, app))
     await _serve_connections(runner, settings, member)
     if link is not None:
-        link.retire = partial(_retire, app, ending, settings.limits)
+        link.retire = app[RETIRING].set
         link.orphaned = ending.set
         if link.is_orphan:
             ending.set()
@@ -123,7 +123,9 @@ async def _serve(
     else:
         link.ready(lambda: (len(app[SWITCH]), app[READINESS].vital()))
     notify("READY=1")
-    await _first(ending.wait(), app[FAILED].wait())
+    await _first(ending.wait(), app[FAILED].wait(), app[RETIRING].wait())
+    if app[RETIRING].is_set():
+        await _retire(app, settings.limits.max_duration_s, ending, app[FAILED])
     notify("STOPPING=1")
     if app[FAILED].is_set():
         await app[SWITCH].end_all()
@@ -134,10 +136,8 @@ async def _serve(
         link.stopping()
     app[SWITCH].draining = True
     if telephones := app[SIP]:
-        await telephones.drain(unregister=app[PATIENCE_S] is None)
-    patience_s = app[PATIENCE_S]
-    seconds = settings.limits.drain_s if patience_s is None else patience_s
-    await _drain(app[SWITCH], app[ROOM_TABLE], seconds, hurry)
+        await telephones.drain()
+    await _drain(app[SWITCH], app[ROOM_TABLE], settings.limits.drain_s, hurry)
     await runner.cleanup()
     if link is not None:
         link.close()
@@ -161,10 +161,33 @@ def _log_place(runner: web.AppRunner, settings: Settings) -> None:
     logger.info("serving", extra={"url": f"{scheme}://{url_host(http.host)}:{port}"})
 
 
-def _retire(app: web.Application, ending: asyncio.Event, limits: Limits) -> None:
-    """End with the last call: another worker takes the place of this one."""
-    app[PATIENCE_S] = limits.max_duration_s
-    ending.set()
+async def _retire(app: web.Application, most_s: float, ending: asyncio.Event, failed: asyncio.Event) -> None:
+    """Wait for the last call, since another worker takes the place of this one; then it can drain.
+
+    The supervisor hands over no new connection and no new Call-ID. What still comes is taken: a message that
+    was on its way, the second try of a call with credentials, a request on a connection kept alive.
+
+    Args:
+        app: The application.
+        most_s: Longest wait, in seconds.
+        ending: Ends the wait: the whole switch drains.
+        failed: Ends the wait: the media thread gave up.
+    """
+    logger.info("retiring", extra={"calls": len(app[SWITCH])})
+    if (cluster := app[CLUSTER]) is not None and cluster.accounts is not None:
+        await cluster.accounts.retire()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(most_s):
+            await _first(_last_call(app[SWITCH], app[ROOM_TABLE]), ending.wait(), failed.wait())
+
+
+async def _last_call(switch: Switch, rooms: Rooms) -> None:
+    """Wait until no call and no participant of a room is here, and for some time none has come."""
+    while True:
+        await asyncio.gather(rooms.drain(math.inf), switch.idle())
+        await asyncio.sleep(LINGER_S)
+        if not len(switch) and not rooms.talking():
+            return
 
 
 async def _listen(runner: web.AppRunner, settings: Settings) -> None:

@@ -85,6 +85,16 @@ class ClusterAccounts:
                 learnt.add(self._machine(node))
         self._tasks.spawn(self._hold_trunks(), name="leases of trunks")
 
+    async def retire(self) -> None:
+        """Leave the trunks to other nodes now, and take none again: this node ends with its last call.
+
+        Its registrations stay at the registrars: the next holder registers the same address.
+        """
+        for name in self._leases:
+            self._accounts.hold_trunk(name, held=False)
+        await self.stop()
+        self._leases.clear()
+
     async def stop(self) -> None:
         """Give the leases back, so that another node registers at once."""
         self._tasks.cancel()

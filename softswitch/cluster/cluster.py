@@ -72,6 +72,8 @@ class Cluster:
         self._tasks = Tasks("cluster")
         switch.followers.append(OwnedCalls(self.owned).follow)
         switch.elsewhere = self._elsewhere
+        # A client that learns the id of its call may name it at once, at another node.
+        switch.tell = lambda call_id: self.owned.told(f"call:{call_id}")
         self.lost_nodes = LostNodes(bus)
         self.lost_nodes.acts.append(self._close_records)
         self.dialogs: Dialogs | None = None

@@ -1,6 +1,7 @@
 """What this node owns, as entries on the bus: its calls and its rooms; and who owns any other."""
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 
@@ -14,6 +15,8 @@ from softswitch.switch.conversation.conversation import Conversation
 
 logger = logging.getLogger(__name__)
 
+TOLD_S = 0.5
+"""Longest wait of a new call until other nodes can find it, in seconds."""
 AGAIN_S = 1.0
 """Time after which entries that the bus did not take are put again, in seconds."""
 
@@ -35,6 +38,11 @@ class Owned:
         self._bus = bus
         self._wanted: dict[str, bytes] = {}
         self._changed: dict[str, None] = {}
+        self._asked: dict[str, None] = {}
+        """Keys of the round that the bus has not answered yet."""
+        self._rounds = asyncio.Event()
+        """Set at the end of a round; each round has another."""
+        self._is_away = False
         self._work = asyncio.Event()
         self._tasks = Tasks("cluster")
         self.failed = 0
@@ -59,6 +67,13 @@ class Owned:
         if self._wanted.pop(key, None) is not None:
             self._changed[key] = None
             self._work.set()
+
+    async def told(self, key: str) -> None:
+        """Wait until the bus was asked to take an entry, for at most `TOLD_S`; not where it is away."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TOLD_S):
+                while not self._is_away and (key in self._changed or key in self._asked):
+                    await self._rounds.wait()
 
     def again(self) -> None:
         """Put all entries again: the bus has lost them."""
@@ -94,11 +109,15 @@ class Owned:
             await self._work.wait()
             self._work.clear()
             changed, self._changed = self._changed, {}
+            self._asked = changed
             outcomes = await asyncio.gather(*(self._settle(key) for key in changed), return_exceptions=True)
             left = [key for key, outcome in zip(changed, outcomes, strict=True) if outcome is not None]
             for outcome in outcomes:
                 if outcome is not None and not isinstance(outcome, BusError):
                     logger.error("an entry could not be put on the bus", exc_info=outcome)
+            self._asked, self._is_away = {}, bool(left)
+            self._rounds.set()
+            self._rounds = asyncio.Event()
             if left:
                 self.failed += 1
                 self._changed = dict.fromkeys(left) | self._changed

@@ -69,6 +69,7 @@ class InternalLegs:
             engine,
             self._incoming,
         )
+        self._sip.media.near = True
         self._sign = sign
         self._check = check
         self.on_leg: OnLeg = lambda destination, said, call: call.reject(404, "Not Found")

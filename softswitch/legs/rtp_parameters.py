@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from random import Random
 
+from msgspec import structs
+
 from softswitch.media.messages import PayloadFormat, RtpParameters
 from softswitch.sdp import Agreement, PayloadType
 
@@ -31,10 +33,24 @@ class StreamIdentity:
         )
 
 
-def rtp_parameters(agreement: Agreement, identity: StreamIdentity, bitrate: int = 0) -> RtpParameters:
-    """Return the parameters of an RTP port; `bitrate`: of Opus in bit/s, 0: [media] opus_bitrate."""
+NEAR_RESERVE_MS = 0
+"""`reserve_ms` where the sender is another node of the switch: hardly a packet is lost or late between them.
+A packet waits for the next tick anyway; where it often misses it, the jitter that is measured adds a tick."""
+
+
+def rtp_parameters(
+    agreement: Agreement, identity: StreamIdentity, bitrate: int = 0, *, near: bool = False
+) -> RtpParameters:
+    """Return the parameters of an RTP port.
+
+    Args:
+        agreement: What was negotiated.
+        identity: Of the own stream.
+        bitrate: Of Opus in bit/s; 0: [media] opus_bitrate.
+        near: The peer is another node of the switch.
+    """
     codec = agreement.codec
-    return RtpParameters(
+    parameters = RtpParameters(
         receive=tuple(_format(item) for item in agreement.receive or (codec, *agreement.events)),
         send=_format(codec),
         send_events=_format(agreement.send_events) if agreement.send_events else None,
@@ -47,6 +63,7 @@ def rtp_parameters(agreement: Agreement, identity: StreamIdentity, bitrate: int 
         most_bitrate=_most_bitrate(codec),
         level_extension=agreement.level_extension,
     )
+    return structs.replace(parameters, reserve_ms=NEAR_RESERVE_MS) if near else parameters
 
 
 def audio_rate(name: str) -> int:

@@ -101,15 +101,11 @@ class Telephones:
         if self.pyvoip is not None:
             await self.pyvoip.start()
 
-    async def drain(self, *, unregister: bool = True) -> None:
-        """Refuse new calls and unregister from the trunks; running calls go on.
-
-        Args:
-            unregister: false where another worker keeps the registrations of the trunks.
-        """
+    async def drain(self) -> None:
+        """Refuse new calls and unregister from the trunks; running calls go on."""
         if self.pyvoip is not None:
             await self.pyvoip.drain()
-        await self.sip.drain(unregister=unregister)
+        await self.sip.drain()
 
     async def stop(self) -> None:
         """End all calls and close everything, in bounded time."""

@@ -145,6 +145,8 @@ class RtpParameters(msgspec.Struct, frozen=True):
     """Opus only: the highest that the remote party wants to receive, bit/s; 0: any."""
     level_extension: int = 0
     """Id of the audio level header extension (RFC 6464) to send; 0 sends none."""
+    reserve_ms: int = 18
+    """Least delay of the jitter buffer above that of the fastest packet, 0-200 ms."""
 
 
 class AddRtpPort(Message, frozen=True):

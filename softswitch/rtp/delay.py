@@ -21,7 +21,7 @@ _HORIZON = 1300 * UNITS_PER_MS
 _QUANTILE = 0.94
 """Share of the packets that must be in time; concealing the rest is heard less than the delay it needs."""
 
-_RESERVE = 18 * UNITS_PER_MS
+RESERVE_MS = 18
 """Least delay above the base: the packet after a lost one must have come, because Opus repeats in it, as
 in-band FEC, the audio of the lost one; and a packet that just misses its tick is in time all the same. One
 packet of 20 ms does both; 2 ms less, since ticks are that uneven."""
@@ -45,6 +45,7 @@ class DelayMeter:
         """Make a table with `slots` rows to begin with."""
         self._transit = np.zeros((0, _WINDOW), np.int32)
         self._arrival = np.zeros((0, _WINDOW), np.int64)
+        self._reserve = np.zeros(0, np.int64)
         self.grow(slots)
 
     def grow(self, slots: int) -> None:
@@ -52,10 +53,20 @@ class DelayMeter:
         more = max(slots - len(self._transit), 0)
         self._transit = np.pad(self._transit, ((0, more), (0, 0)))
         self._arrival = np.pad(self._arrival, ((0, more), (0, 0)), constant_values=-_HORIZON)
+        self._reserve = np.pad(self._reserve, (0, more), constant_values=RESERVE_MS * UNITS_PER_MS)
 
     def open(self, slot: int) -> None:
         """Clear `slot`."""
         self._arrival[slot] = -_HORIZON
+        self.reserve(slot, RESERVE_MS)
+
+    def reserve(self, slot: int, reserve_ms: int) -> None:
+        """Set the least delay of `slot` above that of its fastest packet."""
+        self._reserve[slot] = reserve_ms * UNITS_PER_MS
+
+    def reserves(self, slots: Indices) -> Ints:
+        """Return the reserve of each slot, units."""
+        return self._reserve[slots]
 
     def add(self, slots: Indices, extended: Ints, transit: Ints, arrival: int) -> None:
         """Note the transits of received packets.
@@ -73,7 +84,7 @@ class DelayMeter:
 
     def tables(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of all slots by name; growing replaces them."""
-        return {"transits": self._transit, "arrivals": self._arrival}
+        return {"transits": self._transit, "arrivals": self._arrival, "reserves": self._reserve}
 
     def jitter(self, slot: int, now: int) -> int:
         """Return the interarrival jitter of the latest packets, units (RFC 3550 §6.4.1).
@@ -107,5 +118,5 @@ class DelayMeter:
         said: Mask = known > 0
         base: Ints = np.where(said, transit[:, 0], 0).astype(np.int64)
         wanted = np.where(said, transit[np.arange(len(slots)), last], 0)
-        low: Ints = np.maximum(wanted, base + _RESERVE)
+        low: Ints = np.maximum(wanted, base + self._reserve[slots])
         return low, low + _SLACK, base, said

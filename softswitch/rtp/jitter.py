@@ -48,7 +48,7 @@ LARGEST_PAYLOAD = 1472
 
 _FIRST_DELAY = 15 * UNITS_PER_MS
 """Delay of the first packet, until the jitter of the network is known: it is played by the next tick, which
-may come up to 5 ms early."""
+may come up to 5 ms early. Without a reserve it is played at once."""
 
 _REVIEW = 8
 """Ticks (160 ms) between two reviews of the delays."""
@@ -437,7 +437,7 @@ class JitterBuffer:
 
     def _begin(self, slots: Indices, extended: Ints, arrival: int) -> None:
         self._state[slots, _NEXT] = extended
-        self._state[slots, _START] = arrival + _FIRST_DELAY
+        self._state[slots, _START] = arrival + np.minimum(self.meter.reserves(slots), _FIRST_DELAY)
         self._state[slots, _CURSOR] = NEVER
 
     def _refuse(self, packets: Arrivals, number: Ints, next_: Ints, arrival: int) -> tuple[Mask, Mask]:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 
 from softswitch.bus.channel import Channel
 from softswitch.legs.sip.addressing.own_addresses import OwnAddresses
@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 SWEEP_S = 5.0
 """Period in which Call-IDs that are due are forgotten, in seconds."""
+MOST_ADDRESSES = 4096
+"""Source addresses that are remembered as inside or outside of `[sip] allow`."""
 MOST_SOCKET_MESSAGES = 64
 """Messages of one WebSocket that may wait; more are dropped and counted."""
 
@@ -37,10 +39,12 @@ class SipSockets:
         self.counters = SipCounters()
         self._own = OwnAddresses(settings.sip, settings.rtp)
         networks = settings.sip.networks()
+        # Parsing an address takes as long as all else that is done for a datagram.
+        is_trusted = lru_cache(MOST_ADDRESSES)(lambda host: is_within(host, networks))
         self.transports = Transports(
             self,
             self._own.signalling,
-            lambda host: is_within(host, networks),
+            is_trusted,
             self.counters,
             limits=TransportLimits(idle_s=settings.sip.register_expires + 100.0),
         )

@@ -6,7 +6,7 @@ import logging
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from softswitch.call.call import Call
 from softswitch.call.interfaces import EndpointFactory
@@ -55,6 +55,8 @@ class Switch:
         self.bridges.supervise = self.supervisions.carry
         self.followers: list[Callable[[Conversation], None]] = []
         """Called with each call as it is opened, before its first command."""
+        self.tell: Callable[[str], Awaitable[None]] | None = None
+        """Waits until other nodes can find a call with this id; None: there are none."""
         self._reserved: set[str] = set()
         self._tokens = ResumeTokens()
         self.elsewhere: Callable[[str], int] = lambda key: 0
@@ -120,6 +122,8 @@ class Switch:
         self.resources.metrics.calls_active.labels(kind).inc()
         self._tasks.spawn(conversation.run(), name=f"call {call_id}", call=call_id)
         await conversation.started.wait()
+        if self.tell is not None:
+            await self.tell(call_id)
         return conversation
 
     def _call(self, call_id: str, kind: str, token: str | None) -> Call:
@@ -265,6 +269,10 @@ class Switch:
             logger.warning("calls are ended: [limits] drain_s is over", extra={"calls": len(self._calls)})
         await self.end_all()
         await self._tasks.join(6.0)
+
+    async def idle(self) -> None:
+        """Wait until no call is live; new ones are taken meanwhile."""
+        await self._empty.wait()
 
     async def end_all(self) -> None:
         """End every call because the switch goes down, a few at a time.

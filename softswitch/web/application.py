@@ -21,7 +21,7 @@ from softswitch.web.call import handlers as rustpbx
 from softswitch.web.cors import preflight, welcome
 from softswitch.web.docs import pages
 from softswitch.web.errors import add_headers, answer_errors
-from softswitch.web.forwarding import forwarding, from_nodes
+from softswitch.web.forwarding import forwarding, from_nodes, send_away
 from softswitch.web.gathering import gathering
 from softswitch.web.hosts import Front
 from softswitch.web.keys import DESCRIBED, FEED, GATE, PROXIED
@@ -107,6 +107,8 @@ def make_application(
     middlewares = [refuse_versions, *checks, preflight(authenticator), answer_errors, answer_wavix_errors]
     app = web.Application(middlewares=middlewares, client_max_size=max_body)
     app.on_response_prepare.append(add_headers)
+    if several:
+        app.on_response_prepare.append(send_away)
     app.on_response_prepare.append(welcome(authenticator))
     app.on_response_prepare.append(static.revalidate)
     written = {(route.method, route.path) for route in ROUTES}

@@ -17,7 +17,7 @@ from softswitch.bus.bus import BusError
 from softswitch.cluster.cluster import Cluster
 from softswitch.cluster.signing import HEADER
 from softswitch.web.auth import PROTOCOL, Handler
-from softswitch.web.keys import CLUSTER, SETTINGS
+from softswitch.web.keys import CLUSTER, RETIRING, SETTINGS
 from softswitch.web.server_socket import ServerSocket
 
 Key = Callable[[web.Request], str]
@@ -186,6 +186,23 @@ async def _join(near: web.WebSocketResponse, far: aiohttp.ClientWebSocketRespons
 def _code(code: int | None) -> int:
     """Return a code that may be sent (RFC 6455 section 7.4.1)."""
     return code if code is not None and code not in (1005, 1006, 1015) else 1001
+
+
+async def send_away(request: web.Request, response: web.StreamResponse) -> None:
+    """Have clients of a worker that retires connect anew (an ``on_response_prepare`` signal).
+
+    The supervisor gives it no new connection, but a client may keep one for as long as it likes. Other nodes
+    keep their connections: they ask for calls that are here.
+    """
+    retires = request.app.get(RETIRING)
+    if (
+        retires is not None
+        and retires.is_set()
+        and NODE not in request
+        and not isinstance(response, web.WebSocketResponse)
+    ):
+        response.headers["Connection"] = "close"
+        response.force_close()
 
 
 def from_nodes() -> Middleware:

@@ -1,5 +1,6 @@
 """Keys of the aiohttp application, under which handlers find the parts of the switch."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
@@ -44,8 +45,8 @@ class SipSide(Protocol):
     ) -> None:
         """Serve a browser phone (RFC 7118) until its WebSocket closes; ``secure``: it came over TLS."""
 
-    async def drain(self, *, unregister: bool = True) -> None:
-        """Refuse new calls and unregister from the trunks, unless another worker keeps the registrations."""
+    async def drain(self) -> None:
+        """Refuse new calls and unregister from the trunks."""
 
     def trunks(self) -> Sequence[object]:
         """Return the state of each trunk."""
@@ -76,6 +77,8 @@ TRANSCRIPTS = web.AppKey("transcripts", Transcripts)
 FEED: web.AppKey[Handler] = web.AppKey("feed", object)  # type: ignore[arg-type]
 """Serves the event feed on ``/sip`` to clients without the sub-protocol of SIP."""
 READINESS = web.AppKey("readiness", Readiness)
+RETIRING = web.AppKey("retiring", asyncio.Event)
+"""Set when another worker takes the place of this one, which ends with its last call."""
 DRAIN: web.AppKey[Callable[[], None]] = web.AppKey("drain", object)  # type: ignore[arg-type]
 SIP: web.AppKey[SipSide | None] = web.AppKey("sip", object)  # type: ignore[arg-type]
 """None, or not there, where SIP is switched off."""

@@ -1,5 +1,6 @@
 """Registrations, trunks and logins of several nodes."""
 
+import asyncio
 from typing import Any, cast
 
 import pytest
@@ -92,6 +93,20 @@ async def test_a_trunk_is_registered_by_one_node_and_by_another_when_that_is_los
     await until(lambda: fakes[1 - holder].held.get("carrier"))
     for accounts in found:
         accounts._tasks.cancel()
+
+
+async def test_a_node_that_retires_leaves_its_trunks_to_another_and_takes_none_again():
+    _, _, fakes, found = await made("a.1", "a.2")
+    await found[0].start()
+    await until(lambda: fakes[0].held.get("carrier"))
+    await found[1].start()
+    await found[0].retire()
+    await until(lambda: fakes[1].held.get("carrier"))
+    assert not fakes[0].held["carrier"]
+    await found[1].retire()
+    await asyncio.sleep(0.05)  # some rounds
+    assert [fake.held["carrier"] for fake in fakes] == [False, False]
+    await found[0].stop()
 
 
 async def test_each_user_has_one_node_that_keeps_its_phones_awake():

@@ -49,6 +49,47 @@ async def test_entries_are_put_again_until_the_bus_takes_them(pair, monkeypatch)
     owned.stop()
 
 
+async def test_a_new_call_waits_until_other_nodes_can_find_it(pair, monkeypatch):
+    one, two, _ = pair
+    put, gate = one.put, asyncio.Event()
+
+    async def slow(key, value, **options):
+        await gate.wait()
+        return await put(key, value, **options)
+
+    monkeypatch.setattr(one, "put", slow)
+    monkeypatch.setattr(module, "TOLD_S", 60.0)
+    owned = Owned(one)
+    owned.start()
+    await owned.told("call:local")  # nothing to wait for
+    owned.put("call:a", b"1")
+    telling = asyncio.ensure_future(owned.told("call:a"))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not telling.done()
+    gate.set()
+    await telling
+    assert await Owned(two).owner("call:a") == "a.1"
+    owned.stop()
+
+
+async def test_a_new_call_does_not_wait_for_a_bus_that_is_away(pair, monkeypatch):
+    one, _, _ = pair
+
+    async def away(*_, **__):
+        raise BusError("away")
+
+    monkeypatch.setattr(one, "put", away)
+    monkeypatch.setattr(module, "TOLD_S", 600.0)
+    owned = Owned(one)
+    owned.start()
+    async with asyncio.timeout(60):
+        for key in ("call:a", "call:b"):
+            owned.put(key)
+            await owned.told(key)
+    owned.stop()
+
+
 async def test_a_claim_has_one_winner_and_is_granted_while_the_bus_is_away(pair, monkeypatch):
     one, two, _ = pair
     assert await Owned(one).claim("call:a")

@@ -2,8 +2,9 @@ from random import Random
 
 import pytest
 
-from softswitch.legs.rtp_parameters import StreamIdentity, audio_rate, rtp_parameters
+from softswitch.legs.rtp_parameters import NEAR_RESERVE_MS, StreamIdentity, audio_rate, rtp_parameters
 from softswitch.media.messages import RtpParameters
+from softswitch.rtp.delay import RESERVE_MS
 from softswitch.sdp import SECURE_PROFILES, negotiate, parse
 from tests.sdp import offers
 
@@ -26,6 +27,12 @@ def test_parameters_hold_everything_that_may_come_and_what_is_sent() -> None:
     assert found.send_events.payload_type == 110
     assert (found.ssrc, found.sequence, found.timestamp, found.cname) == (1, 2, 3, "x")
     assert (found.level_extension, found.ptime_ms, found.bitrate) == (1, 20, 0)
+
+
+def test_media_between_nodes_have_a_smaller_reserve() -> None:
+    agreement = negotiate(parse(offers.CHROME), profiles=SECURE_PROFILES)
+    assert rtp_parameters(agreement, IDENTITY).reserve_ms == RESERVE_MS
+    assert rtp_parameters(agreement, IDENTITY, near=True).reserve_ms == NEAR_RESERVE_MS < RESERVE_MS
 
 
 @pytest.mark.parametrize(

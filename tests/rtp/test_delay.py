@@ -5,10 +5,12 @@ from softswitch.rtp.delay import DelayMeter
 from softswitch.rtp.packet import UNITS_PER_MS
 
 
-def met(transits_ms, *, step_ms=20, later_ms=0):
+def met(transits_ms, *, step_ms=20, later_ms=0, reserve_ms=None):
     """Return (low, high, base) in milliseconds after packets with these transit times."""
     meter = DelayMeter(2)
     slot = np.array([1])
+    if reserve_ms is not None:
+        meter.reserve(1, reserve_ms)
     for index, transit in enumerate(transits_ms):
         moment = round((1000 + index * step_ms + transit) * UNITS_PER_MS)
         meter.add(slot, np.array([index]), np.array([round(transit * UNITS_PER_MS)]), moment)
@@ -19,6 +21,19 @@ def met(transits_ms, *, step_ms=20, later_ms=0):
 
 def test_steady_packets_want_the_reserve_alone():
     assert met([40.0] * 100) == (58, 70, 40, True)
+
+
+def test_a_peer_that_is_near_wants_a_smaller_reserve_until_its_packets_are_late():
+    assert met([40.0] * 100, reserve_ms=4)[:2] == (44, 56)
+    assert met([40.0, 60.0] * 50, reserve_ms=4)[:2] == (60, 72)
+
+
+def test_a_new_stream_in_a_slot_has_the_usual_reserve():
+    meter = DelayMeter(1)
+    meter.reserve(0, 4)
+    meter.open(0)
+    meter.add(np.array([0]), np.array([0]), np.array([0]), 0)
+    assert meter.bounds(np.array([0]), 100)[0] == 18 * UNITS_PER_MS
 
 
 def test_jitter_wants_more():

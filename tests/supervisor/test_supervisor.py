@@ -276,6 +276,37 @@ async def test_a_rolling_restart_cuts_no_call(tmp_path):
         assert await get(switch, "/admin/restart", "POST") == (202, {"restarting": True})
 
 
+async def test_a_worker_that_retires_takes_what_comes_on_a_kept_connection(tmp_path):
+    environment = WORKERS | {"SOFTSWITCH_LIMITS_KEEPALIVE_S": "600"}
+    place = {"from": "100", "to": "echo"}
+    with SwitchProcess(tmp_path / "data", environment) as switch:
+        before = set(workers(switch))
+        async with (
+            switch.client(id="one") as one,
+            switch.client(id="two") as two,
+            aiohttp.ClientSession() as kept,
+        ):
+            # A call on each worker, so that both stay.
+            await one.invite(vad=False)
+            await two.invite(vad=False)
+            async with kept.get(switch.url("/readyz")) as answer:
+                assert answer.status == 200
+                await answer.read()
+            switch.process.send_signal(signal.SIGUSR2)
+            async with asyncio.timeout(2 * START_S):
+                while switch.output().count('"retiring"') < 2:
+                    await asyncio.sleep(0.05)
+            assert before <= set(workers(switch))
+            async with kept.post(switch.url("/v1/call"), json=place) as answer:
+                assert (answer.status, answer.headers["Connection"]) == (200, "close"), await answer.text()
+                uuid = (await answer.json())["uuid"]
+            async with kept.delete(switch.url(f"/v1/call/{uuid}")) as answer:
+                assert (answer.status, answer.headers.get("Connection")) == (200, None), "of a new worker"
+        async with asyncio.timeout(60):
+            while set(workers(switch)) & before:
+                await asyncio.sleep(0.05)
+
+
 async def test_a_switch_with_workers_drains_and_ends(tmp_path):
     with SwitchProcess(tmp_path / "data", WORKERS) as switch:
         async with switch.client() as client:

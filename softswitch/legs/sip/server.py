@@ -281,17 +281,12 @@ class SipEndpoints:
         self._request_filter.shedding = shedding
         self._transports.on_wait(shedding.waited)
 
-    async def drain(self, *, unregister: bool = True) -> None:
-        """Refuse new calls with 503 and unregister from the trunks; running calls go on.
-
-        Args:
-            unregister: false where another worker keeps the registrations of the trunks.
-        """
+    async def drain(self) -> None:
+        """Refuse new calls with 503 and unregister from the trunks; running calls go on."""
         self._request_filter.draining = True
         await self._tasks.stop()
         await self.mailboxes.stop()
-        if unregister:
-            await self._trunks.unregister(self.driver)
+        await self._trunks.unregister(self.driver)
 
     async def stop(self) -> None:
         """End all calls and close all sockets, in bounded time."""

@@ -10,8 +10,8 @@
 #include <string.h>
 
 enum { TYPES = 128, HEADER = 12, DEPTH = 32, WINDOW = 64 };
-/* Delays in units: age up to which a packet counts, least delay above the base, room above the least good delay. */
-enum { HORIZON = 1300 * 48, RESERVE = 18 * 48, SLACK = 12 * 48, OFTEN_LATE = 4 };
+/* Delays in units: age up to which a packet counts, room above the least good delay. */
+enum { HORIZON = 1300 * 48, SLACK = 12 * 48, OFTEN_LATE = 4 };
 enum { UNITS = 48000, FRAME_UNITS = 960, LONGEST_UNITS = 5760 };
 /* Samples of 20 ms at 8 and at 24 kHz; sound kept to conceal a loss; taps before the first sample of a frame. */
 enum { NARROW = 160, WIDE = 480, KEPT = 200, PAST_UP = 32, PAST_DOWN = 96, TAPS_UP = 33, TAPS_DOWN = 32 };
@@ -40,6 +40,8 @@ struct books {
     int64_t *timeline;
     int32_t *transits;
     int64_t *arrivals;
+    /* Least delay above the base, units. */
+    const int64_t *reserves;
     int64_t *state;
     int64_t *notes;
     uint8_t *ring;
@@ -256,7 +258,7 @@ int softswitch_review(const struct books *b, const int64_t *slots, int count, in
         playing++;
         if (!transits(b, slot, now, &base, &wanted))
             continue;
-        int64_t low = wanted > base + RESERVE ? wanted : base + RESERVE, high = low + SLACK;
+        int64_t least = base + b->reserves[slot], low = wanted > least ? wanted : least, high = low + SLACK;
         int64_t delay = now - state[CURSOR] + (held ? held[i] : 0);
         state[LOW] = low;
         state[HIGH] = high;

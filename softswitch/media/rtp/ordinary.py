@@ -37,7 +37,7 @@ class _Books(ctypes.Structure):
 
     _fields_ = [
         *((name, ctypes.c_void_p) for name in (
-            "kinds", "sources", "timeline", "transits", "arrivals", "state", "notes", "ring",
+            "kinds", "sources", "timeline", "transits", "arrivals", "reserves", "state", "notes", "ring",
         )),
         ("ring_width", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in (

@@ -328,6 +328,7 @@ class RtpPlane:
         self._encoder.set_format(slot, parameters)
         self._relay.set_formats(slot, parameters)
         self._sessions.set_formats(slot, kinds_by_type(parameters.receive), event_clocks(parameters.receive))
+        self._sessions.jitter.meter.reserve(slot, parameters.reserve_ms)
 
     def _jitter_stamps(self, slot: int, now: float) -> int:
         return self._sessions.jitter_stamps(slot, CODECS[max(self._receiver.kind(slot), 0)].clock_rate, now)

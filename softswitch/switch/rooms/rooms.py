@@ -139,10 +139,10 @@ class Rooms:
     async def drain(self, seconds: float) -> None:
         """Wait until no participant is connected, for at most ``seconds``."""
         end = time.monotonic() + seconds
-        while self._talking() and time.monotonic() < end:  # noqa: ASYNC110 - once, at the end
+        while self.talking() and time.monotonic() < end:  # noqa: ASYNC110 - once, at the end
             await asyncio.sleep(0.2)
 
-    def _talking(self) -> bool:
+    def talking(self) -> bool:
         """Tell whether a participant is connected; one that has only been announced is not waited for."""
         rooms = (room for room in self._rooms.values() if isinstance(room, RunningRoom))
         return any(one.bound or one.seated for room in rooms for one in room.room.people.values())

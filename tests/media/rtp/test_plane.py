@@ -1,3 +1,4 @@
+import msgspec
 import numpy as np
 import pytest
 
@@ -5,6 +6,7 @@ from softswitch.audio.pcm import FRAME
 from softswitch.media.messages import DigitReceived, MediaResumed, MediaSilent, PayloadFormat, RtpParameters
 from softswitch.media.rtp.plane import RtpPlane
 from softswitch.rtp import rtcp
+from softswitch.rtp.packet import UNITS_PER_MS
 from tests.media.rtp.rtp_pair import Pair, give, parameters, tone
 from tests.rtp.wire import datagrams, packet
 
@@ -157,6 +159,18 @@ def test_update_keeps_buffers_and_numbers():
             pair.far.update(0, parameters("PCMU", ssrc=2000), pair.now)
             pair.near.update(0, parameters("PCMU", ssrc=1000), pair.now)
         assert np.abs(pair.tick(frame) - plain.tick(frame)).max() == 0
+
+
+def test_the_reserve_of_the_parameters_bounds_the_delay():
+    found = {}
+    for reserve_ms in (18, 0):
+        plane = RtpPlane()
+        plane.grow(1)
+        plane.open(0, 7, msgspec.structs.replace(parameters(), reserve_ms=reserve_ms), 0.0)
+        meter = plane._sessions.jitter.meter
+        meter.add(np.array([0]), np.array([0]), np.array([0]), 0)
+        found[reserve_ms] = int(meter.bounds(np.array([0]), 100)[0][0]) / UNITS_PER_MS
+    assert found == {18: 18, 0: 0}
 
 
 def test_port_that_cannot_be_opened_leaves_its_slot_free():

@@ -83,7 +83,7 @@ class SipMedia:
         self._transport: MediaTransport | None = None
         self._keying: Keying = "plain"
         self._offer: _Offer | None = None
-        self._port = MediaPort(shared.engine, port, mix, options, self._identity)
+        self._port = MediaPort(shared.engine, port, mix, options, self._identity, near=shared.near)
         self._tasks = MediaTasks(port, self)
 
     # --- offers and answers -------------------------------------------------------------------

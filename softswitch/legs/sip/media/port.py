@@ -21,9 +21,17 @@ class MediaPort:
     """Engine port that posts changes only."""
 
     def __init__(
-        self, engine: MediaPlane, port: int, mix: int, options: MediaOptions, identity: StreamIdentity
+        self,
+        engine: MediaPlane,
+        port: int,
+        mix: int,
+        options: MediaOptions,
+        identity: StreamIdentity,
+        *,
+        near: bool = False,
     ) -> None:
-        """Prepare; `follow` opens the port."""
+        """Prepare; `follow` opens the port. ``near``: the peer is another node of the switch."""
+        self._near = near
         self._engine, self._port, self._mix = engine, port, mix
         self._options, self._identity = options, identity
         self._parameters: RtpParameters | None = None
@@ -80,4 +88,4 @@ class MediaPort:
         if self._options.dtmf in {"auto", "rfc4733"}:
             # Events at another clock rate than the codec: many phones with Opus have events at 8000 Hz only.
             events = agreement.send_events or next(iter(agreement.events), None)
-        return rtp_parameters(replace(agreement, send_events=events), self._identity)
+        return rtp_parameters(replace(agreement, send_events=events), self._identity, near=self._near)

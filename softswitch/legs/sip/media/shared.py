@@ -110,6 +110,8 @@ class SipMediaShared:
         check_versions()
         gather_servers(ice_servers(ice, now=0.0))
         self.engine = engine
+        self.near = False
+        """Whether the peers of all legs are other nodes of the switch."""
         self.random = random or SystemRandom()
         self.clock = clock
         self.resolve: Resolve = resolve or Names()
