@@ -366,8 +366,16 @@ def workers_switch(workers: int) -> Iterator[tuple[SwitchProcess, int]]:
     with tempfile.TemporaryDirectory() as folder:
         text = SETTINGS.format(workers=workers, sip=sip)
         with SwitchProcess(Path(folder) / "data", settings_text=text) as running:
-            yield running, sip
-            report_log(running)
+            try:
+                yield running, sip
+                report_log(running)
+            finally:
+                # Without their supervisor workers would end with their last call.
+                left = worker_pids(running).values()
+                running.process.kill()
+                for pid in left:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
 
 
 def report_log(running: SwitchProcess) -> None:
