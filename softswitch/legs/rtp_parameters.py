@@ -34,8 +34,9 @@ class StreamIdentity:
 
 
 NEAR_RESERVE_MS = 0
-"""`reserve_ms` where the sender is another node of the switch: hardly a packet is lost or late between them.
-A packet waits for the next tick anyway; where it often misses it, the jitter that is measured adds a tick."""
+"""`reserve_ms` where the sender is another node: hardly a packet is lost or late between them.
+
+A packet waits for the next tick anyway; where it often misses that, measured jitter adds a tick."""
 
 
 def rtp_parameters(
