@@ -13,7 +13,7 @@ purpose=${1:-run}
 venv=.venv
 case $purpose in
     run) extras=all wanted_tools="" ;;
-    test) extras=all,pyvoip,test wanted_tools="turnserver:coturn haproxy:haproxy chromium:chromium firefox-esr:firefox-esr docker-compose:docker-compose systemd-analyze:systemd sipp:sip-tester baresip:baresip-core kamailio:kamailio npm:npm nft:nftables pg_createcluster:postgresql promtool:prometheus redis-server:redis-server" ;;
+    test) extras=all,pyvoip,test wanted_tools="turnserver:coturn haproxy:haproxy chromium:chromium firefox-esr:firefox-esr docker-compose:docker-compose systemd-analyze:systemd sipp:sip-tester baresip:baresip-core kamailio:kamailio npm:npm nft:nftables pg_createcluster:postgresql promtool:prometheus redis-server:redis-server pebble:pebble" ;;
     *) echo "usage: scripts/setup.sh run|test" >&2; exit 2 ;;
 esac
 
