@@ -6,12 +6,12 @@ import socket
 import ssl
 from pathlib import Path
 
-import aiohttp
 import pytest
 from cryptography import x509
 
 from tests.support.pebble import pebble
 from tests.support.ports import free_port
+from tests.support.secure import cut, secure_session
 from tests.support.switch import SwitchProcess
 
 SETTINGS = """
@@ -43,7 +43,7 @@ async def issuer(port: int) -> tuple[str, set[str]]:
     client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
     _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client)
     found = x509.load_der_x509_certificate(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
-    writer.close()
+    await cut(writer)
     names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return found.issuer.rfc4514_string(), set(names.get_values_for_type(x509.DNSName))
 
@@ -62,8 +62,7 @@ async def test_https_and_sip_get_a_certificate_without_a_restart(tmp_path: Path)
                 ):
                     await asyncio.sleep(0.5)
             assert (await issuer(sip))[1] == (await issuer(switch.port))[1] == {"pbx.example.org"}
-            plain = aiohttp.TCPConnector(ssl=False)
-            async with aiohttp.ClientSession(connector=plain) as session:
+            async with secure_session(False) as session:
                 async with session.get(f"https://127.0.0.1:{switch.port}/readyz") as response:
                     assert "certificate" not in json.dumps(await response.json())
                 async with session.get(f"https://127.0.0.1:{switch.port}/metrics") as response:

@@ -15,6 +15,7 @@ from yarl import URL
 from tests.certificates import make_certificate
 from tests.conftest import ROOT, require_tool
 from tests.support.ports import free_port
+from tests.support.secure import secure_session
 from tests.support.switch import SwitchProcess
 
 pytestmark = pytest.mark.client
@@ -81,8 +82,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
 
 @pytest.fixture
 async def session(front: Front) -> AsyncIterator[aiohttp.ClientSession]:
-    connector = aiohttp.TCPConnector(ssl=front.tls)
-    async with aiohttp.ClientSession(connector=connector) as session:
+    async with secure_session(front.tls) as session:
         yield session
 
 

@@ -21,6 +21,7 @@ from tests.conftest import ROOT, require_tool
 from tests.legs.sip.phone import phone, sdp
 from tests.support.ports import free_port
 from tests.support.redis import redis_server
+from tests.support.secure import secure_session
 from tests.support.switch import SwitchProcess
 
 FOLDER = ROOT / "deploy" / "cluster"
@@ -200,7 +201,7 @@ async def test_clients_behind_haproxy_reach_calls_of_both_switches(cluster):
     trust = ssl.create_default_context()
     trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
     base = f"https://127.0.0.1:{port}"
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust, force_close=True)) as session:
+    async with secure_session(trust, each_anew=True) as session:
         sockets = []
         for number in range(4):
             socket = await session.ws_connect(f"{base}/call?id=call-{number}")

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
 from softswitch import client
@@ -19,6 +18,7 @@ from tests.certificates import make_certificate
 from tests.conftest import ROOT, require_tool
 from tests.networks.conftest import SWITCH, Place
 from tests.support import sound
+from tests.support.secure import secure_session
 
 pytestmark = pytest.mark.client
 
@@ -116,10 +116,9 @@ async def listening(proxy: Proxy) -> ssl.SSLContext:
 def test_standing_call_survives_a_reload_and_new_calls_begin(place, proxy):
     async def reload() -> None:
         tls = await listening(proxy)
-        connector = aiohttp.TCPConnector(ssl=tls)
         url, option = f"wss://{SWITCH}/call", {"callee": "echo"}
         async with (
-            aiohttp.ClientSession(connector=connector) as session,
+            secure_session(tls) as session,
             client.connect(url, option=option, session=session, resume_s=20) as standing,
         ):
             assert await hears_itself(standing)

@@ -10,6 +10,7 @@ from cryptography import x509
 
 from softswitch.tls.live import LOOK_S, server_context
 from tests.certificates import make_certificate
+from tests.support.secure import cut
 
 
 async def shown(port: int) -> int:
@@ -18,7 +19,7 @@ async def shown(port: int) -> int:
     client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
     _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client)
     found = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-    writer.close()
+    await cut(writer)
     return x509.load_der_x509_certificate(found).serial_number
 
 
