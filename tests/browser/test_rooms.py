@@ -197,7 +197,8 @@ async def test_two_windows_a_phone_and_a_script_in_a_mixed_room(
             sessions = await _measured(rest, room)
             assert len(sessions) == 4
             mine = next(each for each in sessions if each["participant_id"] == sent["id"])
-            assert mine["stats"]["voice_packets_sent"] == pytest.approx(sent["packets"], rel=0.01, abs=4)
+            # The last third of a second may be on its way yet when the seat is left.
+            assert mine["stats"]["voice_packets_sent"] == pytest.approx(sent["packets"], rel=0.01, abs=16)
             whole = next(path for path in sorted((switch.data / "recordings").iterdir()) if path.stem == room)
             pcm, rate = read_recording(whole)
             assert tones(pcm[0], ALL_TONES, rate) == set(ALL_TONES)
