@@ -4,10 +4,7 @@ Which ones wait is in the database: they are noted with the deletion of the reco
 on with them, and none is given up. An operator hears of those that cannot be deleted from /readyz.
 """
 
-import asyncio
-import contextlib
 import logging
-import random
 import time
 from collections.abc import Callable
 
@@ -15,13 +12,11 @@ from softswitch.egress import EgressError
 from softswitch.errors import UnavailableError
 from softswitch.metrics import Metrics
 from softswitch.store.store import Removal, Store
+from softswitch.switch.rounds import Rounds
 from softswitch.switch.uploads.bucket import StorageError
-from softswitch.switch.uploads.uploader import FIRST_PAUSE_S, LONGEST_PAUSE_S, LOOK_S, PAGE, Storage
+from softswitch.switch.uploads.uploader import LOOK_S, PAGE, Storage
 
 logger = logging.getLogger(__name__)
-
-WARN_AFTER = 3
-"""Failures in a row from which on /readyz warns."""
 
 
 class Remover:
@@ -32,32 +27,19 @@ class Remover:
     ) -> None:
         """Prepare; ``clock`` returns epoch seconds."""
         self._storage, self._store, self._metrics, self._clock = storage, store, metrics, clock
-        self._failures = 0
-        """Failures in a row."""
-        self._error = ""
-        self._to_do = asyncio.Event()
+        self._rounds = Rounds()
 
     def wake(self) -> None:
         """Note that an object is to be deleted."""
-        self._to_do.set()
+        self._rounds.wake()
 
     def warnings(self) -> list[str]:
         """Return what an operator should hear of."""
-        if self._failures < WARN_AFTER:
-            return []
-        return [f"upload: objects of deleted recordings are still in the storage: {self._error}"]
+        return self._rounds.warnings("upload: objects of deleted recordings are still in the storage")
 
     async def run(self) -> None:
         """Delete until cancelled."""
-        while True:
-            self._to_do.clear()
-            pause = await self.remove_waiting()
-            if self._failures:
-                await asyncio.sleep(pause)
-                continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._to_do.wait()
+        await self._rounds.run(self.remove_waiting)
 
     async def remove_waiting(self) -> float:
         """Delete what waits, up to the first failure; return the seconds until the next round."""
@@ -67,12 +49,12 @@ class Remover:
             self._metrics.removals_waiting.set(len(page))
             for removal in page:
                 await self._remove(removal)
-                self._failures = 0
+                self._rounds.succeeded()
         except (StorageError, EgressError) as error:
             self._metrics.removals.labels("retried").inc()
-            return self._failed(str(error))
+            return self._rounds.failed(str(error))
         except UnavailableError as error:
-            return self._failed(f"the database cannot be read: {error}")
+            return self._rounds.failed(f"the database cannot be read: {error}")
         self._metrics.removals_waiting.set(0)
         return 0.0 if len(page) == PAGE else LOOK_S
 
@@ -94,9 +76,3 @@ class Remover:
                 raise
             self._metrics.removals.labels("deleted").inc()
         await self._store.removed(removal.name)
-
-    def _failed(self, error: str) -> float:
-        self._failures += 1
-        self._error = error
-        pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(self._failures - 1, 16))
-        return pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads the tries of several switches

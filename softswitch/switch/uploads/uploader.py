@@ -5,11 +5,9 @@ not. What waits is bounded by the space for recordings: where the storage is awa
 recordings are refused as without an upload.
 """
 
-import asyncio
 import contextlib
 import logging
 import mimetypes
-import random
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -19,13 +17,11 @@ from softswitch.egress import EgressError
 from softswitch.errors import UnavailableError
 from softswitch.metrics import Metrics
 from softswitch.store.store import Recording, Store
+from softswitch.switch.rounds import Rounds
 from softswitch.switch.uploads.bucket import StorageError
 
 logger = logging.getLogger(__name__)
 
-FIRST_PAUSE_S = 5.0
-"""Pause after a failure; it doubles with each further one."""
-LONGEST_PAUSE_S = 600.0
 PAGE = 100
 """Recordings that are read from the database at once."""
 LOOK_S = 60.0
@@ -38,9 +34,6 @@ MOST_OWN = 10_000
 """Names of own recordings that are remembered; others are uploaded once they are `LEFT_S` old."""
 LEFT_S = 900.0
 """Age from which on a recording of another worker of this machine was left behind, seconds."""
-WARN_AFTER = 3
-"""Failures in a row from which on /readyz warns."""
-
 Outcome = Literal["uploaded", "failed", "retried", "absent"]
 
 
@@ -100,41 +93,31 @@ class Uploader:
         self._tries: dict[str, tuple[int, int]] = {}
         """By name of a recording: failures, and how many others were taken before the first one."""
         self._taken = 0
-        self._failures = 0
-        """Failures in a row."""
+        self._rounds = Rounds()
         self._error = ""
-        self._to_do = asyncio.Event()
+        """Why the storage did not take the last recording that it refused."""
 
     def add(self, recording: Recording) -> None:
         """Note that a recording waits from now on."""
         self._own[recording.name] = None
         while len(self._own) > MOST_OWN:
             del self._own[next(iter(self._own))]
-        self._to_do.set()
+        self._rounds.wake()
 
     def warnings(self) -> list[str]:
         """Return what an operator should hear of."""
-        return [f"upload: {self._error}"] if self._failures >= WARN_AFTER else []
+        return self._rounds.warnings("upload")
 
     async def run(self) -> None:
         """Upload until cancelled."""
-        while True:
-            self._to_do.clear()
-            pause = await self.upload_waiting()
-            if self._failures:
-                # What is recorded meanwhile must not make the pause shorter.
-                await asyncio.sleep(pause)
-                continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._to_do.wait()
+        await self._rounds.run(self.upload_waiting)
 
     async def upload_waiting(self) -> float:
         """Upload what waits, up to the first failure; return the seconds until the next round."""
         try:
             page = await self._store.waiting_uploads(PAGE, int(self._clock() * 1000) + 1)
         except UnavailableError as error:
-            return self._failed(f"the database cannot be read: {error}")
+            return self._rounds.failed(f"the database cannot be read: {error}")
         self._metrics.uploads_waiting.set(len(page))
         self._forget_tries({recording.name for recording in page})
         due = sorted(filter(self._is_due, page), key=lambda one: self._tries.get(one.name, (0, 0))[0])
@@ -144,9 +127,10 @@ class Uploader:
             if outcome != "absent":
                 self._metrics.uploads.labels(outcome).inc()
             if outcome == "retried":
-                return self._failed(self._error)
+                return self._rounds.failed(self._error)
             if outcome != "absent":
-                self._failures, progress = 0, True
+                self._rounds.succeeded()
+                progress = True
         if progress and len(page) == PAGE:
             return 0.0
         return GRACE_S if len(due) < len(page) else LOOK_S
@@ -201,12 +185,6 @@ class Uploader:
             "a recording is not uploaded yet", extra={"file": recording.name, "reason": self._error}
         )
         return "retried"
-
-    def _failed(self, error: str) -> float:
-        self._failures += 1
-        self._error = error
-        pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(self._failures - 1, 16))
-        return pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads the tries of several switches
 
     def _forget_tries(self, waiting: Collection[str]) -> None:
         self._tries = {name: tries for name, tries in self._tries.items() if name in waiting}

@@ -6,9 +6,7 @@ have the same Message-ID.
 """
 
 import asyncio
-import contextlib
 import logging
-import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -24,14 +22,12 @@ from softswitch.metrics import Reading
 from softswitch.settings import User
 from softswitch.store.store import WaitingMail
 from softswitch.switch.resources import Resources
+from softswitch.switch.rounds import Rounds
 from softswitch.switch.voicemail.letter import MOST_ATTACHED, letter
 from softswitch.switch.voicemail.mailboxes import Mailboxes, VoiceMessage
 
 logger = logging.getLogger(__name__)
 
-FIRST_PAUSE_S = 5.0
-"""Pause after a failure; it doubles with each further one."""
-LONGEST_PAUSE_S = 600.0
 LOOK_S = 60.0
 """Longest time between two looks for mail that waits, seconds."""
 PAGE = 100
@@ -42,8 +38,6 @@ MOST_AGE_S = 3 * 86_400.0
 """Time after which a mail is given up, seconds (RFC 5321 section 4.5.4.1 has four to five days)."""
 MOST_OWN = 10_000
 """Mails of this process that are remembered; the others are sent once they are `LEFT_S` old."""
-WARN_AFTER = 3
-"""Failures in a row from which on /readyz warns."""
 
 
 class Mails:
@@ -69,10 +63,7 @@ class Mails:
         self._counts: Counter[str] = Counter()
         self._own: dict[str, None] = {}
         self._waiting = 0
-        self._failures = 0
-        """Failures in a row."""
-        self._error = ""
-        self._to_do = asyncio.Event()
+        self._rounds = Rounds()
         self._executor: ThreadPoolExecutor | None = None
 
     def add(self, message: VoiceMessage) -> None:
@@ -85,7 +76,7 @@ class Mails:
         now_ms = self._now_ms()
         mail = WaitingMail(call_id=message.id, mailbox=message.user, created_at=now_ms, tried_at=now_ms)
         stored = self._resources.store.save_mail(mail)
-        stored.add_done_callback(lambda _: self._to_do.set())
+        stored.add_done_callback(lambda _: self._rounds.wake())
 
     def waits(self, call_id: str) -> bool:
         """Return whether the recording of a call is still needed."""
@@ -93,7 +84,7 @@ class Mails:
 
     def warnings(self) -> list[str]:
         """Return what an operator should hear of."""
-        return [f"mail: {self._error}"] if self._failures >= WARN_AFTER else []
+        return self._rounds.warnings("mail")
 
     def figures(self) -> Iterator[Reading]:
         """Yield the figures for /metrics."""
@@ -105,16 +96,7 @@ class Mails:
         """Send until cancelled."""
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="mail")
         try:
-            while True:
-                self._to_do.clear()
-                pause = await self.send_waiting()
-                if self._failures:
-                    # What is left meanwhile must not make the pause shorter.
-                    await asyncio.sleep(pause)
-                    continue
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
-                        await self._to_do.wait()
+            await self._rounds.run(self.send_waiting)
         finally:
             executor, self._executor = self._executor, None
             executor.shutdown(wait=False, cancel_futures=True)
@@ -128,14 +110,14 @@ class Mails:
                 if self._alone or mail.call_id in self._own or self._age_s(mail.tried_at) >= LEFT_S:
                     await self._send(mail)
         except UnavailableError as error:
-            return self._failed(f"the database cannot be read: {error}")
+            return self._rounds.failed(f"the database cannot be read: {error}")
         except MailError as error:
             # /readyz is open to all: what the server says may hold addresses.
             answer = f"the mail server answered {error.status}" if error.status else str(error)
-            return self._failed(answer)
+            return self._rounds.failed(answer)
         except EgressFailed as error:
-            return self._failed(str(error))
-        self._failures = 0
+            return self._rounds.failed(str(error))
+        self._rounds.succeeded()
         return LOOK_S
 
     # --- inside -------------------------------------------------------------------------
@@ -207,12 +189,6 @@ class Mails:
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
-
-    def _failed(self, error: str) -> float:
-        self._failures += 1
-        self._error = error
-        pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(self._failures - 1, 16))
-        return pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads the tries of several switches
 
 
 def _read(path: Path) -> bytes | None:

@@ -8,9 +8,10 @@ import pytest
 from softswitch.egress import EgressFailed
 from softswitch.metrics import Metrics
 from softswitch.store import SqliteStore
+from softswitch.switch.rounds import LONGEST_PAUSE_S
 from softswitch.switch.uploads.bucket import StorageError
 from softswitch.switch.uploads.remover import Remover
-from softswitch.switch.uploads.uploader import LONGEST_PAUSE_S, LOOK_S
+from softswitch.switch.uploads.uploader import LOOK_S
 from tests.switch.uploads.test_uploader import Shelf, record, uploader_of
 
 

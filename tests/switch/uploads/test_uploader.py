@@ -8,9 +8,10 @@ import pytest
 from softswitch.egress import EgressFailed
 from softswitch.metrics import Metrics
 from softswitch.store import Recording, SqliteStore
+from softswitch.switch.rounds import LONGEST_PAUSE_S
 from softswitch.switch.uploads import uploader as module
 from softswitch.switch.uploads.bucket import StorageError
-from softswitch.switch.uploads.uploader import GRACE_S, LONGEST_PAUSE_S, LOOK_S, Uploader
+from softswitch.switch.uploads.uploader import GRACE_S, LOOK_S, Uploader
 
 
 class Shelf:

@@ -13,6 +13,7 @@ from softswitch.egress import EgressClient
 from softswitch.settings import Mail, Settings, User
 from softswitch.settings.voicemail import Voicemail
 from softswitch.store.sqlite import SqliteStore
+from softswitch.switch import rounds
 from softswitch.switch.resources import Resources
 from softswitch.switch.voicemail import mails as module
 from softswitch.switch.voicemail.mailboxes import Mailboxes
@@ -131,7 +132,7 @@ async def test_sound_that_is_too_large_is_not_attached(
 async def test_mail_is_tried_again_and_the_operator_is_warned(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(rounds, "FIRST_PAUSE_S", 0.01)
     async with MailServer(answers={"MAIL": ["451 secret-address@home.test later"] * 4}) as server:
         mails, warnings = mails_of(store, server), []
         async with running(mails):
