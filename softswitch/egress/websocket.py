@@ -93,17 +93,6 @@ class Socket:
         connection = self._socket._response.connection  # noqa: SLF001  (aiohttp shows it on a response only)
         return connection.transport if connection is not None else None
 
-    async def ping(self) -> None:
-        """Send a ping.
-
-        Raises:
-            EgressFailed: The connection is closed.
-        """
-        try:
-            await self._socket.ping()
-        except (aiohttp.ClientError, OSError, RuntimeError) as error:
-            raise EgressFailed("the WebSocket is closed") from error
-
     async def send(self, message: str | bytes) -> None:
         """Send a text message (str) or a binary message (bytes); waits while the peer reads slowly.
 

@@ -12,15 +12,19 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.web_protocol import RequestHandler
 
 from softswitch.legs.websocket.frame_reader import FrameReader, give_back, take_early, watch_frames
-from softswitch.legs.websocket.frames import close_frame
+from softswitch.legs.websocket.frames import PING, close_frame, header
+from softswitch.legs.websocket.heartbeat import Heartbeat
 from softswitch.log.tasks import spawn
 
 CLOSE_S = 2.0
 """Time that a peer has to answer a Close, in seconds (RFC 6455 section 7.1.1)."""
 VERSION = "13"
 """The one version of the protocol (section 4.4)."""
+_TAKES_FRAMES = hasattr(RequestHandler, "_payload_parser")
+"""Whether this aiohttp lets a frame reader in, which counts the reads of heartbeats."""
 _GONE = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
 
 
@@ -40,7 +44,7 @@ class ServerSocket(web.WebSocketResponse):
         super().__init__(
             # The frame reader judges sizes first: aiohttp stops reading, and with it the peer's Close.
             max_msg_size=most + 1,
-            heartbeat=heartbeat_s,
+            heartbeat=None if _TAKES_FRAMES else heartbeat_s,
             protocols=protocols,
             compress=False,
             timeout=CLOSE_S,
@@ -51,6 +55,8 @@ class ServerSocket(web.WebSocketResponse):
         self.parting: Callable[[], None] | None = None
         """Called before a Close is sent: no data may follow it (section 5.5.1)."""
         self._most = most
+        self._heartbeat_s = heartbeat_s or 0.0
+        self._watch: Heartbeat | None = None
         self._transport: asyncio.WriteTransport | None = None
         self._receiving: asyncio.Task[Any] | None = None
         self._left = False
@@ -76,6 +82,11 @@ class ServerSocket(web.WebSocketResponse):
         self._transport = request.transport
         if self.frames is None:
             self.frames = watch_frames(request.protocol, most=self._most, on_fault=self._fault, early=early)
+        frames = self.frames
+        if frames is not None and self._heartbeat_s:
+            self._watch = Heartbeat(
+                lambda: frames.heard, self._heartbeat_s, ping=self._ask, dead=self._give_up
+            )
         return writer
 
     async def receive(self, timeout: float | None = None) -> WSMessage:  # noqa: ASYNC109
@@ -93,6 +104,7 @@ class ServerSocket(web.WebSocketResponse):
         if message.type in _GONE:
             self._heard = True
             self._changed.set()
+            self._unwatch()
         return message
 
     async def _answer(self, message: WSMessage) -> None:
@@ -137,9 +149,22 @@ class ServerSocket(web.WebSocketResponse):
         spawn(self.close(code=code, message=reason.encode()), package="web", name="close a WebSocket")
 
     def _part(self) -> None:
+        self._unwatch()
         parting, self.parting = self.parting, None
         if parting is not None:
             parting()
+
+    def _ask(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(header(PING, 0))
+
+    def _give_up(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _unwatch(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
 
     def _hang_up(self) -> None:
         if self._transport is not None:

@@ -189,7 +189,7 @@ def slope(points: list[tuple[int, int]]) -> float:
 @pytest.mark.timeout(LEAK_CALLS)
 async def test_calls_leave_nothing_behind(tmp_path: Path, files: Files) -> None:
     url = files.put("a.wav", sound.wav(sound.tone(500, 0.3)))
-    # aiohttp keeps a WebSocket that was cut off until its next two heartbeats are due.
+    # A WebSocket that was cut off in silence is kept until it is found dead by its heartbeat.
     environment = {"SOFTSWITCH_EGRESS_ALLOW": "127.0.0.0/8", "SOFTSWITCH_LIMITS_HEARTBEAT_S": "1"}
     with SwitchProcess(tmp_path / "data", environment) as switch:
         process = Path("/proc") / str(switch.process.pid)

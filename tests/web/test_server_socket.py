@@ -23,11 +23,11 @@ Serve = Callable[[ServerSocket], Awaitable[None]]
 
 
 @asynccontextmanager
-async def served(serve: Serve) -> AsyncIterator[str]:
+async def served(serve: Serve, heartbeat_s: float | None = None) -> AsyncIterator[str]:
     """Serve a socket; give its URL."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        ws = ServerSocket(most=MOST)
+        ws = ServerSocket(most=MOST, heartbeat_s=heartbeat_s)
         await ws.prepare(request)
         await serve(ws)
         return ws
@@ -100,6 +100,20 @@ def test_tcp_ends_after_the_peers_close(loop_factory) -> None:
                     await reader.read(1)
             writer.write(b"\x88\x82\0\0\0\0\x03\xe8")
             assert await hung_up(reader, writer) == b""
+
+    run(loop_factory, scene())
+
+
+@LOOPS
+def test_a_silent_peer_is_pinged_and_kept_while_it_answers(loop_factory) -> None:
+    async def scene() -> None:
+        async with served(read, heartbeat_s=0.2) as url:
+            reader, writer = await raw_client(url)
+            for _ in range(3):
+                assert await reader.readexactly(2) == b"\x89\x00"
+                writer.write(b"\x8a\x80\0\0\0\0")  # a pong
+            assert await reader.readexactly(2) == b"\x89\x00"
+            assert await hung_up(reader, writer) == b""  # no answer to this one
 
     run(loop_factory, scene())
 

@@ -209,7 +209,7 @@ class StreamClient:
         self._counters.opened += 1
         self._counters.open += 1
         receiving = asyncio.ensure_future(connection.receive())
-        tasks = [receiving, asyncio.ensure_future(connection.watch())]
+        tasks = [receiving]
         if self._traits.keepalive_s:
             tasks.append(asyncio.ensure_future(self._keep_alive()))
         try:

@@ -6,16 +6,16 @@ import socket as sockets
 from collections.abc import Callable
 
 from softswitch.call.interfaces import StreamOver
-from softswitch.egress.errors import EgressError
 from softswitch.egress.websocket import Socket
 from softswitch.legs.stream.dialect import Messages
 from softswitch.legs.stream.reading import ServiceReader
 from softswitch.legs.stream.stream_log import StreamLog
 from softswitch.legs.websocket.frame_writer import FrameWriter
+from softswitch.legs.websocket.heartbeat import Heartbeat
 from softswitch.legs.websocket.masking import Mask
 
 HEARTBEAT_S = 20.0
-"""A service that was silent for so long is pinged, and given up after as long again."""
+"""A service that was silent for so long is pinged, and given up after half as long again."""
 FLUSH_S = 2.0
 """Messages that wait for a slow service at the end have this long to be sent."""
 MOST_MEDIA = 100
@@ -70,6 +70,11 @@ class Connection:
         )
         self.media = self._writer.media
         """Sends a media message; one that a slow service has no room for waits, or is dropped."""
+        self._heartbeat: Heartbeat | None = None
+        if (frames := reader.frames) is not None:
+            self._heartbeat = Heartbeat(
+                lambda: frames.heard, HEARTBEAT_S, ping=self._writer.ping, dead=self._dead
+            )
 
     def send(self, messages: Messages) -> None:
         """Send other messages; a service that has not read for too long is given up."""
@@ -86,22 +91,9 @@ class Connection:
             else:
                 self._reader.take_binary(message)
 
-    async def watch(self) -> None:
-        """Ping a service that is silent, and part from one that is dead (RFC 6455 section 5.5.2)."""
-        pinged = False
-        while (frames := self._reader.frames) is not None:
-            heard = frames.heard
-            await asyncio.sleep(HEARTBEAT_S)
-            if frames.heard != heard:
-                pinged = False
-            elif pinged:
-                self._log.warn("the service of a stream is dead", f"silent for {2 * HEARTBEAT_S:g} s")
-                self.abort()
-                return
-            else:
-                pinged = True
-                with contextlib.suppress(EgressError):  # The reader finds out, too.
-                    await self._socket.ping()
+    def _dead(self) -> None:
+        self._log.warn("the service of a stream is dead", f"silent for {1.5 * HEARTBEAT_S:g} s")
+        self.abort()
 
     # --- the end ----------------------------------------------------------------------------
 
@@ -146,6 +138,8 @@ class Connection:
     async def release(self) -> None:
         """Drop what waits, and close what is open."""
         self._writer.end()
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
         if self._closing is not None:
             await asyncio.wait({self._closing})
         await self._socket.close(1000)

@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from softswitch.legs.websocket.frames import BINARY, TEXT, header
+from softswitch.legs.websocket.frames import BINARY, PING, TEXT, header
 from softswitch.legs.websocket.masking import Mask
 
 
@@ -86,6 +86,11 @@ class FrameWriter:
         else:
             self._write(TEXT, message)
         return self._control_bytes + self._transport.get_write_buffer_size() <= self._limit
+
+    def ping(self) -> None:
+        """Send a ping, past messages that wait (section 5.5: control frames go between messages)."""
+        if not self._ended and not self._transport.is_closing():
+            self._write(PING, b"")
 
     def flush(self) -> None:
         """Send waiting messages as long as the transport has room."""
