@@ -123,16 +123,15 @@ class Mixing:
             return self.has_speaker
         sounding = self.has_speaker.copy()
         loud = set(self._summed)
-        stack = np.stack(list(frames.values()))
         for table in (self._current, self._home):
             rows: list[int] = []
-            which: list[int] = []
-            for index, mix in enumerate(frames):
+            sounds: list[Pcm] = []
+            for mix, frame in frames.items():
                 hearing = table.get(mix, ())
                 rows += hearing
-                which += [index] * len(hearing)
+                sounds += [frame] * len(hearing)
             if rows:
-                heard[rows] += stack[which]
+                heard[rows] += np.concatenate(sounds).reshape(len(rows), -1)
                 sounding[rows] = True
                 loud.update(rows)
         self._limit_sums(heard, sorted(loud))

@@ -119,8 +119,13 @@ class FeedFifo:
             self._postponed = False
             return None
         self._watch(level)
-        if level >= self._frame:
-            return self._cut(self._frame)
+        frame = self._frame
+        if level >= frame:
+            if self._at == len(self._head) and len(self._chunks[0]) == frame:
+                # Most sources send whole frames.
+                self._taken += frame
+                return self._chunks.popleft()
+            return self._cut(frame)
         self._playing, self._low, self._window, self._base = False, 1 << 62, 0, -1
         self.correction = 0
         self.underruns += 1

@@ -12,7 +12,7 @@ from softswitch.audio.resample import Resampler
 from softswitch.media.discards import DiscardCounter
 from softswitch.media.feeds.catching_up import CatchingUp
 from softswitch.media.feeds.feed_port import FeedFormat, FeedPort, FeedRows
-from softswitch.media.lateness import QUIET, Lateness
+from softswitch.media.lateness import QUIET
 
 _FLUSH_TICKS = 2
 """Ticks of silence decoded after the last audio, so that the resampling filter gives out its end."""
@@ -64,10 +64,14 @@ class FeedBank:
         drifting: list[int] = []
         behind: list[int] = []
         for row, port in enumerate(ports):
-            data = port.fifo.take() if port.speaks else None
-            if port.lateness is not None:
-                self._look(port, port.lateness, data, now)
-                if port.lateness.late or port.held is not None:
+            fifo = port.fifo
+            data = fifo.take() if port.speaks else None
+            if (lateness := port.lateness) is not None:
+                if data is None or len(data) < self._frame_bytes:
+                    lateness.ran_dry(now)
+                else:
+                    lateness.observe(now, fifo.received, fifo.level + len(data))
+                if lateness.late or port.held is not None:
                     behind.append(row)
             if data is None:
                 port.silent_ticks += 1
@@ -78,7 +82,7 @@ class FeedBank:
                 port.silent_ticks = 0
                 if len(data) < self._frame_bytes:
                     data += self._silence[len(data) :]
-                if port.fifo.correction:
+                if fifo.correction:
                     drifting.append(row)
             active.append(row)
             frames.append(data)
@@ -95,13 +99,6 @@ class FeedBank:
         for row in drifting:
             if ports[row].fifo.is_urgent or np.abs(said[row]).max() < QUIET:
                 ports[row].fifo.apply_correction()
-
-    def _look(self, port: FeedPort, lateness: Lateness, data: bytes | None, now: float) -> None:
-        """Update the lateness of a port by the frame that the tick took from its queue."""
-        if data is None or len(data) < self._frame_bytes:
-            lateness.ran_dry(now)
-        else:
-            lateness.observe(now, port.fifo.received, port.fifo.level + len(data))
 
     def _decode_more(self, slots: Indices, rows: list[int], frames: list[bytes]) -> Pcm:
         """Decode one more frame for each of some rows, ``(n, 480)``."""
