@@ -27,11 +27,15 @@ import numpy as np
 
 from bench._server import Server, server
 from bench.wavix_streams import TICK_S, Bot, ask, calling, framed, measured
+from softswitch.audio.g711 import ULAW_ENCODE, encode
 
 WARM_UP_S = 2.0
 PROTOCOLS = ("twilio", "telnyx", "plivo", "vonage", "jambonz", "raw")
 """Protocols that send a message every 20 ms, and whose bots need not answer the start of the stream."""
-PAYLOAD = base64.b64encode(bytes(range(160))).decode()
+PAYLOAD = base64.b64encode(
+    encode(ULAW_ENCODE, (4000 * np.sin(np.arange(160) * 2 * np.pi / 16)).astype(np.float32)).tobytes()
+).decode()
+"""20 ms of the tone that the bot of Wavix says, so that the limiter of the mix has as little to do."""
 PCM = (4000 * np.sin(np.arange(320) * 2 * np.pi / 32)).astype("<i2").tobytes()
 
 
