@@ -5,7 +5,8 @@
     python -m bench --print    without writing
     python -m bench --before PATH    compare with the work tree of another commit (bench/_before.py)
 
-Each file beside this one is a benchmark: it runs without arguments and prints its table.
+Each file beside this one is a benchmark: it runs without arguments and prints its table. Those in ON_REQUEST
+take long and run only if a word names them.
 """
 
 import argparse
@@ -24,6 +25,8 @@ MARK = "<!-- measured by make bench; what stands below is overwritten -->"
 COMPARISON = "## Before and after the move"
 """Title of the last section, which a run does not write: it compares two commits."""
 TIMEOUT_S = 900
+ON_REQUEST = {"capacity"}
+"""Benchmarks that run only if one of the words is their name."""
 
 
 def title_of(path: Path) -> str:
@@ -89,7 +92,9 @@ def main() -> int:
     chosen = [
         path
         for path in sorted(HERE.glob("*.py"))
-        if not path.name.startswith("_") and all(word in path.stem for word in arguments.words)
+        if not path.name.startswith("_")
+        and all(word in path.stem for word in arguments.words)
+        and (path.stem not in ON_REQUEST or path.stem in arguments.words)
     ]
     where = machine()
     results = [measure(path) for path in chosen]
