@@ -26,18 +26,24 @@ import time
 from pathlib import Path
 from statistics import median
 
-sys.path.insert(0, str(Path.cwd() if "--engine" in sys.argv else Path(__file__).resolve().parent.parent))
+if "--engine" not in sys.argv:
+    # The engine may be that of another work tree, which PYTHONPATH names.
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import softswitch  # noqa: F401, I001  (before numpy: it sets the number of BLAS threads)
 import numpy as np
 
-from bench._machine import sounds as voice
 from softswitch.audio.vad import EnergyBank
 from softswitch.audio.bank import Bank, bank_for
 from softswitch.audio.pcm import Indices, Pcm
 from softswitch.media import messages as m
-from softswitch.media.engine.engine import Engine
-from softswitch.media.rtp.formats import CODECS, kind_of
+
+try:
+    from bench._machine import sounds as voice
+    from softswitch.media.engine.engine import Engine
+    from softswitch.media.rtp.formats import CODECS, kind_of
+except ImportError:  # a work tree of 87c1b90 (bench/peer_codecs.py), of which only the engine is used
+    from softswitch.media.engine import Engine
 
 HERE = Path(__file__).resolve().parent
 TICK_S = 0.02
@@ -215,8 +221,12 @@ class Telephones:
         self.payloads = {name: sounds(name) for name in set(self.names)}
         self.voices = {name: speech(name) for name in set(self.names)}
         self.ears = Ears(pair)
-        self.sockets = []
+        self.sockets: list[socket.socket] = []
         self.received = 0
+        """Packets that came with the payload type of their telephone."""
+        self.octets = [0, 0]
+        """Octets of their payloads, to the first telephones and to the second ones."""
+        self._types = [FORMATS[name].payload_type for name in self.names]
         self._count = 0
         self._epoll, self._of = select.epoll(), {}
         for leg in range(2 * calls):
@@ -226,6 +236,12 @@ class Telephones:
             self.sockets.append(far)
             self._epoll.register(far.fileno(), select.EPOLLIN)
             self._of[far.fileno()] = leg
+
+    def forget(self) -> None:
+        """Begin to count packets and to collect delays."""
+        self.received, self.octets = 0, [0, 0]
+        for part in self.ears.delays:
+            part.clear()
 
     def talk(self, ports: list[int], seconds: float) -> None:
         """Send and receive for a while."""
@@ -257,9 +273,10 @@ class Telephones:
         for fd, _ in self._epoll.poll(wait, 4096):
             leg = self._of[fd]
             data, now = self.sockets[leg].recv(2000), time.monotonic()
-            if 192 <= data[1] <= 223:
+            if 192 <= data[1] <= 223 or data[1] & 0x7F != self._types[leg]:
                 continue
             self.received += 1
+            self.octets[leg & 1] += len(data) - 12
             if leg < 2:
                 self.ears.listen(leg, data[12:], now)
 
@@ -291,9 +308,8 @@ class Bridge:
         """Talk for a while, and note the CPU."""
         before = self._ask("?").split()
         self.telephones.received = 0
-        for part in self.telephones.ears.delays:
-            if not counts:
-                part.clear()
+        if not counts:
+            self.telephones.forget()
         self.telephones.talk(self._ports, seconds)
         after = self._ask("?").split()
         self.relaying = int(after[1])

@@ -24,10 +24,13 @@ from typing import Protocol
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench.bridges import FORMATS
 from bench.idle import spent_s
 from bench.sip_legs import TICK_S, WARM_UP_S, Telephones
 
 FIRST_PORT = 30000
+FIRST_DYNAMIC = 96
+"""Least payload type that an SDP must name (RFC 3551, section 6)."""
 
 
 def encoded(value: object) -> bytes:
@@ -45,11 +48,18 @@ def encoded(value: object) -> bytes:
 class RtpEngine:
     """A relay in a process of its own, with one thread as the switch's engine has."""
 
-    def __init__(self, folder: str) -> None:
-        """Start it, and wait until it answers."""
+    def __init__(self, folder: str, pair: str = "PCMU-PCMU") -> None:
+        """Start it, and wait until it answers.
+
+        Args:
+            folder: Where it may write.
+            pair: Codecs of the two telephones of each call.
+        """
+        self._pair = pair.split("-")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
             free.bind(("127.0.0.1", 0))
-            self._control = free.getsockname()
+            self.control: tuple[str, int] = free.getsockname()
+            """Address at which it takes commands."""
         program = shutil.which("rtpengine", path=os.environ["PATH"] + ":/usr/sbin:/usr/bin")
         if program is None:
             raise FileNotFoundError("rtpengine")
@@ -57,7 +67,7 @@ class RtpEngine:
             [
                 program, "--foreground", "--log-stderr", "--log-level=1", "--table=-1",
                 "--interface=127.0.0.1",
-                f"--listen-ng=127.0.0.1:{self._control[1]}", f"--port-min={FIRST_PORT}", "--port-max=60000",
+                f"--listen-ng=127.0.0.1:{self.control[1]}", f"--port-min={FIRST_PORT}", "--port-max=60000",
                 "--num-threads=1", f"--pidfile={folder}/pid", "--config-file=none",
             ],
             stderr=subprocess.DEVNULL,
@@ -72,13 +82,25 @@ class RtpEngine:
 
     def connect(self, far: list[int]) -> list[int]:
         """Make a call of each two telephones; return the port to which each is to send."""
-        near: list[int] = []
+        near = [0] * len(far)
+        # rtpengine chooses the number of a dynamic payload type that it offers, but telephones send a fixed
+        # one: the telephone with a dynamic payload type is the caller, so that it is the one that offers.
+        caller = int(FORMATS[self._pair[1]].payload_type >= FIRST_DYNAMIC)
+        callee = 1 - caller
+        codec = {"mask": [self._pair[caller]], "transcode": [self._pair[callee]]}
         for leg in range(0, len(far), 2):
-            call = {"call-id": f"call{leg}", "from-tag": "a", "replace": ["origin"], "ICE": "remove"}
-            offered = self._ask(call | {"command": "offer", "sdp": self._sdp(far[leg])})
-            answer = call | {"command": "answer", "to-tag": "b", "sdp": self._sdp(far[leg + 1])}
-            answered = self._ask(answer)
-            near += [self._port(answered), self._port(offered)]
+            call: dict[str, object] = {
+                "call-id": f"call{leg}",
+                "from-tag": "a",
+                "replace": ["origin"],
+                "ICE": "remove",
+            }
+            offer = call | {"command": "offer", "sdp": self._sdp(far[leg + caller], caller)}
+            if self._pair[0] != self._pair[1]:
+                offer["codec"] = codec
+            near[leg + callee] = self._port(self._ask(offer), callee)
+            answer = call | {"command": "answer", "to-tag": "b", "sdp": self._sdp(far[leg + callee], callee)}
+            near[leg + caller] = self._port(self._ask(answer), caller)
         return near
 
     def cpu_s(self) -> float:
@@ -93,32 +115,41 @@ class RtpEngine:
 
     def _ask(self, request: dict[str, object]) -> bytes:
         self._number += 1
-        self._asker.sendto(b"%d " % self._number + encoded(request), self._control)
+        self._asker.sendto(b"%d " % self._number + encoded(request), self.control)
         try:
             return self._asker.recv(65536)
         except OSError:
             time.sleep(0.1)
             return b""
 
-    @staticmethod
-    def _sdp(port: int) -> str:
+    def _sdp(self, port: int, side: int) -> str:
+        spoken = FORMATS[self._pair[side]]
+        channels = "/2" if spoken.name == "opus" else ""
         return (
             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
-            f"m=audio {port} RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
+            f"m=audio {port} RTP/AVP {spoken.payload_type}\r\n"
+            f"a=rtpmap:{spoken.payload_type} {spoken.name}/{spoken.clock_rate}{channels}\r\n"
         )
 
-    @staticmethod
-    def _port(reply: bytes) -> int:
-        return int(reply.partition(b"m=audio ")[2].split()[0])
+    def _port(self, reply: bytes, side: int) -> int:
+        """Return the port in the SDP of a reply, which is for one of the telephones.
+
+        Raises:
+            SystemExit: It holds other payload types than that of the telephone.
+        """
+        port, _, *types = reply.partition(b"m=audio ")[2].partition(b"\r\n")[0].split() or (b"", b"")
+        if types != [b"%d" % FORMATS[self._pair[side]].payload_type]:
+            raise SystemExit(f"rtpengine does not offer or answer {self._pair[side]} alone: {reply!r}")
+        return int(port)
 
 
 class Switch:
     """The switch's engine in a process of its own."""
 
-    def __init__(self, tree: Path, legs: int, setup: str = "relayed") -> None:
-        """Start the engine of a work tree for one of the set-ups of bench/sip_legs.py."""
+    def __init__(self, tree: Path, bench: str, *setup: str) -> None:
+        """Start the engine of a work tree as a bench sets it up: `sip_legs.py`, or `bridges.py`."""
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("sip_legs.py")), "--engine", setup, str(legs)],
+            [sys.executable, str(Path(__file__).with_name(bench)), "--engine", *setup],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tree,
             env=os.environ | {"PYTHONPATH": str(tree)},
         )  # fmt: skip
@@ -157,13 +188,29 @@ class Relay(Protocol):
         ...
 
 
-def measure(relay: Relay, legs: int, seconds: float) -> tuple[float, float]:
+class Phones(Protocol):
+    """The remote parties of all legs."""
+
+    sockets: list[socket.socket]
+    received: int
+
+    def talk(self, ports: list[int], seconds: float) -> None:
+        """Send and receive for a while."""
+        ...
+
+    def forget(self) -> None:
+        """Begin to count."""
+        ...
+
+
+def measure(relay: Relay, telephones: Phones, seconds: float) -> tuple[float, float]:
     """Return CPU in microseconds per leg and 20 ms, and the share of packets that came."""
-    telephones = Telephones(legs)
+    legs = len(telephones.sockets)
     try:
         ports = relay.connect([far.getsockname()[1] for far in telephones.sockets])
         telephones.talk(ports, WARM_UP_S)
-        telephones.received, before = 0, relay.cpu_s()
+        telephones.forget()
+        before = relay.cpu_s()
         telephones.talk(ports, seconds)
         cost = (relay.cpu_s() - before) / seconds / legs * TICK_S * 1e6
         return cost, telephones.received / (legs * seconds / TICK_S)
@@ -183,14 +230,17 @@ def main() -> None:
         trees["before"] = Path(sys.argv[4]).resolve()
     with tempfile.TemporaryDirectory() as folder:
         kinds: dict[str, Callable[[], Relay]] = {
-            **{name: partial(Switch, tree, legs) for name, tree in trees.items()},
+            **{
+                name: partial(Switch, tree, "sip_legs.py", "relayed", str(legs))
+                for name, tree in trees.items()
+            },
             "rtpengine": lambda: RtpEngine(folder),
         }
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in kinds}
         for _ in range(rounds):
             for name, make in kinds.items():
                 try:
-                    found[name].append(measure(make(), legs, seconds))
+                    found[name].append(measure(make(), Telephones(legs), seconds))
                 except FileNotFoundError:
                     print(f"{name} is not installed", flush=True)
     print(f"{legs} relayed legs: us of CPU per leg and 20 ms, median (least), packets that came")

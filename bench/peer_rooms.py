@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.idle import spent_s
 from bench.peer_relay import Relay, Switch, measure
+from bench.sip_legs import Telephones
 
 START_S, ANSWER_S = 10.0, 5.0
 CONFIG = """
@@ -136,14 +137,14 @@ def main() -> None:
     if len(sys.argv) > 5:
         trees["before"] = Path(sys.argv[5]).resolve()
     kinds: dict[str, partial[Relay]] = {
-        **{name: partial(Switch, tree, int(legs), setup) for name, tree in trees.items()},
+        **{name: partial(Switch, tree, "sip_legs.py", setup, str(int(legs))) for name, tree in trees.items()},
         "Janus": partial(Janus, int(in_room)),
     }
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in kinds}
     for _ in range(int(rounds)):
         for name, make in kinds.items():
             try:
-                found[name].append(measure(make(), int(legs), seconds))
+                found[name].append(measure(make(), Telephones(int(legs)), seconds))
             except FileNotFoundError:
                 print(f"{name} is not installed", flush=True)
     print(f"{int(legs)} legs, {setup}: us of CPU per leg and 20 ms, median (least), packets that came")

@@ -91,7 +91,7 @@ class Telephones:
 
     def __init__(self, legs: int) -> None:
         """Bind their sockets."""
-        self.sockets = []
+        self.sockets: list[socket.socket] = []
         self._epoll = select.epoll()
         self._of: dict[int, int] = {}
         self.last = [0.0] * legs
@@ -106,6 +106,11 @@ class Telephones:
             self.sockets.append(far)
             self._epoll.register(far.fileno(), select.EPOLLIN)
             self._of[far.fileno()] = leg
+
+    def forget(self) -> None:
+        """Begin to count packets and to collect gaps."""
+        self.received = 0
+        self.gaps.clear()
 
     def talk(self, ports: list[int], seconds: float) -> None:
         """Send and receive for a while."""
@@ -151,8 +156,7 @@ def rounds(process: subprocess.Popen[str], legs: int, seconds: float) -> Iterato
     print(json.dumps([far.getsockname()[1] for far in telephones.sockets]), file=process.stdin, flush=True)
     ports = json.loads(process.stdout.readline())
     telephones.talk(ports, WARM_UP_S)
-    telephones.gaps.clear()
-    telephones.received = 0
+    telephones.forget()
     start = before = figures()
     costs = []
     for _ in range(round(seconds / ROUND_S)):

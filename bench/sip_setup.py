@@ -48,6 +48,18 @@ def fields(text: str) -> dict[str, str]:
     return found
 
 
+@dataclass
+class Dialog:
+    """A call of a caller."""
+
+    call_id: str
+    port: int
+    """Of the switch."""
+    number: str
+    answer: str = ""
+    """The 200 of its INVITE."""
+
+
 class Generator(asyncio.DatagramProtocol):
     """Callers and callees of many calls on one socket."""
 
@@ -78,14 +90,18 @@ class Generator(asyncio.DatagramProtocol):
         method = text.partition(" ")[0]
         if method == "INVITE":
             self._respond(text, addr, "180 Ringing", "")
-            self._respond(text, addr, "200 OK", self.sdp)
+            self._respond(text, addr, "200 OK", self._accept(text))
         elif method != "ACK":
             self._respond(text, addr, "200 OK", "")
+
+    def _accept(self, invite: str) -> str:
+        """Return the SDP with which the callee of an INVITE answers; in this bench all have the same."""
+        return self.sdp
 
     def _respond(self, text: str, addr: tuple[str, int], status: str, body: str) -> None:
         found = fields(text)
         to = found["To"] if ";tag=" in found["To"] else f"{found['To']};tag=callee"
-        vias = [line for line in text.split("\r\n") if line.startswith("Via:")]
+        vias = [line for line in text.split("\r\n") if line.startswith(("Via:", "Record-Route:"))]
         self._send(
             [f"SIP/2.0 {status}", *vias, f"From: {found['From']}", f"To: {to}",
              f"Call-ID: {found['Call-ID']}", f"CSeq: {found['CSeq']}",
@@ -97,34 +113,51 @@ class Generator(asyncio.DatagramProtocol):
         head = [*lines, *([DESCRIBED] if body else []), f"Content-Length: {len(body)}"]
         self._transport.sendto(("\r\n".join(head) + "\r\n\r\n" + body).encode(), addr)
 
-    def _request(self, method: str, call: str, sequence: int, tag: str, body: str, port: int) -> None:
+    def _request(self, method: str, dialog: Dialog, sequence: int, body: str = "") -> None:
+        target = f"sip:{dialog.number}@{HOST}:{dialog.port}"
+        to, routes = f"<{target}>", list[str]()
+        if dialog.answer:
+            # RFC 3261, section 12.1.2: the route set is that of the response, in reverse order.
+            found = fields(dialog.answer)
+            target, to = found["Contact"].partition("<")[2].partition(">")[0], found["To"]
+            head = dialog.answer.partition("\r\n\r\n")[0].split("\r\n")
+            routes = [line[len("Record-") :] for line in head if line.startswith("Record-Route:")][::-1]
         self._send(
-            [f"{method} sip:100@{HOST}:{port} SIP/2.0",
-             f"Via: SIP/2.0/UDP {HOST}:{self.port};branch=z9hG4bK{call}{method};rport",
-             f"From: <sip:bench@{HOST}:{self.port}>;tag=f{call}",
-             f"To: <sip:100@{HOST}:{port}>{';tag=' + tag if tag else ''}",
-             f"Call-ID: {call}", f"CSeq: {sequence} {method}",
+            [f"{method} {target} SIP/2.0",
+             f"Via: SIP/2.0/UDP {HOST}:{self.port};branch=z9hG4bK{dialog.call_id}{method};rport",
+             *routes,
+             f"From: <sip:bench@{HOST}:{self.port}>;tag=f{dialog.call_id}",
+             f"To: {to}",
+             f"Call-ID: {dialog.call_id}", f"CSeq: {sequence} {method}",
              f"Contact: <sip:bench@{HOST}:{self.port}>", "Max-Forwards: 70"],
-            body, (HOST, port),
+            body, (HOST, dialog.port),
         )  # fmt: skip
 
-    async def _ask(self, method: str, call: str, sequence: int, tag: str, body: str, port: int) -> str:
+    async def _ask(self, method: str, dialog: Dialog, sequence: int, body: str = "") -> str:
         future = asyncio.get_running_loop().create_future()
-        self._waiting[f"{call}{sequence} {method}"] = future
-        self._request(method, call, sequence, tag, body, port)
+        self._waiting[f"{dialog.call_id}{sequence} {method}"] = future
+        self._request(method, dialog, sequence, body)
         text = await asyncio.wait_for(future, PATIENCE_S)
         if not text.startswith("SIP/2.0 200"):
             raise RuntimeError(f"{method}: {text.splitlines()[0]}")
         return text
 
+    async def begin(self, port: int, number: str, sdp: str) -> Dialog:
+        """Call a number by the switch on a port; return the call once it is answered."""
+        dialog = Dialog(f"setup-{self._own}-{next(self._numbers)}", port, number)
+        dialog.answer = await self._ask("INVITE", dialog, 1, sdp)
+        self._request("ACK", dialog, 1)
+        return dialog
+
+    async def end(self, dialog: Dialog) -> None:
+        """Hang up."""
+        await self._ask("BYE", dialog, 2)
+
     async def call(self, port: int) -> None:
         """Make one call to the switch on a port."""
-        call = f"setup-{self._own}-{next(self._numbers)}"
-        answer = await self._ask("INVITE", call, 1, "", self.sdp, port)
-        tag = fields(answer)["To"].rpartition("tag=")[2]
-        self._request("ACK", call, 1, tag, "", port)
+        dialog = await self.begin(port, "100", self.sdp)
         await asyncio.sleep(HOLD_S)
-        await self._ask("BYE", call, 2, tag, "", port)
+        await self.end(dialog)
 
 
 @dataclass
@@ -133,6 +166,7 @@ class Switch:
 
     pid: int
     sip: int
+    http: int
 
     def spent(self) -> Counter[str]:
         """Return CPU seconds of its main thread, of its media tick, of the other threads, of all."""
@@ -157,8 +191,16 @@ def free_port(kind: socket.SocketKind) -> int:
 
 
 @contextlib.contextmanager
-def switch(tree: Path, way: str, callee: int, processor: int) -> Iterator[Switch]:
-    """Run the switch of a tree on one processor."""
+def switch(tree: Path, way: str, callee: int, processor: int | None = None, **more: str) -> Iterator[Switch]:
+    """Run the switch of a tree.
+
+    Args:
+        tree: Work tree.
+        way: One of `WAYS`.
+        callee: Port of the telephone of way `b2bua`.
+        processor: The only one on which it runs; None takes all.
+        more: Further settings, as `SOFTSWITCH_<SECTION>_<KEY>` without the prefix.
+    """
     with tempfile.TemporaryDirectory() as folder:
         to = "echo" if way == "echo" else "trunk:far"
         trunk = f'[[trunk]]\nname = "far"\nservers = ["{HOST}:{callee}"]\nallow = ["{HOST}/32"]\n'
@@ -168,7 +210,7 @@ def switch(tree: Path, way: str, callee: int, processor: int) -> Iterator[Switch
         sip, http = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_STREAM)
         values = {
             "CONFIG": str(config), "HTTP_PORT": str(http), "SIP_PORT": str(sip), "LOG_LEVEL": "warning",
-            "PATHS_DATA": str(Path(folder, "data")), "ICE_HOST_ADDRESSES": HOST,
+            "PATHS_DATA": str(Path(folder, "data")), "ICE_HOST_ADDRESSES": HOST, **more,
         }  # fmt: skip
         if (tree / "softswitch" / "switch" / "pressure.py").exists():
             # Other work on the machine must not shed calls, and no model is loaded beside them.
@@ -179,14 +221,15 @@ def switch(tree: Path, way: str, callee: int, processor: int) -> Iterator[Switch
             env=os.environ | {"PYTHONPATH": str(tree)} | {f"SOFTSWITCH_{n}": v for n, v in values.items()},
         )
         try:
-            os.sched_setaffinity(process.pid, {processor})
+            if processor is not None:
+                os.sched_setaffinity(process.pid, {processor})
             deadline = time.monotonic() + 60
             while time.monotonic() < deadline:
                 with socket.socket() as probe:
                     if probe.connect_ex((HOST, http)) == 0:
                         break
                 time.sleep(0.1)
-            yield Switch(process.pid, sip)
+            yield Switch(process.pid, sip, http)
         finally:
             process.terminate()
             process.wait(30)
