@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import ClientSession, web
 
-from softswitch.client import AsrFinal, Call, Interruption, take
+from softswitch.client import AsrFinal, Call, Interruption, webhook_application
 
 SWITCH = os.environ.get("SWITCH", "ws://127.0.0.1:8080/call/sip")
 LLM_URL = os.environ.get("LLM_URL", "http://127.0.0.1:11434/v1")
@@ -54,9 +54,9 @@ async def reply(call: Call, session: ClientSession, messages: Messages) -> None:
         messages.append({"role": "assistant", "content": "".join(said)})
 
 
-async def converse(call_id: str) -> None:
+async def converse(call: Call) -> None:
     """Answer one call and talk until it is over."""
-    async with take(SWITCH, call_id) as call, ClientSession() as session:
+    async with ClientSession() as session:
         await call.accept({"asr": {"provider": "builtin"}, "bargeIn": True})
         await call.answered()
         await call.say(GREETING)
@@ -71,19 +71,6 @@ async def converse(call_id: str) -> None:
                 speaking = asyncio.create_task(reply(call, session, messages))
 
 
-async def incoming(request: web.Request) -> web.Response:
-    """Take note of an announced call and serve it beside the others."""
-    call_id = (await request.json())["dialogId"]
-    task = asyncio.create_task(converse(call_id))
-    request.app[TALKS].add(task)
-    task.add_done_callback(request.app[TALKS].discard)
-    return web.Response()
-
-
-TALKS = web.AppKey("talks", set[asyncio.Task[None]])
-
 if __name__ == "__main__":
-    app = web.Application()
-    app[TALKS] = set()
-    app.router.add_post("/", incoming)
-    web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]) if len(sys.argv) > 1 else 9000)
+    port = int(sys.argv[1]) if len(sys.argv) > 1 else 9000
+    web.run_app(webhook_application(SWITCH, converse), host="127.0.0.1", port=port)

@@ -69,7 +69,9 @@ class Tools:
         try:
             if (action := self._actions.get(call.name)) is None:
                 raise ValueError(f"there is no tool {call.name!r}")
-            return await action(**arguments_of(call))
+            if not isinstance(arguments := json.loads(call.arguments or "{}"), dict):
+                raise TypeError("the arguments must be a JSON object")
+            return await action(**arguments)
         except (ValueError, TypeError, RecursionError, aiohttp.ClientError, TimeoutError) as error:
             self.failures += 1
             logger.warning("a tool of an agent failed", extra={"tool": call.name, "error": str(error)})
@@ -88,11 +90,3 @@ class Tools:
             while len(body) < MOST_RESULT and (piece := await response.content.read(MOST_RESULT - len(body))):
                 body += piece
             return body.decode(errors="replace")
-
-
-def arguments_of(call: ToolCall) -> dict[str, Any]:
-    """Return the arguments of a tool; raises ValueError where they are no JSON object."""
-    found = json.loads(call.arguments or "{}")
-    if not isinstance(found, dict):
-        raise ValueError("the arguments must be a JSON object")
-    return found

@@ -28,11 +28,10 @@ def run(arguments: argparse.Namespace) -> int:
     from aiohttp import web  # noqa: PLC0415  (slow to import, and help does not need it)
 
     from softswitch.agent import load_agent  # noqa: PLC0415  (as above)
-    from softswitch.agent.server import AgentServer  # noqa: PLC0415  (as above)
+    from softswitch.agent.server import server_of  # noqa: PLC0415  (as above)
 
     config = load_agent(arguments.config)
-    server = AgentServer(
-        config, arguments.switch, token=os.environ.get("SOFTSWITCH_KEY", ""), max_calls=arguments.max_calls
-    )
-    web.run_app(server.application(), host=arguments.host, port=arguments.port)
+    token = os.environ.get("SOFTSWITCH_KEY", "")
+    application = server_of(config, arguments.switch, token=token, max_calls=arguments.max_calls)
+    web.run_app(application, host=arguments.host, port=arguments.port)
     return 0

@@ -8,7 +8,7 @@ import pytest
 from aiohttp.test_utils import BaseTestServer, TestServer
 
 from softswitch.agent.config import AgentConfig, Model
-from softswitch.agent.server import AgentServer
+from softswitch.agent.server import server_of
 from tests.client.switch import PretendedSwitch, pretended
 from tests.support.chat import ScriptedModel
 
@@ -28,11 +28,11 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.005)
 
 
-def server_of(url: str, model: str, **more: int) -> TestServer:
+def serving(url: str, model: str, **more: int) -> TestServer:
     config = AgentConfig(
         prompt="p", model=Model(url=model, model="m"), greeting="Good day.", voice={"speaker": "slt"}
     )
-    return TestServer(AgentServer(config, url, token="secret", **more).application())
+    return TestServer(server_of(config, url, token="secret", **more))
 
 
 async def announce(server: BaseTestServer, body: object) -> int:
@@ -42,7 +42,7 @@ async def announce(server: BaseTestServer, body: object) -> int:
 
 async def test_announced_call_is_taken_with_the_key_and_greeted(switch) -> None:
     pretence, url = switch
-    async with ScriptedModel(lambda _: ["Yes?"]) as model, server_of(url, model.url) as server:
+    async with ScriptedModel(lambda _: ["Yes?"]) as model, serving(url, model.url) as server:
         assert await announce(server, {"dialogId": "c1", "caller": "200"}) == 200
         await until(lambda: any(tts.get("endOfStream") for tts in pretence.sent("tts")))
         assert pretence.queries == [{"id": "c1"}]
@@ -59,7 +59,7 @@ async def test_announced_call_is_taken_with_the_key_and_greeted(switch) -> None:
 
 async def test_calls_beyond_the_bound_are_left_to_others_and_a_place_becomes_free(switch) -> None:
     pretence, url = switch
-    async with ScriptedModel(lambda _: ["Yes?"]) as model, server_of(url, model.url, max_calls=1) as server:
+    async with ScriptedModel(lambda _: ["Yes?"]) as model, serving(url, model.url, max_calls=1) as server:
         assert await announce(server, {"dialogId": "c1"}) == 200
         assert await announce(server, {"dialogId": "c2"}) == 503
         await until(lambda: pretence.sent("tts"))
@@ -72,14 +72,14 @@ async def test_calls_beyond_the_bound_are_left_to_others_and_a_place_becomes_fre
 
 @pytest.mark.parametrize("body", [{}, [], "x", None, {"caller": "200"}])
 async def test_what_is_no_announcement_is_refused(body) -> None:
-    async with server_of("ws://127.0.0.1:1/", "http://127.0.0.1:1/") as server:
+    async with serving("ws://127.0.0.1:1/", "http://127.0.0.1:1/") as server:
         assert await announce(server, body) == 400
 
 
 async def test_switch_that_refuses_costs_a_line_in_the_log(switch, caplog: pytest.LogCaptureFixture) -> None:
     pretence, url = switch
     pretence.refuse_with = 403
-    async with server_of(url, "http://127.0.0.1:1/") as server:
+    async with serving(url, "http://127.0.0.1:1/") as server:
         assert await announce(server, {"dialogId": "c1"}) == 200
         await until(lambda: "a call could not be served" in caplog.text)
 
@@ -87,7 +87,7 @@ async def test_switch_that_refuses_costs_a_line_in_the_log(switch, caplog: pytes
 async def test_calls_end_with_the_server(switch) -> None:
     pretence, url = switch
     async with ScriptedModel(lambda _: ["Yes?"]) as model:
-        async with server_of(url, model.url) as server:
+        async with serving(url, model.url) as server:
             assert await announce(server, {"dialogId": "c1"}) == 200
             await until(lambda: pretence.sent("tts"))
         await until(lambda: pretence.sockets[0].closed)

@@ -55,7 +55,10 @@ async def test_a_request_tells_of_the_call(tools):
     ("name", "arguments", "told"),
     [
         ("nothing", "{}", "no tool"),
-        ("look_up", "{", "error"),
+        ("look_up", "{", "error: Expecting"),
+        ("look_up", "[]", "JSON object"),
+        ("look_up", "5", "JSON object"),
+        ("look_up", '"x"', "JSON object"),
         ("end_call", '{"unknown": 1}', "unexpected keyword"),
         ("search", '{"q": 1}', "302"),
         ("away", "", "error"),

@@ -18,6 +18,8 @@ _FILTERS = "av.filter"
 def load_for(message: m.Message) -> None:
     """Import what the tick needs to carry a message out."""
     match message:
+        case m.FeedTrack():  # fifty a second for each stream: it needs none, and is looked at first
+            pass
         case m.AddRtpPort(rtp=rtp) | m.UpdateRtp(rtp=rtp):
             if any(form.name == "G722" for form in (*rtp.receive, rtp.send)):
                 _import(_G722)
