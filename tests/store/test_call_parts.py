@@ -34,9 +34,9 @@ async def test_newest_part_of_a_call_is_found_and_replaced(store: SqliteStore):
         part("a", 2, body="z"),
     ):
         assert await store.save_part(one)
-    assert await store.part("a", SIP) == part("a", 2, body="z")
-    assert await store.part("a", QUALITY) == part("a", 2, QUALITY, body="q")
-    assert await store.part("b", SIP) is None
+    assert await store.records.part("a", SIP) == part("a", 2, body="z")
+    assert await store.records.part("a", QUALITY) == part("a", 2, QUALITY, body="q")
+    assert await store.records.part("b", SIP) is None
 
 
 async def test_parts_are_deleted_with_their_account_and_by_age(store: SqliteStore):
@@ -44,6 +44,11 @@ async def test_parts_are_deleted_with_their_account_and_by_age(store: SqliteStor
     for one in (part("a", 1), part("b", 9), part("c", 1, account="two"), part("d", 40 * day, account="two")):
         assert await store.save_part(one)
     assert await store.forget("one", 5) == Forgotten(0, 0, 0, 1)
-    assert [(await store.part(call, SIP)) is not None for call in "abcd"] == [False, True, True, True]
+    assert [(await store.records.part(call, SIP)) is not None for call in "abcd"] == [False, True, True, True]
     await store.sweep(41 * day)
-    assert [(await store.part(call, SIP)) is not None for call in "abcd"] == [False, False, False, True]
+    assert [(await store.records.part(call, SIP)) is not None for call in "abcd"] == [
+        False,
+        False,
+        False,
+        True,
+    ]

@@ -18,7 +18,7 @@ async def test_store_keeps_what_it_had_and_marks_what_a_crash_cut_off(tmp_path: 
     await first.close()
     second = SqliteStore(tmp_path, free_bytes=0)
     await second.start()
-    calls = {call.id: call for call in await second.calls()}
+    calls = {call.id: call for call in await second.records.calls()}
     await second.close()
     assert (calls["running"].reason, calls["running"].initiator) == ("interrupted", "system")
     assert (calls["running"].ended_at, calls["running"].duration_ms) == (70_000, 9_000), "as last seen"

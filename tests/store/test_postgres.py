@@ -43,13 +43,13 @@ async def test_a_server_that_goes_and_comes_back_loses_nothing(
         assert await store.save_call(record("meanwhile"))
         assert feels(store) is False
         with pytest.raises(UnavailableError):
-            await store.calls()
+            await store.records.calls()
     finally:
         postgres.start()
     assert await store.save_call(record("after"))
     assert await store.probe()
     assert feels(store) is True
-    assert {each.id for each in await store.calls()} == {"before", "meanwhile", "after"}
+    assert {each.id for each in await store.records.calls()} == {"before", "meanwhile", "after"}
     assert store.counters.rows_lost == 0
     await store.close()
 
@@ -68,7 +68,7 @@ async def test_a_probe_finds_a_server_that_came_back_though_no_call_has_come(
         postgres.start()
     assert await store.probe()
     assert feels(store) is True
-    assert await store.webhooks() == []
+    assert await store.records.webhooks() == []
     await store.close()
 
 
@@ -78,13 +78,13 @@ async def test_two_switches_share_one_database(postgres: PostgresServer, tmp_pat
     await first.start()
     await second.start()
     assert await first.save_call(record("a"))
-    assert (await second.call("a")) == record("a")
+    assert (await second.records.call("a")) == record("a")
     await second.close()
     await second.start()
-    assert (await second.call("a")) == record("a"), "a start closes only what its own node left open"
+    assert (await second.records.call("a")) == record("a"), "a start closes only what its own node left open"
     await first.close()
     await first.start()
-    closed = await second.call("a")
+    closed = await second.records.call("a")
     assert closed is not None
     assert closed.reason == "interrupted"
     await first.close()

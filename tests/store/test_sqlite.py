@@ -16,25 +16,25 @@ DAY_MS = 86_400_000
 
 async def test_store_keeps_a_call_and_what_is_learnt_later(store: SqliteStore) -> None:
     assert await store.save_call(record("a", caller="1", callee="2", option_json='{"codec":"pcm"}'))
-    begun = await store.call("a")
+    begun = await store.records.call("a")
     assert begun is not None
     assert begun.ended_at is None
     ended = record(
         "a", caller="1", callee="2", answered_at=1100, ended_at=2000, reason="caller", duration_ms=900
     )
     assert await store.save_call(ended)
-    assert await store.call("a") == ended
-    assert await store.call("b") is None
+    assert await store.records.call("a") == ended
+    assert await store.records.call("b") is None
     assert store.counters.rows_written == 2
 
 
 async def test_store_keeps_two_calls_that_used_the_same_id(store: SqliteStore) -> None:
     await store.save_call(record("a", created_at=1, caller="first"))
     await store.save_call(record("a", created_at=2, caller="second"))
-    found = await store.call("a")
+    found = await store.records.call("a")
     assert found is not None
     assert found.caller == "second"
-    assert len(await store.calls()) == 2
+    assert len(await store.records.calls()) == 2
 
 
 async def test_store_writes_dumps_as_lines_and_lists_them(store: SqliteStore, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ async def test_store_lists_opens_and_deletes_recordings(store: SqliteStore) -> N
     made = await store.new_recording("call-1")
     made.path.write_bytes(b"RIFF")
     assert await store.save_recording(recording(made.name))
-    assert [one.name for one in await store.recordings()] == ["call-1.wav"]
+    assert [one.name for one in await store.records.recordings()] == ["call-1.wav"]
     assert await store.recording_path("call-1.wav") == made.path
     file = await store.open_recording("call-1.wav")
     assert file is not None
@@ -115,7 +115,7 @@ async def test_store_lists_opens_and_deletes_recordings(store: SqliteStore) -> N
     assert not await store.delete_recording("../softswitch.db")
     assert await store.delete_recording("call-1.wav")
     assert not await store.delete_recording("call-1.wav")
-    assert await store.recordings() == []
+    assert await store.records.recordings() == []
 
 
 async def test_store_refuses_recordings_and_dumps_beyond_the_quota(tmp_path: Path) -> None:
@@ -164,9 +164,9 @@ async def test_sweep_deletes_what_is_too_old_and_forgets_what_is_gone(tmp_path: 
         await store.save_call(record(f"c{number}", created_at=number))
     swept = await store.sweep(now_ms)
     assert (swept.recordings, swept.dumps) == (1, 1)
-    assert [one.name for one in await store.recordings()] == ["young.wav"]
+    assert [one.name for one in await store.records.recordings()] == ["young.wav"]
     assert {dump.call_id for dump in await store.dumps()} == {"young", "gone"}
-    assert [call.id for call in await store.calls()] == ["c3", "c2"]
+    assert [call.id for call in await store.records.calls()] == ["c3", "c2"]
     assert (await store.sweep(now_ms)).recordings == 0
     await store.close()
 
@@ -205,7 +205,7 @@ async def test_store_takes_nothing_before_it_starts_and_after_it_closed(tmp_path
     assert not store.dump("late", "{}")
     assert store.counters.queue_full == 3
     with pytest.raises(UnavailableError, match="closed"):
-        await store.calls()
+        await store.records.calls()
 
 
 async def test_store_refuses_to_start_where_it_cannot_write(tmp_path: Path) -> None:

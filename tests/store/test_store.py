@@ -21,9 +21,9 @@ async def test_entry_is_kept_replaced_and_deleted(store: SqliteStore) -> None:
     assert await store.save_entry(other)
     changed = msgspec.structs.replace(ENTRY, body_json='{"a": 1}', updated_at=2)
     assert await store.save_entry(changed)
-    assert await store.entries() == [other, changed]
+    assert await store.records.entries() == [other, changed]
     assert await store.delete_entry("user", "anna")
-    assert await store.entries() == [other]
+    assert await store.records.entries() == [other]
 
 
 async def test_log_of_changes_goes_back_from_a_place(store: SqliteStore) -> None:
@@ -43,10 +43,10 @@ async def test_log_of_changes_goes_back_from_a_place(store: SqliteStore) -> None
     ]
     for record in records:
         assert await store.save_audit(record)
-    assert await store.audit(2) == [records[3], records[2]]
-    assert await store.audit(10, (2, "c")) == [records[1], records[0]]
+    assert await store.records.audit(2) == [records[3], records[2]]
+    assert await store.records.audit(10, (2, "c")) == [records[1], records[0]]
     await store.sweep(0)
-    assert len(await store.audit(10)) == 4
+    assert len(await store.records.audit(10)) == 4
 
 
 async def test_account_is_forgotten_alone_and_up_to_a_time(store: SqliteStore) -> None:
@@ -73,10 +73,10 @@ async def test_account_is_forgotten_alone_and_up_to_a_time(store: SqliteStore) -
     await store.settled()
     assert await store.forget("one", 5) == Forgotten(1, 1, 1)
     assert await store.forget("one", 5) == Forgotten(0, 0, 0)
-    assert {recording.call_id for recording in await store.recordings()} == {"b", "c", "d"}
+    assert {recording.call_id for recording in await store.records.recordings()} == {"b", "c", "d"}
     assert {dump.call_id for dump in await store.dumps()} == {"b", "c", "d"}
-    assert {call.id for call in await store.calls() if call.transcript_json} == {"b", "c", "d"}
-    assert len(await store.calls()) == 4
+    assert {call.id for call in await store.records.calls() if call.transcript_json} == {"b", "c", "d"}
+    assert len(await store.records.calls()) == 4
 
 
 async def test_calls_are_counted_by_hour_and_reason(store: SqliteStore) -> None:
@@ -95,7 +95,7 @@ async def test_calls_are_counted_by_hour_and_reason(store: SqliteStore) -> None:
         )
         assert await store.save_call(record)
     assert await store.save_call(CallRecord(id="live", kind="sip", created_at=6 * hour))
-    found = await store.hours(5 * hour)
+    found = await store.records.hours(5 * hour)
     assert sorted((row.hour, row.failure, row.calls, row.setup_ms) for row in found) == [
         (5, "", 2, 150),
         (5, "busy", 1, 0),
@@ -141,7 +141,7 @@ async def keep_recording(
 
 async def removals_of(store: SqliteStore) -> dict[str, str]:
     await store.settled()
-    return {one.name: one.url for one in await store.removals(100, 1 << 62)}
+    return {one.name: one.url for one in await store.records.removals(100, 1 << 62)}
 
 
 async def test_objects_of_deleted_recordings_wait_for_their_deletion(removing: SqliteStore) -> None:
@@ -153,11 +153,11 @@ async def test_objects_of_deleted_recordings_wait_for_their_deletion(removing: S
     assert await removals_of(removing) == {"a.wav": "s3/a"}
     assert woken == [True]
     await removing.removal_tried("a.wav", 1 << 61)
-    assert await removing.removals(9, 1 << 60) == []
+    assert await removing.records.removals(9, 1 << 60) == []
     await removing.removed("a.wav")
     assert await removals_of(removing) == {}
-    assert await removing.uploaded_to("b.wav") == "s3/b"
-    assert await removing.uploaded_to("a.wav") is None
+    assert await removing.records.uploaded_to("b.wav") == "s3/b"
+    assert await removing.records.uploaded_to("a.wav") is None
 
 
 async def test_objects_of_a_forgotten_account_and_of_old_recordings_wait_too(removing: SqliteStore) -> None:
@@ -198,9 +198,12 @@ async def test_recording_whose_file_is_in_the_storage_alone_is_deleted_on_any_ma
 async def test_mails_wait_in_the_order_of_their_last_try(store: SqliteStore) -> None:
     for name, at in (("a", 1), ("b", 2)):
         await store.save_mail(WaitingMail(call_id=name, mailbox="anna", created_at=at, tried_at=at))
-    assert [one.call_id for one in await store.waiting_mails(10)] == ["a", "b"]
+    assert [one.call_id for one in await store.records.waiting_mails(10)] == ["a", "b"]
     await store.save_mail(WaitingMail(call_id="a", mailbox="anna", created_at=1, tried_at=3))
-    assert [(one.call_id, one.tried_at) for one in await store.waiting_mails(10)] == [("b", 2), ("a", 3)]
-    assert len(await store.waiting_mails(1)) == 1
+    assert [(one.call_id, one.tried_at) for one in await store.records.waiting_mails(10)] == [
+        ("b", 2),
+        ("a", 3),
+    ]
+    assert len(await store.records.waiting_mails(1)) == 1
     await store.delete_mail("b")
-    assert [one.call_id for one in await store.waiting_mails(10)] == ["a"]
+    assert [one.call_id for one in await store.records.waiting_mails(10)] == ["a"]

@@ -31,9 +31,9 @@ def call(name: str, *texts: str, account: str = "", at: int = 1) -> CallRecord:
 
 
 async def found(store: SqliteStore, text: str, account: str | None = None) -> str:
-    calls, total = await store.find_calls(CallQuery(transcript=text, account=account), 10, 0)
+    calls, total = await store.records.find_calls(CallQuery(transcript=text, account=account), 10, 0)
     assert total == len(calls)
-    assert await store.list_calls(CallQuery(transcript=text, account=account), 10) == calls
+    assert await store.records.list_calls(CallQuery(transcript=text, account=account), 10) == calls
     return "".join(sorted(one.id for one in calls))
 
 
@@ -88,7 +88,7 @@ async def test_words_go_with_their_transcripts_and_calls(store: SqliteStore) -> 
     store._calls_kept = 1
     await store.sweep(0)
     assert await found(store, "words") == "c"
-    assert await store._count("transcript_words", "", ()) == 1
+    assert await store.records.count("transcript_words", "", ()) == 1
 
 
 async def test_records_that_waited_for_the_database_are_found(

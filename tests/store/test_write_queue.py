@@ -28,12 +28,12 @@ async def test_store_keeps_records_while_the_disk_fails_and_tells_it(
     assert (store.healthy, told, store.counters.rows_lost) == (False, [False], 0)
     assert (store.spooled_rows, store.counters.rows_spooled) == (2, 2)
     with pytest.raises(UnavailableError, match="cannot be read"):
-        await store.calls()
+        await store.records.calls()
     database.rmdir()
     assert await store.probe()
     await asyncio.sleep(0)
     assert (store.healthy, told, store.spooled_rows) == (True, [False, True], 0)
-    assert {call.id for call in await store.calls()} == {"kept", "kept too"}
+    assert {call.id for call in await store.records.calls()} == {"kept", "kept too"}
     assert not (tmp_path / "data" / "spool.jsonl").exists()
     await store.close()
 
@@ -52,7 +52,7 @@ async def test_probe_finds_a_store_that_came_back_and_leaves_no_trace(
     assert (await store.probe(), store.healthy) == (False, False)
     database.rmdir()
     assert (await store.probe(), store.healthy) == (True, True)
-    assert await store.webhooks() == []
+    assert await store.records.webhooks() == []
     assert (store.counters.rows_lost, store.counters.rows_written) == (0, 0)
     await store.close()
 

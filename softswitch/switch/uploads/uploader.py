@@ -115,7 +115,7 @@ class Uploader:
     async def upload_waiting(self) -> float:
         """Upload what waits, up to the first failure; return the seconds until the next round."""
         try:
-            page = await self._store.waiting_uploads(PAGE, int(self._clock() * 1000) + 1)
+            page = await self._store.records.waiting_uploads(PAGE, int(self._clock() * 1000) + 1)
         except UnavailableError as error:
             return self._rounds.failed(f"the database cannot be read: {error}")
         self._metrics.uploads_waiting.set(len(page))
@@ -167,7 +167,7 @@ class Uploader:
             await self._store.drop_file(recording.name)
         if stored and self._on_orphan is not None:
             with contextlib.suppress(UnavailableError):
-                if await self._store.uploaded_to(recording.name) is None:
+                if await self._store.records.uploaded_to(recording.name) is None:
                     await self._store.remove_object(recording, url)
                     self._on_orphan()
         return "uploaded"

@@ -104,7 +104,7 @@ class Mails:
     async def send_waiting(self) -> float:
         """Send what waits, up to the first failure; return the seconds until the next round."""
         try:
-            page = await self._resources.store.waiting_mails(PAGE)
+            page = await self._resources.store.records.waiting_mails(PAGE)
             self._waiting = len(page)
             for mail in page:
                 if self._alone or mail.call_id in self._own or self._age_s(mail.tried_at) >= LEFT_S:

@@ -150,7 +150,7 @@ def patched(loop: SimLoop, sip: SipNetwork, servers: dict[str, SimRedis]) -> Ite
             ("ssl.create_default_context", functools.cache(ssl.create_default_context)),
             ("softswitch.media.engine.engine.TickThread", Stepped),
             ("softswitch.store.write_queue.Writer", InlineWriter),
-            ("softswitch.store.stored_records.ThreadPoolExecutor", _NoExecutor),
+            ("softswitch.store.store_thread.ThreadPoolExecutor", _NoExecutor),
             ("softswitch.app.build._store", store),
             ("softswitch.web.readiness.threading.Thread", _NoThread),
             ("softswitch.legs.sip.server.Transports", transports),

@@ -82,7 +82,7 @@ async def test_object_of_a_recording_that_has_the_name_again_is_kept(store: Sqli
     await uploader.upload_waiting()
     await remover.remove_waiting()
     assert shelf.deleted == []
-    assert await store.removals(9, 1 << 62) == []
+    assert await store.records.removals(9, 1 << 62) == []
 
 
 async def test_object_of_a_recording_that_was_not_uploaded_for_sure_is_deleted_by_its_name(

@@ -71,7 +71,7 @@ async def record(store: SqliteStore, name: str, at_s: float = 0.0, account: str 
 
 async def states(store: SqliteStore) -> dict[str, tuple[str, str]]:
     await store.settled()
-    return {one.name: (one.upload, one.upload_url) for one in await store.recordings()}
+    return {one.name: (one.upload, one.upload_url) for one in await store.records.recordings()}
 
 
 def counted(uploader: Uploader) -> dict[str, float]:
@@ -218,5 +218,7 @@ async def test_object_whose_recording_is_deleted_during_its_upload_is_to_be_dele
     shelf.put = delete_meanwhile  # type: ignore[method-assign]
     await uploader.upload_waiting()
     assert woken == [True]
-    assert [(one.name, one.url) for one in await store.removals(9, 1 << 62)] == [(name, "s3/me/a.wav")]
+    assert [(one.name, one.url) for one in await store.records.removals(9, 1 << 62)] == [
+        (name, "s3/me/a.wav")
+    ]
     await store.close()

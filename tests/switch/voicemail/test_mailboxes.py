@@ -83,7 +83,7 @@ async def test_call_becomes_a_message_unless_it_says_nothing(store: SqliteStore)
     boxes = Mailboxes(store, 100)
     for name in ("a", "b"):
         await message(store, name, "anna")
-        record = await store.call(name)
+        record = await store.records.call(name)
         assert record is not None
         await store.save_call(msgspec.structs.replace(record, tag=""))
     assert await boxes.count("anna") == (0, 0)
@@ -93,6 +93,6 @@ async def test_call_becomes_a_message_unless_it_says_nothing(store: SqliteStore)
     assert await boxes.take("anna", "b", 4001) is None
     assert await boxes.take("anna", "gone", 0) is None
     assert [one.id for one in await boxes.list("anna", None)] == ["a"]
-    record = await store.call("b")
+    record = await store.records.call("b")
     assert record is not None
     assert record.recording == ""

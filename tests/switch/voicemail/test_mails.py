@@ -77,7 +77,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 async def none_waits(store: SqliteStore) -> None:
     async with asyncio.timeout(60):
-        while await store.waiting_mails(10):
+        while await store.records.waiting_mails(10):
             await asyncio.sleep(0.01)
 
 
@@ -200,7 +200,7 @@ async def test_mail_of_another_machine_waits_for_it_and_is_given_up_after_days(s
         cast("Clock", other._clock).now += LEFT_S
         async with running(other):
             await until(lambda: figures(other)["waiting"] == 1)
-        assert len(await store.waiting_mails(9)) == 1
+        assert len(await store.records.waiting_mails(9)) == 1
         cast("Clock", other._clock).now += MOST_AGE_S
         async with running(other):
             await none_waits(store)
