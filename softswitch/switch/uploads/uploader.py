@@ -17,6 +17,7 @@ from softswitch.egress import EgressError
 from softswitch.errors import UnavailableError
 from softswitch.metrics import Metrics
 from softswitch.store.store import Recording, Store
+from softswitch.switch.own_work import OwnWork
 from softswitch.switch.rounds import Rounds
 from softswitch.switch.uploads.bucket import StorageError
 
@@ -30,8 +31,6 @@ GRACE_S = 30.0
 """Time after a recording in which its file stays here, for the transcript that is made of it, seconds."""
 MOST_TRIES = 20
 """Tries of one recording while the storage takes others; then it has failed."""
-MOST_OWN = 10_000
-"""Names of own recordings that are remembered; others are uploaded once they are `LEFT_S` old."""
 LEFT_S = 900.0
 """Age from which on a recording of another worker of this machine was left behind, seconds."""
 Outcome = Literal["uploaded", "failed", "retried", "absent"]
@@ -89,7 +88,8 @@ class Uploader:
             clock,
         )
         self._on_orphan = on_orphan
-        self._own: dict[str, None] = {}
+        self._own = OwnWork()
+        """Names of the recordings of this process."""
         self._tries: dict[str, tuple[int, int]] = {}
         """By name of a recording: failures, and how many others were taken before the first one."""
         self._taken = 0
@@ -99,9 +99,7 @@ class Uploader:
 
     def add(self, recording: Recording) -> None:
         """Note that a recording waits from now on."""
-        self._own[recording.name] = None
-        while len(self._own) > MOST_OWN:
-            del self._own[next(iter(self._own))]
+        self._own.add(recording.name)
         self._rounds.wake()
 
     def warnings(self) -> list[str]:
@@ -160,7 +158,7 @@ class Uploader:
             return await self._not_taken(recording, error)
         self._metrics.uploaded_bytes.inc(size)
         self._taken += 1
-        self._own.pop(recording.name, None)
+        self._own.remove(recording.name)
         url = self._storage.url_of(name)
         stored = await self._store.set_upload(recording.name, "uploaded", url)
         if stored and self._delete_local:
