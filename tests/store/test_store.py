@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from softswitch.store import SqliteStore
-from softswitch.store.postgres import PostgresStore
+from softswitch.store import DatabaseStore
+from softswitch.store.postgres import postgres_store
 from softswitch.store.store import AuditRecord, CallRecord, EntryRecord, Forgotten, Recording, WaitingMail
 
 ENTRY = EntryRecord(kind="user", name="anna", body_json="{}", secrets="", created_at=1, updated_at=1)
@@ -15,7 +15,7 @@ DAY_MS = 86_400_000
 NOW_MS = 100 * DAY_MS
 
 
-async def test_entry_is_kept_replaced_and_deleted(store: SqliteStore) -> None:
+async def test_entry_is_kept_replaced_and_deleted(store: DatabaseStore) -> None:
     other = msgspec.structs.replace(ENTRY, kind="trunk")
     assert await store.save_entry(ENTRY)
     assert await store.save_entry(other)
@@ -26,7 +26,7 @@ async def test_entry_is_kept_replaced_and_deleted(store: SqliteStore) -> None:
     assert await store.records.entries() == [other]
 
 
-async def test_log_of_changes_goes_back_from_a_place(store: SqliteStore) -> None:
+async def test_log_of_changes_goes_back_from_a_place(store: DatabaseStore) -> None:
     records = [
         AuditRecord(
             id=name,
@@ -49,7 +49,7 @@ async def test_log_of_changes_goes_back_from_a_place(store: SqliteStore) -> None
     assert len(await store.records.audit(10)) == 4
 
 
-async def test_account_is_forgotten_alone_and_up_to_a_time(store: SqliteStore) -> None:
+async def test_account_is_forgotten_alone_and_up_to_a_time(store: DatabaseStore) -> None:
     for number, (name, account, at) in enumerate(
         [("a", "one", 1), ("b", "one", 9), ("c", "two", 1), ("d", "", 1)]
     ):
@@ -79,7 +79,7 @@ async def test_account_is_forgotten_alone_and_up_to_a_time(store: SqliteStore) -
     assert len(await store.records.calls()) == 4
 
 
-async def test_calls_are_counted_by_hour_and_reason(store: SqliteStore) -> None:
+async def test_calls_are_counted_by_hour_and_reason(store: DatabaseStore) -> None:
     hour = 3_600_000
     for number, (at, answered, reason) in enumerate(
         [
@@ -107,20 +107,20 @@ async def test_calls_are_counted_by_hour_and_reason(store: SqliteStore) -> None:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-async def removing(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqliteStore]:
+async def removing(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[DatabaseStore]:
     """Give a store of each kind whose recordings are uploaded, and deleted in the storage too."""
     if request.param == "sqlite":
-        made = SqliteStore(tmp_path / "data", free_bytes=0, uploads=True, removes=True)
+        made = DatabaseStore(tmp_path / "data", free_bytes=0, uploads=True, removes=True)
     else:
         url = request.getfixturevalue("postgres").database()
-        made = PostgresStore(tmp_path / "data", url, free_bytes=0, uploads=True, removes=True)
+        made = postgres_store(tmp_path / "data", url, free_bytes=0, uploads=True, removes=True)
     await made.start()
     yield made
     await made.close()
 
 
 async def keep_recording(
-    store: SqliteStore, name: str, *, account: str = "shop", at_ms: int = 5, url: str = ""
+    store: DatabaseStore, name: str, *, account: str = "shop", at_ms: int = 5, url: str = ""
 ) -> str:
     made = await store.new_recording(name)
     made.path.write_bytes(b"sound")
@@ -139,12 +139,12 @@ async def keep_recording(
     return made.name
 
 
-async def removals_of(store: SqliteStore) -> dict[str, str]:
+async def removals_of(store: DatabaseStore) -> dict[str, str]:
     await store.settled()
     return {one.name: one.url for one in await store.records.removals(100, 1 << 62)}
 
 
-async def test_objects_of_deleted_recordings_wait_for_their_deletion(removing: SqliteStore) -> None:
+async def test_objects_of_deleted_recordings_wait_for_their_deletion(removing: DatabaseStore) -> None:
     woken: list[bool] = []
     removing.on_removal = lambda: woken.append(True)
     for name in ("a", "b"):
@@ -160,7 +160,7 @@ async def test_objects_of_deleted_recordings_wait_for_their_deletion(removing: S
     assert await removing.records.uploaded_to("a.wav") is None
 
 
-async def test_objects_of_a_forgotten_account_and_of_old_recordings_wait_too(removing: SqliteStore) -> None:
+async def test_objects_of_a_forgotten_account_and_of_old_recordings_wait_too(removing: DatabaseStore) -> None:
     await keep_recording(removing, "shop", url="s3/shop")
     await keep_recording(removing, "inn", account="inn", url="s3/inn")
     done = await removing.forget("shop", 10)
@@ -171,7 +171,7 @@ async def test_objects_of_a_forgotten_account_and_of_old_recordings_wait_too(rem
 
 
 async def test_objects_that_stay_are_counted(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "data", free_bytes=0, uploads=True)
+    store = DatabaseStore(tmp_path / "data", free_bytes=0, uploads=True)
     await store.start()
     await keep_recording(store, "shop", url="s3/shop")
     done = await store.forget("shop", 10)
@@ -184,7 +184,7 @@ async def test_objects_that_stay_are_counted(tmp_path: Path) -> None:
 async def test_recording_whose_file_is_in_the_storage_alone_is_deleted_on_any_machine(
     tmp_path: Path, keeps_files: bool
 ) -> None:
-    store = SqliteStore(
+    store = DatabaseStore(
         tmp_path / "data", free_bytes=0, uploads=True, removes=True, is_cluster=True, keeps_files=keeps_files
     )
     await store.start()
@@ -195,7 +195,7 @@ async def test_recording_whose_file_is_in_the_storage_alone_is_deleted_on_any_ma
     await store.close()
 
 
-async def test_mails_wait_in_the_order_of_their_last_try(store: SqliteStore) -> None:
+async def test_mails_wait_in_the_order_of_their_last_try(store: DatabaseStore) -> None:
     for name, at in (("a", 1), ("b", 2)):
         await store.save_mail(WaitingMail(call_id=name, mailbox="anna", created_at=at, tried_at=at))
     assert [one.call_id for one in await store.records.waiting_mails(10)] == ["a", "b"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from softswitch.store import SqliteStore
+from softswitch.store import DatabaseStore
 from softswitch.store.database import Database, Row
 from softswitch.store.queries import CallQuery, RecordingQuery
 from softswitch.store.store import WebhookRecord
@@ -17,7 +17,7 @@ from tests.store.records import record, recording
 from tests.store.test_words import transcript
 
 
-async def test_store_lists_calls_newest_first_in_pages(store: SqliteStore) -> None:
+async def test_store_lists_calls_newest_first_in_pages(store: DatabaseStore) -> None:
     await asyncio.gather(*(store.save_call(record(f"c{number}", created_at=number)) for number in range(10)))
     assert [call.id for call in await store.records.calls(limit=3)] == ["c9", "c8", "c7"]
     assert [call.id for call in await store.records.calls(limit=3, offset=8)] == ["c1", "c0"]
@@ -40,7 +40,7 @@ async def test_records_need_a_reader_and_a_thread_and_no_store(tmp_path: Path) -
     database.close()
 
 
-async def test_store_reads_again_after_its_file_was_replaced(sqlite: SqliteStore, tmp_path: Path) -> None:
+async def test_store_reads_again_after_its_file_was_replaced(sqlite: DatabaseStore, tmp_path: Path) -> None:
     await sqlite.save_call(record("a"))
     assert len(await sqlite.records.calls()) == 1
     for path in (tmp_path / "data").glob("softswitch.db*"):
@@ -49,7 +49,7 @@ async def test_store_reads_again_after_its_file_was_replaced(sqlite: SqliteStore
     assert [call.id for call in await sqlite.records.calls()] == ["b"]
 
 
-async def test_ended_calls_are_found_by_every_condition(store: SqliteStore) -> None:
+async def test_ended_calls_are_found_by_every_condition(store: DatabaseStore) -> None:
     day = 86_400_000
     kept = [
         record(
@@ -110,7 +110,7 @@ async def test_ended_calls_are_found_by_every_condition(store: SqliteStore) -> N
     assert ([call.id for call in page], total) == (["b"], 3)
 
 
-async def test_recordings_are_found_by_call_time_and_account(store: SqliteStore) -> None:
+async def test_recordings_are_found_by_call_time_and_account(store: DatabaseStore) -> None:
     await store.save_recording(recording("a.wav", 1000))
     await store.save_recording(recording("b.wav", 2000))
     found, total = await store.records.find_recordings(

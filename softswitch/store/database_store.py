@@ -1,4 +1,4 @@
-"""Store of one host: an SQLite file, with the folders of recordings and dumps beside it."""
+"""Store of one host: a database of records, by default SQLite's, and folders of recordings and dumps."""
 
 import asyncio
 import contextlib
@@ -102,8 +102,8 @@ PARTS_KEPT = 200_000
 """Parts of calls (SIP messages, quality) that a sweep leaves: of the newest calls."""
 
 
-class SqliteStore:
-    """Store in one data folder; see `Store` for its methods."""
+class DatabaseStore:
+    """Store with its records in a database and its files in a data folder; see `Store` for its methods."""
 
     def __init__(
         self,
@@ -140,8 +140,8 @@ class SqliteStore:
             spool_bytes: most bytes of records on the disk that wait for the database.
             on_health: called when writing begins to fail, and when it works again.
             clock: wall-clock time, in epoch seconds.
-            database: writing side; by default a file in the data folder.
-            reader: reading side.
+            database: writing side of the database; by default of an SQLite file in the data folder.
+            reader: reading side of the same database.
             node: name of this process, in place of that in the folder, where it is one of several.
             is_shared: several processes share the folder, and their supervisor holds its lock.
             is_cluster: other machines, which have files of their own, share the database.
