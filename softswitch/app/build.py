@@ -52,7 +52,7 @@ from softswitch.media.rtp.plane import RtpPlane
 from softswitch.metrics import Metrics
 from softswitch.settings import Settings, is_loopback
 from softswitch.speech.provider import Providers
-from softswitch.store.sqlite import SqliteStore
+from softswitch.store.database_store import DatabaseStore
 from softswitch.store.store import CallRecord
 from softswitch.store.transcript import Transcript
 from softswitch.switch.directory import CallDirectory
@@ -227,7 +227,7 @@ def build(
 def _attach_optional(
     app: web.Application,
     settings: Settings,
-    store: SqliteStore,
+    store: DatabaseStore,
     resources: Resources,
     member: Membership | None,
 ) -> None:
@@ -366,13 +366,13 @@ def _readiness(
     return readiness
 
 
-def _store(settings: Settings, member: Membership | None) -> SqliteStore:
-    make: Callable[..., SqliteStore] = SqliteStore
+def _store(settings: Settings, member: Membership | None) -> DatabaseStore:
+    make: Callable[..., DatabaseStore] = DatabaseStore
     if settings.store.postgres:
         # Its driver takes 3 MB of memory.
-        from softswitch.store.postgres import PostgresStore  # noqa: PLC0415
+        from softswitch.store.postgres import postgres_store  # noqa: PLC0415
 
-        make = partial(PostgresStore, url=settings.store.postgres)
+        make = partial(postgres_store, url=settings.store.postgres)
     return make(
         settings.paths.root(),
         recordings=settings.recording.folder,

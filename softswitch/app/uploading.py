@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from aiohttp import web
 
 from softswitch.settings import Settings
-from softswitch.store.sqlite import SqliteStore
+from softswitch.store.database_store import DatabaseStore
 from softswitch.switch.resources import Resources
 from softswitch.switch.uploads.bucket import Bucket
 from softswitch.switch.uploads.remover import Remover
@@ -18,7 +18,7 @@ from softswitch.web.keys import READINESS
 def attach_uploads(
     app: web.Application,
     settings: Settings,
-    store: SqliteStore,
+    store: DatabaseStore,
     resources: Resources,
     *,
     is_shared: bool,

@@ -1,7 +1,7 @@
 """Persistence: records of calls, rooms and sessions, recordings, and dumps of calls."""
 
+from softswitch.store.database_store import DatabaseStore
 from softswitch.store.folder import is_safe_name
-from softswitch.store.sqlite import SqliteStore
 from softswitch.store.store import (
     CallRecord,
     Counters,
@@ -15,10 +15,10 @@ from softswitch.store.store import (
 __all__ = [
     "CallRecord",
     "Counters",
+    "DatabaseStore",
     "Dump",
     "NewRecording",
     "Recording",
-    "SqliteStore",
     "Store",
     "Swept",
     "is_safe_name",

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from softswitch.errors import UnavailableError
 from softswitch.store.database import Row
+from softswitch.store.database_store import DatabaseStore
 from softswitch.store.migrate import WORDS_VERSION, migrations
-from softswitch.store.sqlite import SqliteStore
 from softswitch.store.tables import SAVE_WORDS, Record
 from softswitch.store.words import indexed
 
@@ -186,18 +186,15 @@ class PostgresReader:
         return found
 
 
-class PostgresStore(SqliteStore):
-    """Store with records in PostgreSQL; everything else is as in `SqliteStore`."""
+def postgres_store(root: Path, url: str, **options: Any) -> DatabaseStore:
+    """Return a store with its records in PostgreSQL.
 
-    def __init__(self, root: Path, url: str, **options: Any) -> None:
-        """Create a store.
-
-        Args:
-            root: data folder.
-            url: postgresql://user:password@host/name.
-            options: further arguments of `SqliteStore`.
-        """
-        super().__init__(root, database=PostgresDatabase(url), reader=PostgresReader(url), **options)
+    Args:
+        root: data folder.
+        url: postgresql://user:password@host/name.
+        options: further arguments of `DatabaseStore`.
+    """
+    return DatabaseStore(root, database=PostgresDatabase(url), reader=PostgresReader(url), **options)
 
 
 async def _transaction(link: Any, rows: Sequence[Row]) -> None:

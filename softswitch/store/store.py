@@ -332,10 +332,82 @@ class Counters:
     """Recordings refused because of quota or disk."""
 
 
+class Records(Protocol):
+    """Interface of what is read from the database of a store; each method raises `UnavailableError`."""
+
+    async def calls(self, limit: int = 50, offset: int = 0, *, ended: bool = False) -> list[CallRecord]:
+        """Return calls, optionally those only that have ended, the newest first."""
+
+    async def call(self, call_id: str) -> CallRecord | None:
+        """Return the newest call with an id, None if there is no such call."""
+
+    async def hours(self, since_ms: int) -> list[HourRow]:
+        """Return the ended calls since a time (epoch milliseconds) by hour and reason."""
+
+    async def part(self, call_id: str, name: str) -> CallPart | None:
+        """Return a part of the newest call with an id, None if there is no such part."""
+
+    async def find_calls(self, query: CallQuery, limit: int, offset: int) -> tuple[list[CallRecord], int]:
+        """Return the ended calls that are wanted, the newest first, and how many there are in all."""
+
+    async def list_calls(self, query: CallQuery, limit: int) -> list[CallRecord]:
+        """Return the first calls that are wanted, the newest first; `CallQuery.before` leads to the next."""
+
+    async def find_recordings(
+        self, query: RecordingQuery, limit: int, offset: int
+    ) -> tuple[list[Recording], int]:
+        """Return the recordings that are wanted, the newest first, and how many there are in all."""
+
+    async def recordings(self, limit: int = 50, offset: int = 0) -> list[Recording]:
+        """Return recordings, the newest first."""
+
+    async def recordings_of(self, call_id: str, account: str) -> list[Recording]:
+        """Return an account's recordings of one call or room, the newest first."""
+
+    async def webhooks(self) -> list[WebhookRecord]:
+        """Return all webhooks, the oldest first."""
+
+    async def entries(self) -> list[EntryRecord]:
+        """Return all entries, by kind and age."""
+
+    async def audit(self, limit: int = 50, before: tuple[int, str] | None = None) -> list[AuditRecord]:
+        """Return records of changes, the newest first, those before a time and id only."""
+
+    async def waiting_uploads(self, limit: int, before_ms: int) -> list[Recording]:
+        """Return recordings that began before a time and wait for their upload, the oldest first."""
+
+    async def removals(self, limit: int, before_ms: int) -> list[Removal]:
+        """Return objects to be deleted that were not tried since a time, the longest waiting first."""
+
+    async def uploaded_to(self, name: str) -> str | None:
+        """Return where a recording was uploaded to, empty if it was not; None: there is no such recording."""
+
+    async def waiting_mails(self, limit: int) -> list[WaitingMail]:
+        """Return e-mail that is to be sent, the one that was not tried for longest first."""
+
+    async def rooms(self, limit: int = 1000, offset: int = 0) -> list[RoomRecord]:
+        """Return rooms, the newest first."""
+
+    async def session(self, session_id: str) -> SessionRecord | None:
+        """Return a session, None if there is no such session."""
+
+    async def sessions(
+        self, room_id: str = "", limit: int = 50, offset: int = 0, account: str | None = None
+    ) -> list[SessionRecord]:
+        """Return sessions, optionally of one room and one account, the newest first."""
+
+    async def count_sessions(self, room_id: str = "", account: str | None = None) -> int:
+        """Return the number of sessions, optionally of one room and one account."""
+
+
 class Store(Protocol):
-    """Interface of a store of records, recordings and dumps."""
+    """Interface of a store: writing of records, and files of recordings and dumps; `records` reads."""
 
     counters: Counters
+
+    @property
+    def records(self) -> Records:
+        """Queries of the database."""
 
     @property
     def healthy(self) -> bool:
@@ -367,49 +439,20 @@ class Store(Protocol):
     def save_call(self, record: CallRecord) -> asyncio.Future[bool]:
         """Store a call, or replace its record."""
 
-    async def hours(self, since_ms: int) -> list[HourRow]:
-        """Return the ended calls since a time (epoch milliseconds) by hour and reason."""
-
     def save_part(self, part: CallPart) -> asyncio.Future[bool]:
         """Store a part of a call's record, or replace it."""
-
-    async def part(self, call_id: str, name: str) -> CallPart | None:
-        """Return a part of the newest call with an id, None if there is no such part."""
 
     async def delete_part(self, call_id: str, name: str) -> bool:
         """Delete a part of all calls with an id; return False if there is no such part."""
 
-    async def calls(self, limit: int = 50, offset: int = 0, *, ended: bool = False) -> list[CallRecord]:
-        """Return calls, optionally those only that have ended, the newest first."""
-
-    async def call(self, call_id: str) -> CallRecord | None:
-        """Return the newest call with an id, None if there is no such call."""
-
-    async def find_calls(self, query: CallQuery, limit: int, offset: int) -> tuple[list[CallRecord], int]:
-        """Return the ended calls that are wanted, the newest first, and how many there are in all."""
-
-    async def list_calls(self, query: CallQuery, limit: int) -> list[CallRecord]:
-        """Return the first calls that are wanted, the newest first; `CallQuery.before` leads to the next."""
-
     async def forget(self, account: str, before_ms: int) -> Forgotten:
         """Delete recordings, dumps, transcripts and traces of an account's calls that began before a time."""
-
-    async def find_recordings(
-        self, query: RecordingQuery, limit: int, offset: int
-    ) -> tuple[list[Recording], int]:
-        """Return the recordings that are wanted, the newest first, and how many there are in all."""
 
     def save_webhook(self, webhook: WebhookRecord) -> asyncio.Future[bool]:
         """Store a webhook."""
 
     def delete_webhook(self, number: int) -> asyncio.Future[bool]:
         """Delete a webhook."""
-
-    async def webhooks(self) -> list[WebhookRecord]:
-        """Return all webhooks, the oldest first."""
-
-    async def entries(self) -> list[EntryRecord]:
-        """Return all entries, by kind and age."""
 
     def save_entry(self, entry: EntryRecord) -> asyncio.Future[bool]:
         """Store an entry, or replace it; it is not kept while the database is away."""
@@ -419,9 +462,6 @@ class Store(Protocol):
 
     def save_audit(self, record: AuditRecord) -> asyncio.Future[bool]:
         """Store a record of a change."""
-
-    async def audit(self, limit: int = 50, before: tuple[int, str] | None = None) -> list[AuditRecord]:
-        """Return records of changes, the newest first, those before a time and id only."""
 
     def save_room(self, room: RoomRecord) -> asyncio.Future[bool]:
         """Store a room, or replace its record."""
@@ -433,20 +473,6 @@ class Store(Protocol):
 
     async def settled(self) -> None:
         """Wait until all writes queued so far are complete, for a limited time."""
-
-    async def rooms(self, limit: int = 1000, offset: int = 0) -> list[RoomRecord]:
-        """Return rooms, the newest first."""
-
-    async def session(self, session_id: str) -> SessionRecord | None:
-        """Return a session, None if there is no such session."""
-
-    async def sessions(
-        self, room_id: str = "", limit: int = 50, offset: int = 0, account: str | None = None
-    ) -> list[SessionRecord]:
-        """Return sessions, optionally of one room and one account, the newest first."""
-
-    async def count_sessions(self, room_id: str = "", account: str | None = None) -> int:
-        """Return the number of sessions, optionally of one room and one account."""
 
     async def new_recording(self, call_id: str, requested: str = "", container: str = "wav") -> NewRecording:
         """Create an empty file for a recording; raises `NotNowError` if quota or disk is full."""
@@ -460,12 +486,6 @@ class Store(Protocol):
     def save_recording(self, recording: Recording) -> asyncio.Future[bool]:
         """Store the record of a finished recording."""
 
-    async def recordings(self, limit: int = 50, offset: int = 0) -> list[Recording]:
-        """Return recordings, the newest first."""
-
-    async def recordings_of(self, call_id: str, account: str) -> list[Recording]:
-        """Return an account's recordings of one call or room, the newest first."""
-
     async def recording_path(self, name: str) -> Path | None:
         """Return the file of a recording, None if there is no such file or the name is not safe."""
 
@@ -475,14 +495,8 @@ class Store(Protocol):
     async def delete_recording(self, name: str) -> bool:
         """Delete a recording; return False if there is no such recording."""
 
-    async def waiting_uploads(self, limit: int, before_ms: int) -> list[Recording]:
-        """Return recordings that began before a time and wait for their upload, the oldest first."""
-
     def set_upload(self, name: str, state: Upload, url: str = "") -> asyncio.Future[bool]:
         """Store where the upload of a recording stands."""
-
-    async def removals(self, limit: int, before_ms: int) -> list[Removal]:
-        """Return objects to be deleted that were not tried since a time, the longest waiting first."""
 
     def removal_tried(self, name: str, now_ms: int) -> asyncio.Future[bool]:
         """Note that an object could not be deleted, so that others are tried before it."""
@@ -490,17 +504,11 @@ class Store(Protocol):
     def removed(self, name: str) -> asyncio.Future[bool]:
         """Note that an object was deleted."""
 
-    async def uploaded_to(self, name: str) -> str | None:
-        """Return where a recording was uploaded to, empty if it was not; None: there is no such recording."""
-
     def remove_object(self, recording: Recording, url: str) -> asyncio.Future[bool]:
         """Have an object deleted whose recording is gone."""
 
     def save_mail(self, mail: WaitingMail) -> asyncio.Future[bool]:
         """Store an e-mail that is to be sent, or the time of its last try."""
-
-    async def waiting_mails(self, limit: int) -> list[WaitingMail]:
-        """Return e-mail that is to be sent, the one that was not tried for longest first."""
 
     def delete_mail(self, call_id: str) -> asyncio.Future[bool]:
         """Note that an e-mail was sent, or is not to be sent any more."""

@@ -72,9 +72,9 @@ async def list_records(request: web.Request) -> web.StreamResponse:
         return await _send_csv(request, query)
     limit, offset = _page(request)
     if offset:
-        records, _ = await store.find_calls(query, limit, offset)
+        records, _ = await store.records.find_calls(query, limit, offset)
     else:
-        records = await store.list_calls(query, limit)
+        records = await store.records.list_calls(query, limit)
     more = {"cursor": cursor_of(records[-1])} if records and len(records) == limit else {}
     return web.json_response({"calls": [_record(record) for record in records], **more})
 
@@ -90,7 +90,7 @@ async def _send_csv(request: web.Request, query: CallQuery) -> web.StreamRespons
     await response.write(csv_head())
     rows = 0
     while rows < MAX_ROWS:
-        records = await request.app[RESOURCES].store.list_calls(query, MAX_PAGE)
+        records = await request.app[RESOURCES].store.records.list_calls(query, MAX_PAGE)
         if not records:
             break
         await response.write(csv_rows(records))
@@ -104,16 +104,16 @@ async def get_record(request: web.Request) -> web.Response:
     """Serve ``GET /calls/{id}``."""
     store, call_id = request.app[RESOURCES].store, request.match_info["id"]
     await request.app[CALLS].parts_stored(call_id)
-    record = await store.call(call_id)
+    record = await store.records.call(call_id)
     if record is None or record.ended_at is None:
         raise web.HTTPNotFound(text="no record of a call with this id")
     shown = {
         **_record(record),
         "transcript": decode(record.transcript_json),
-        "sip": await store.part(call_id, SIP) is not None,
+        "sip": await store.records.part(call_id, SIP) is not None,
         "quality": await _quality(store, record),
     }
-    recordings = await store.recordings_of(call_id, record.account) if record.recording else []
+    recordings = await store.records.recordings_of(call_id, record.account) if record.recording else []
     for recording in recordings:
         if recording.name == record.recording:
             shown["recordingAt"] = rfc3339(recording.created_at)
@@ -126,7 +126,7 @@ async def get_record(request: web.Request) -> web.Response:
 
 async def _quality(store: Store, record: CallRecord) -> list[LegQuality]:
     """Return the quality of the legs of a call over time; empty where none was measured."""
-    part = await store.part(record.id, QUALITY)
+    part = await store.records.part(record.id, QUALITY)
     if part is None or part.created_at != record.created_at:
         return []
     return decode_part(part.body, list[LegQuality]) or []
@@ -138,7 +138,7 @@ async def _quality(store: Store, record: CallRecord) -> list[LegQuality]:
 async def list_recordings(request: web.Request) -> web.Response:
     """Serve ``GET /recordings``: newest first."""
     store = request.app[RESOURCES].store
-    recordings = await store.recordings(*_page(request))
+    recordings = await store.records.recordings(*_page(request))
     return web.json_response({"recordings": [_recording(recording) for recording in recordings]})
 
 

@@ -78,7 +78,7 @@ async def _messages(request: web.Request) -> list[SipMessage]:
 async def _stored(request: web.Request, name: str, kind: type[Part]) -> Part | None:
     """Return a part of the call that a request names, from the store; None where its client sees none."""
     await request.app[CALLS].parts_stored(_id(request))
-    part = await request.app[RESOURCES].store.part(_id(request), name)
+    part = await request.app[RESOURCES].store.records.part(_id(request), name)
     if part is None or denial(principal(request), "see a call", Target(part.account)) is not None:
         return None
     return decode(part.body, kind)

@@ -30,7 +30,7 @@ async def forget(request: web.Request) -> web.Response:
     answers = await asyncio.gather(*(_ask(request, cluster, nodes) for nodes in hosts.values()))
     unanswered = [host for host, answer in zip(hosts, answers, strict=True) if answer is None]
     total = _sum([done, *(answer for answer in answers if answer is not None)])
-    _, left = await store.find_recordings(RecordingQuery(account=account, until_ms=before_ms), 1, 0)
+    _, left = await store.records.find_recordings(RecordingQuery(account=account, until_ms=before_ms), 1, 0)
     shown = {**msgspec.to_builtins(total), "unanswered": unanswered, "recordingsLeft": left}
     return web.json_response(shown)
 

@@ -140,7 +140,7 @@ async def _either(*events: asyncio.Event) -> None:
 
 async def _hours(request: web.Request, hours: int) -> dict[str, Any]:
     since = (int(time.time() * 1000) // HOUR_MS - hours + 1) * HOUR_MS
-    return {"since": since, "hours": by_hour(await request.app[RESOURCES].store.hours(since))}
+    return {"since": since, "hours": by_hour(await request.app[RESOURCES].store.records.hours(since))}
 
 
 async def _everywhere(request: web.Request) -> dict[str, Any]:

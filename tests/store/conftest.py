@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from softswitch.store import SqliteStore, Store
-from softswitch.store.postgres import PostgresStore
+from softswitch.store import DatabaseStore, Store
+from softswitch.store.postgres import postgres_store
 from tests.support.postgres import PostgresServer, postgres_server
 
 
@@ -18,13 +18,13 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqliteStore]:
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[DatabaseStore]:
     """Give a store of each kind."""
     if request.param == "sqlite":
-        made = SqliteStore(tmp_path / "data", free_bytes=0)
+        made = DatabaseStore(tmp_path / "data", free_bytes=0)
     else:
         server: PostgresServer = request.getfixturevalue("postgres")
-        made = PostgresStore(tmp_path / "data", server.database(), free_bytes=0)
+        made = postgres_store(tmp_path / "data", server.database(), free_bytes=0)
     _: Store = made
     await made.start()
     yield made
@@ -32,9 +32,9 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 @pytest.fixture
-async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+async def sqlite(tmp_path: Path) -> AsyncIterator[DatabaseStore]:
     """Give a store whose records are in a file."""
-    made = SqliteStore(tmp_path / "data", free_bytes=0)
+    made = DatabaseStore(tmp_path / "data", free_bytes=0)
     await made.start()
     yield made
     await made.close()

@@ -3,7 +3,7 @@
 import base64
 import zlib
 
-from softswitch.store import SqliteStore, call_parts
+from softswitch.store import DatabaseStore, call_parts
 from softswitch.store.call_parts import QUALITY, SIP, decode, encode
 from softswitch.store.store import CallPart, Forgotten
 
@@ -26,7 +26,7 @@ def part(call: str, at: int, name: str = SIP, account: str = "one", body: str = 
     return CallPart(call_id=call, created_at=at, part=name, account=account, body=body)
 
 
-async def test_newest_part_of_a_call_is_found_and_replaced(store: SqliteStore):
+async def test_newest_part_of_a_call_is_found_and_replaced(store: DatabaseStore):
     for one in (
         part("a", 1),
         part("a", 2, body="y"),
@@ -34,16 +34,21 @@ async def test_newest_part_of_a_call_is_found_and_replaced(store: SqliteStore):
         part("a", 2, body="z"),
     ):
         assert await store.save_part(one)
-    assert await store.part("a", SIP) == part("a", 2, body="z")
-    assert await store.part("a", QUALITY) == part("a", 2, QUALITY, body="q")
-    assert await store.part("b", SIP) is None
+    assert await store.records.part("a", SIP) == part("a", 2, body="z")
+    assert await store.records.part("a", QUALITY) == part("a", 2, QUALITY, body="q")
+    assert await store.records.part("b", SIP) is None
 
 
-async def test_parts_are_deleted_with_their_account_and_by_age(store: SqliteStore):
+async def test_parts_are_deleted_with_their_account_and_by_age(store: DatabaseStore):
     day = 86_400_000
     for one in (part("a", 1), part("b", 9), part("c", 1, account="two"), part("d", 40 * day, account="two")):
         assert await store.save_part(one)
     assert await store.forget("one", 5) == Forgotten(0, 0, 0, 1)
-    assert [(await store.part(call, SIP)) is not None for call in "abcd"] == [False, True, True, True]
+    assert [(await store.records.part(call, SIP)) is not None for call in "abcd"] == [False, True, True, True]
     await store.sweep(41 * day)
-    assert [(await store.part(call, SIP)) is not None for call in "abcd"] == [False, False, False, True]
+    assert [(await store.records.part(call, SIP)) is not None for call in "abcd"] == [
+        False,
+        False,
+        False,
+        True,
+    ]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from softswitch.errors import UnavailableError
-from softswitch.store import SqliteStore
+from softswitch.store import DatabaseStore
 from softswitch.store.lock import FolderLock
 
 HOLD = """
@@ -41,10 +41,10 @@ def test_folder_of_another_process_is_refused_until_it_is_killed(tmp_path: Path)
 
 
 async def test_second_store_of_a_folder_does_not_start_and_leaves_the_first_alone(tmp_path: Path) -> None:
-    first = SqliteStore(tmp_path, free_bytes=0)
+    first = DatabaseStore(tmp_path, free_bytes=0)
     await first.start()
     with pytest.raises(UnavailableError, match=f"process {os.getpid()} uses it"):
-        await SqliteStore(tmp_path).start()
+        await DatabaseStore(tmp_path).start()
     assert await first.probe()
     await first.close()
     await first.start()

@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from softswitch.store import SqliteStore
-from softswitch.store.postgres import PostgresStore
+from softswitch.store import DatabaseStore
+from softswitch.store.postgres import postgres_store
 from softswitch.store.store import AuditRecord, CallRecord, EntryRecord, Forgotten, Recording, WaitingMail
 
 ENTRY = EntryRecord(kind="user", name="anna", body_json="{}", secrets="", created_at=1, updated_at=1)
@@ -15,18 +15,18 @@ DAY_MS = 86_400_000
 NOW_MS = 100 * DAY_MS
 
 
-async def test_entry_is_kept_replaced_and_deleted(store: SqliteStore) -> None:
+async def test_entry_is_kept_replaced_and_deleted(store: DatabaseStore) -> None:
     other = msgspec.structs.replace(ENTRY, kind="trunk")
     assert await store.save_entry(ENTRY)
     assert await store.save_entry(other)
     changed = msgspec.structs.replace(ENTRY, body_json='{"a": 1}', updated_at=2)
     assert await store.save_entry(changed)
-    assert await store.entries() == [other, changed]
+    assert await store.records.entries() == [other, changed]
     assert await store.delete_entry("user", "anna")
-    assert await store.entries() == [other]
+    assert await store.records.entries() == [other]
 
 
-async def test_log_of_changes_goes_back_from_a_place(store: SqliteStore) -> None:
+async def test_log_of_changes_goes_back_from_a_place(store: DatabaseStore) -> None:
     records = [
         AuditRecord(
             id=name,
@@ -43,13 +43,13 @@ async def test_log_of_changes_goes_back_from_a_place(store: SqliteStore) -> None
     ]
     for record in records:
         assert await store.save_audit(record)
-    assert await store.audit(2) == [records[3], records[2]]
-    assert await store.audit(10, (2, "c")) == [records[1], records[0]]
+    assert await store.records.audit(2) == [records[3], records[2]]
+    assert await store.records.audit(10, (2, "c")) == [records[1], records[0]]
     await store.sweep(0)
-    assert len(await store.audit(10)) == 4
+    assert len(await store.records.audit(10)) == 4
 
 
-async def test_account_is_forgotten_alone_and_up_to_a_time(store: SqliteStore) -> None:
+async def test_account_is_forgotten_alone_and_up_to_a_time(store: DatabaseStore) -> None:
     for number, (name, account, at) in enumerate(
         [("a", "one", 1), ("b", "one", 9), ("c", "two", 1), ("d", "", 1)]
     ):
@@ -73,13 +73,13 @@ async def test_account_is_forgotten_alone_and_up_to_a_time(store: SqliteStore) -
     await store.settled()
     assert await store.forget("one", 5) == Forgotten(1, 1, 1)
     assert await store.forget("one", 5) == Forgotten(0, 0, 0)
-    assert {recording.call_id for recording in await store.recordings()} == {"b", "c", "d"}
+    assert {recording.call_id for recording in await store.records.recordings()} == {"b", "c", "d"}
     assert {dump.call_id for dump in await store.dumps()} == {"b", "c", "d"}
-    assert {call.id for call in await store.calls() if call.transcript_json} == {"b", "c", "d"}
-    assert len(await store.calls()) == 4
+    assert {call.id for call in await store.records.calls() if call.transcript_json} == {"b", "c", "d"}
+    assert len(await store.records.calls()) == 4
 
 
-async def test_calls_are_counted_by_hour_and_reason(store: SqliteStore) -> None:
+async def test_calls_are_counted_by_hour_and_reason(store: DatabaseStore) -> None:
     hour = 3_600_000
     for number, (at, answered, reason) in enumerate(
         [
@@ -95,7 +95,7 @@ async def test_calls_are_counted_by_hour_and_reason(store: SqliteStore) -> None:
         )
         assert await store.save_call(record)
     assert await store.save_call(CallRecord(id="live", kind="sip", created_at=6 * hour))
-    found = await store.hours(5 * hour)
+    found = await store.records.hours(5 * hour)
     assert sorted((row.hour, row.failure, row.calls, row.setup_ms) for row in found) == [
         (5, "", 2, 150),
         (5, "busy", 1, 0),
@@ -107,20 +107,20 @@ async def test_calls_are_counted_by_hour_and_reason(store: SqliteStore) -> None:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-async def removing(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqliteStore]:
+async def removing(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[DatabaseStore]:
     """Give a store of each kind whose recordings are uploaded, and deleted in the storage too."""
     if request.param == "sqlite":
-        made = SqliteStore(tmp_path / "data", free_bytes=0, uploads=True, removes=True)
+        made = DatabaseStore(tmp_path / "data", free_bytes=0, uploads=True, removes=True)
     else:
         url = request.getfixturevalue("postgres").database()
-        made = PostgresStore(tmp_path / "data", url, free_bytes=0, uploads=True, removes=True)
+        made = postgres_store(tmp_path / "data", url, free_bytes=0, uploads=True, removes=True)
     await made.start()
     yield made
     await made.close()
 
 
 async def keep_recording(
-    store: SqliteStore, name: str, *, account: str = "shop", at_ms: int = 5, url: str = ""
+    store: DatabaseStore, name: str, *, account: str = "shop", at_ms: int = 5, url: str = ""
 ) -> str:
     made = await store.new_recording(name)
     made.path.write_bytes(b"sound")
@@ -139,12 +139,12 @@ async def keep_recording(
     return made.name
 
 
-async def removals_of(store: SqliteStore) -> dict[str, str]:
+async def removals_of(store: DatabaseStore) -> dict[str, str]:
     await store.settled()
-    return {one.name: one.url for one in await store.removals(100, 1 << 62)}
+    return {one.name: one.url for one in await store.records.removals(100, 1 << 62)}
 
 
-async def test_objects_of_deleted_recordings_wait_for_their_deletion(removing: SqliteStore) -> None:
+async def test_objects_of_deleted_recordings_wait_for_their_deletion(removing: DatabaseStore) -> None:
     woken: list[bool] = []
     removing.on_removal = lambda: woken.append(True)
     for name in ("a", "b"):
@@ -153,14 +153,14 @@ async def test_objects_of_deleted_recordings_wait_for_their_deletion(removing: S
     assert await removals_of(removing) == {"a.wav": "s3/a"}
     assert woken == [True]
     await removing.removal_tried("a.wav", 1 << 61)
-    assert await removing.removals(9, 1 << 60) == []
+    assert await removing.records.removals(9, 1 << 60) == []
     await removing.removed("a.wav")
     assert await removals_of(removing) == {}
-    assert await removing.uploaded_to("b.wav") == "s3/b"
-    assert await removing.uploaded_to("a.wav") is None
+    assert await removing.records.uploaded_to("b.wav") == "s3/b"
+    assert await removing.records.uploaded_to("a.wav") is None
 
 
-async def test_objects_of_a_forgotten_account_and_of_old_recordings_wait_too(removing: SqliteStore) -> None:
+async def test_objects_of_a_forgotten_account_and_of_old_recordings_wait_too(removing: DatabaseStore) -> None:
     await keep_recording(removing, "shop", url="s3/shop")
     await keep_recording(removing, "inn", account="inn", url="s3/inn")
     done = await removing.forget("shop", 10)
@@ -171,7 +171,7 @@ async def test_objects_of_a_forgotten_account_and_of_old_recordings_wait_too(rem
 
 
 async def test_objects_that_stay_are_counted(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "data", free_bytes=0, uploads=True)
+    store = DatabaseStore(tmp_path / "data", free_bytes=0, uploads=True)
     await store.start()
     await keep_recording(store, "shop", url="s3/shop")
     done = await store.forget("shop", 10)
@@ -184,7 +184,7 @@ async def test_objects_that_stay_are_counted(tmp_path: Path) -> None:
 async def test_recording_whose_file_is_in_the_storage_alone_is_deleted_on_any_machine(
     tmp_path: Path, keeps_files: bool
 ) -> None:
-    store = SqliteStore(
+    store = DatabaseStore(
         tmp_path / "data", free_bytes=0, uploads=True, removes=True, is_cluster=True, keeps_files=keeps_files
     )
     await store.start()
@@ -195,12 +195,15 @@ async def test_recording_whose_file_is_in_the_storage_alone_is_deleted_on_any_ma
     await store.close()
 
 
-async def test_mails_wait_in_the_order_of_their_last_try(store: SqliteStore) -> None:
+async def test_mails_wait_in_the_order_of_their_last_try(store: DatabaseStore) -> None:
     for name, at in (("a", 1), ("b", 2)):
         await store.save_mail(WaitingMail(call_id=name, mailbox="anna", created_at=at, tried_at=at))
-    assert [one.call_id for one in await store.waiting_mails(10)] == ["a", "b"]
+    assert [one.call_id for one in await store.records.waiting_mails(10)] == ["a", "b"]
     await store.save_mail(WaitingMail(call_id="a", mailbox="anna", created_at=1, tried_at=3))
-    assert [(one.call_id, one.tried_at) for one in await store.waiting_mails(10)] == [("b", 2), ("a", 3)]
-    assert len(await store.waiting_mails(1)) == 1
+    assert [(one.call_id, one.tried_at) for one in await store.records.waiting_mails(10)] == [
+        ("b", 2),
+        ("a", 3),
+    ]
+    assert len(await store.records.waiting_mails(1)) == 1
     await store.delete_mail("b")
-    assert [one.call_id for one in await store.waiting_mails(10)] == ["a"]
+    assert [one.call_id for one in await store.records.waiting_mails(10)] == ["a"]

@@ -7,10 +7,10 @@ import asyncpg
 import pytest
 
 from softswitch.errors import UnavailableError
-from softswitch.store import CallRecord, SqliteStore
+from softswitch.store import CallRecord, DatabaseStore
 from softswitch.store.database import Row
 from softswitch.store.migrate import WORDS_VERSION, migrate, migrations
-from softswitch.store.postgres import PostgresStore, dialect
+from softswitch.store.postgres import dialect, postgres_store
 from softswitch.store.queries import CallQuery
 from softswitch.store.tables import SAVE_CALL
 from softswitch.store.word_index import with_words
@@ -30,14 +30,14 @@ def call(name: str, *texts: str, account: str = "", at: int = 1) -> CallRecord:
     )
 
 
-async def found(store: SqliteStore, text: str, account: str | None = None) -> str:
-    calls, total = await store.find_calls(CallQuery(transcript=text, account=account), 10, 0)
+async def found(store: DatabaseStore, text: str, account: str | None = None) -> str:
+    calls, total = await store.records.find_calls(CallQuery(transcript=text, account=account), 10, 0)
     assert total == len(calls)
-    assert await store.list_calls(CallQuery(transcript=text, account=account), 10) == calls
+    assert await store.records.list_calls(CallQuery(transcript=text, account=account), 10) == calls
     return "".join(sorted(one.id for one in calls))
 
 
-async def test_calls_are_found_by_words_of_their_transcripts(store: SqliteStore) -> None:
+async def test_calls_are_found_by_words_of_their_transcripts(store: DatabaseStore) -> None:
     for one in (
         call("a", "I lost my credit card", "The card ends in 12"),
         call("b", "Ich habe eine Rechnungsnummer", account="shop"),
@@ -58,7 +58,7 @@ async def test_calls_are_found_by_words_of_their_transcripts(store: SqliteStore)
         assert await found(store, odd) == ""
 
 
-async def test_search_of_an_account_finds_its_own_calls_alone(store: SqliteStore) -> None:
+async def test_search_of_an_account_finds_its_own_calls_alone(store: DatabaseStore) -> None:
     for one in (
         call("a", "secret word"),
         call("b", "secret word", account="one"),
@@ -73,14 +73,14 @@ async def test_search_of_an_account_finds_its_own_calls_alone(store: SqliteStore
     assert await found(store, "6f6e65") == ""
 
 
-async def test_record_that_is_saved_again_is_found_by_its_new_words(store: SqliteStore) -> None:
+async def test_record_that_is_saved_again_is_found_by_its_new_words(store: DatabaseStore) -> None:
     assert await store.save_call(call("a", "first words"))
     assert await store.save_call(call("a", "second words"))
     await store.settled()
     assert (await found(store, "first"), await found(store, "second")) == ("", "a")
 
 
-async def test_words_go_with_their_transcripts_and_calls(store: SqliteStore) -> None:
+async def test_words_go_with_their_transcripts_and_calls(store: DatabaseStore) -> None:
     for one in (call("a", "words", account="one"), call("b", "words"), call("c", "words", at=2)):
         assert await store.save_call(one)
     assert (await store.forget("one", 5)).transcripts == 1
@@ -88,11 +88,11 @@ async def test_words_go_with_their_transcripts_and_calls(store: SqliteStore) -> 
     store._calls_kept = 1
     await store.sweep(0)
     assert await found(store, "words") == "c"
-    assert await store._count("transcript_words", "", ()) == 1
+    assert await store.records.count("transcript_words", "", ()) == 1
 
 
 async def test_records_that_waited_for_the_database_are_found(
-    sqlite: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    sqlite: DatabaseStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = sqlite._database.write
 
@@ -111,7 +111,7 @@ def test_longest_transcript_fits_the_index_of_both() -> None:
     assert len(indexed("", transcript(longest)).encode()) < 1_000_000
 
 
-async def test_longest_transcript_is_stored(store: SqliteStore) -> None:
+async def test_longest_transcript_is_stored(store: DatabaseStore) -> None:
     many = "".join(chr(0x4E00 + number * 7919 % 20000) for number in range(200_000))
     assert await store.save_call(call("a", many))
     await store.settled()
@@ -144,7 +144,7 @@ async def test_transcripts_of_before_are_indexed_by_the_migration(
     monkeypatch.undo()
     connection.execute(_OLD, ("a", transcript("said long ago")))
     connection.close()
-    store = SqliteStore(tmp_path / "data", free_bytes=0)
+    store = DatabaseStore(tmp_path / "data", free_bytes=0)
     await store.start()
     assert await found(store, "long", "me") == "a"
     await store.close()
@@ -158,14 +158,14 @@ async def test_transcripts_of_before_are_indexed_in_postgres(
         "softswitch.store.postgres.migrations",
         lambda name: [one for one in all_of_them(name) if one[0] < WORDS_VERSION],
     )
-    old = PostgresStore(tmp_path / "old", url, free_bytes=0)
+    old = postgres_store(tmp_path / "old", url, free_bytes=0)
     await old.start()
     await old.close()
     monkeypatch.undo()
     link = await asyncpg.connect(url)
     await link.execute(dialect(_OLD), "a", transcript("said long ago"))
     await link.close()
-    store = PostgresStore(tmp_path / "data", url, free_bytes=0)
+    store = postgres_store(tmp_path / "data", url, free_bytes=0)
     await store.start()
     assert await found(store, "long", "me") == "a"
     await store.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from softswitch.errors import UnavailableError
-from softswitch.store import SqliteStore
+from softswitch.store import DatabaseStore
 from tests.store.records import flush, record
 
 
@@ -15,7 +15,7 @@ async def test_store_keeps_records_while_the_disk_fails_and_tells_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     told: list[bool] = []
-    store = SqliteStore(tmp_path / "data", free_bytes=0, on_health=told.append)
+    store = DatabaseStore(tmp_path / "data", free_bytes=0, on_health=told.append)
     await store.start()
     caplog.set_level(logging.CRITICAL)
     database = tmp_path / "data" / "softswitch.db"
@@ -28,12 +28,12 @@ async def test_store_keeps_records_while_the_disk_fails_and_tells_it(
     assert (store.healthy, told, store.counters.rows_lost) == (False, [False], 0)
     assert (store.spooled_rows, store.counters.rows_spooled) == (2, 2)
     with pytest.raises(UnavailableError, match="cannot be read"):
-        await store.calls()
+        await store.records.calls()
     database.rmdir()
     assert await store.probe()
     await asyncio.sleep(0)
     assert (store.healthy, told, store.spooled_rows) == (True, [False, True], 0)
-    assert {call.id for call in await store.calls()} == {"kept", "kept too"}
+    assert {call.id for call in await store.records.calls()} == {"kept", "kept too"}
     assert not (tmp_path / "data" / "spool.jsonl").exists()
     await store.close()
 
@@ -41,7 +41,7 @@ async def test_store_keeps_records_while_the_disk_fails_and_tells_it(
 async def test_probe_finds_a_store_that_came_back_and_leaves_no_trace(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = SqliteStore(tmp_path / "data", free_bytes=0)
+    store = DatabaseStore(tmp_path / "data", free_bytes=0)
     await store.start()
     caplog.set_level(logging.CRITICAL)
     assert await store.probe()
@@ -52,7 +52,7 @@ async def test_probe_finds_a_store_that_came_back_and_leaves_no_trace(
     assert (await store.probe(), store.healthy) == (False, False)
     database.rmdir()
     assert (await store.probe(), store.healthy) == (True, True)
-    assert await store.webhooks() == []
+    assert await store.records.webhooks() == []
     assert (store.counters.rows_lost, store.counters.rows_written) == (0, 0)
     await store.close()
 
@@ -60,7 +60,7 @@ async def test_probe_finds_a_store_that_came_back_and_leaves_no_trace(
 async def test_store_counts_dump_lines_that_a_folder_gone_costs(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = SqliteStore(tmp_path, free_bytes=0)
+    store = DatabaseStore(tmp_path, free_bytes=0)
     await store.start()
     caplog.set_level(logging.CRITICAL)
     (tmp_path / "dumps").rmdir()
@@ -73,7 +73,7 @@ async def test_store_counts_dump_lines_that_a_folder_gone_costs(
     await store.close()
 
 
-async def test_store_keeps_up_with_many_calls_at_once(store: SqliteStore) -> None:
+async def test_store_keeps_up_with_many_calls_at_once(store: DatabaseStore) -> None:
     futures = []
     for number in range(500):
         futures.append(store.save_call(record(f"c{number}", created_at=number)))

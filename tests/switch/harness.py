@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -156,8 +157,10 @@ class FakeStore:
         """Keep recordings below a folder."""
         self.root = root
         self.healthy = True
-        self.records: list[CallRecord] = []
+        self.ended: list[CallRecord] = []
         self.running: list[CallRecord] = []
+        self.records = SimpleNamespace()
+        """Queries; a test adds those that it needs."""
         self.kept: list[Recording] = []
         self.begun: list[Recording] = []
         self.audits: list[AuditRecord] = []
@@ -165,7 +168,7 @@ class FakeStore:
 
     def save_call(self, record: CallRecord) -> "asyncio.Future[bool]":
         """Remember a record, that of a call which goes on apart."""
-        (self.records if record.ended_at is not None else self.running).append(record)
+        (self.ended if record.ended_at is not None else self.running).append(record)
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         future.set_result(True)
         return future

@@ -19,7 +19,7 @@ async def test_short_call_is_written_once(house: House) -> None:  # noqa: F811
     conversation.command(c.Hangup(reason="done"))
     await conversation.released.wait()
     await settle()
-    assert [record.reason for record in house.store.records] == ["done"]
+    assert [record.reason for record in house.store.ended] == ["done"]
     assert house.store.running == []
 
 
@@ -38,7 +38,7 @@ async def test_call_that_goes_on_is_written_once_for_all_changes(
     conversation.command(c.Hangup())
     await conversation.released.wait()
     await settle()
-    assert len(house.store.running) == len(house.store.records) == 1
+    assert len(house.store.running) == len(house.store.ended) == 1
 
 
 async def test_call_that_has_just_changed_is_not_written_with_an_earlier_one(
@@ -71,4 +71,4 @@ async def test_record_has_the_transcript_where_the_settings_keep_it(
     conversation.command(c.Hangup(reason="done"))
     await conversation.released.wait()
     await settle()
-    assert ("good day" in house.store.records[-1].transcript_json) == kept
+    assert ("good day" in house.store.ended[-1].transcript_json) == kept

@@ -147,7 +147,7 @@ async def test_finished_call_is_recorded_with_its_masked_option(house: House) ->
     conversation.command(c.Hangup(reason="done"))
     await conversation.released.wait()
     await settle()
-    record = house.store.records[0]
+    record = house.store.ended[0]
     assert (record.id, record.caller, record.callee, record.reason) == ("a", "1", "2", "done")
     assert "***" in record.option_json
     assert "packets_lost" in record.statistics_json

@@ -52,11 +52,22 @@ class Applied(Protocol):
         """Take settings and keys."""
 
 
-class Store(Protocol):
-    """The part of the store that is needed here."""
+class Records(Protocol):
+    """The part of the store's queries that is needed here."""
 
     async def entries(self) -> list[EntryRecord]:
         """Return all entries."""
+
+    async def audit(self, limit: int = 50, before: tuple[int, str] | None = None) -> list[AuditRecord]:
+        """Return records of changes, the newest first."""
+
+
+class Store(Protocol):
+    """The part of the store that is needed here."""
+
+    @property
+    def records(self) -> Records:
+        """Queries of the database."""
 
     def save_entry(self, entry: EntryRecord) -> asyncio.Future[bool]:
         """Store an entry."""
@@ -66,9 +77,6 @@ class Store(Protocol):
 
     def save_audit(self, record: AuditRecord) -> asyncio.Future[bool]:
         """Store a record of a change."""
-
-    async def audit(self, limit: int = 50, before: tuple[int, str] | None = None) -> list[AuditRecord]:
-        """Return records of changes, the newest first."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -174,7 +182,7 @@ class Administration:
     async def start(self) -> None:
         """Read the entries and apply them."""
         self._entries, self._unreadable = {}, {}
-        for record in await self._store.entries():
+        for record in await self._store.records.entries():
             try:
                 entry = entry_of(record, self._seal)
             except UnavailableError as error:
@@ -251,7 +259,7 @@ class Administration:
         """Return the log of changes, the newest first, the last change included."""
         if self._logged is not None:
             await asyncio.wait((self._logged,), timeout=_LOGGED_S)
-        return await self._store.audit(limit, before)
+        return await self._store.records.audit(limit, before)
 
     def export(self) -> str:
         """Return users, trunks, routes, providers and webhooks as TOML, those of the file too; no secrets."""

@@ -70,7 +70,7 @@ class Webhooks:
 
     async def start(self) -> None:
         """Read the webhooks that are stored."""
-        self._records = {record.id: record for record in await self._resources.store.webhooks()}
+        self._records = {record.id: record for record in await self._resources.store.records.webhooks()}
 
     # --- accounts -------------------------------------------------------------------------
 

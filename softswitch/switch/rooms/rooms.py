@@ -95,7 +95,7 @@ class Rooms:
         kept: list[RoomRecord] = []
         try:
             while len(kept) < self.settings.kept:
-                page = await self._resources.store.rooms(PAGE, len(kept))
+                page = await self._resources.store.records.rooms(PAGE, len(kept))
                 kept += page
                 if len(page) < PAGE:
                     break
@@ -259,7 +259,7 @@ class Rooms:
                         self._check_session(by, found.owner, found.room.id)
                         return found.session(one), found.epoch_ms(time.monotonic())
         await self._resources.store.settled()
-        kept = await self._resources.store.session(session_id)
+        kept = await self._resources.store.records.session(session_id)
         if kept is None:
             raise RoomRefused(RoomReason.UNKNOWN_SESSION)
         self._check_session(by, kept.account, kept.room_id)
@@ -287,8 +287,8 @@ class Rooms:
         store, account = self._resources.store, None if by.administers else by.account
         await store.settled()
         return (
-            await store.sessions(room_id, limit, offset, account),
-            await store.count_sessions(room_id, account),
+            await store.records.sessions(room_id, limit, offset, account),
+            await store.records.count_sessions(room_id, account),
         )
 
     async def recordings(self, room_id: str, by: Principal) -> list[Recording]:
@@ -296,7 +296,7 @@ class Rooms:
         room = self.look(room_id, by, "record a room")
         store = self._resources.store
         await store.settled()
-        return await store.recordings_of(room_id, room.owner)
+        return await store.records.recordings_of(room_id, room.owner)
 
     # --- participants -----------------------------------------------------------------------------
 

@@ -201,7 +201,7 @@ class Transcripts:
 
     async def _began_ms(self, record: CallRecord) -> int:
         """Return when the recording began, milliseconds from the answer of the call."""
-        found = await self._resources.store.recordings_of(record.id, record.account)
+        found = await self._resources.store.records.recordings_of(record.id, record.account)
         began = next((one.created_at for one in found if one.name == record.recording), None)
         if began is None or record.answered_at is None:
             return 0

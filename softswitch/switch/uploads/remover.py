@@ -45,7 +45,7 @@ class Remover:
         """Delete what waits, up to the first failure; return the seconds until the next round."""
         now_ms = int(self._clock() * 1000)
         try:
-            page = await self._store.removals(PAGE, now_ms + 1)
+            page = await self._store.records.removals(PAGE, now_ms + 1)
             self._metrics.removals_waiting.set(len(page))
             for removal in page:
                 await self._remove(removal)
@@ -64,7 +64,7 @@ class Remover:
         name = self._storage.name_of(removal.name, removal.account, removal.created_at)
         url = removal.url or self._storage.url_of(name)
         # A later recording may have the name of a deleted one, and then the object is its own.
-        if await self._store.uploaded_to(removal.name) != url:
+        if await self._store.records.uploaded_to(removal.name) != url:
             try:
                 await self._storage.delete(url)
             except (StorageError, EgressError) as error:

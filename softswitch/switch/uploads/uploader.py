@@ -17,6 +17,7 @@ from softswitch.egress import EgressError
 from softswitch.errors import UnavailableError
 from softswitch.metrics import Metrics
 from softswitch.store.store import Recording, Store
+from softswitch.switch.own_work import OwnWork
 from softswitch.switch.rounds import Rounds
 from softswitch.switch.uploads.bucket import StorageError
 
@@ -30,8 +31,6 @@ GRACE_S = 30.0
 """Time after a recording in which its file stays here, for the transcript that is made of it, seconds."""
 MOST_TRIES = 20
 """Tries of one recording while the storage takes others; then it has failed."""
-MOST_OWN = 10_000
-"""Names of own recordings that are remembered; others are uploaded once they are `LEFT_S` old."""
 LEFT_S = 900.0
 """Age from which on a recording of another worker of this machine was left behind, seconds."""
 Outcome = Literal["uploaded", "failed", "retried", "absent"]
@@ -89,7 +88,8 @@ class Uploader:
             clock,
         )
         self._on_orphan = on_orphan
-        self._own: dict[str, None] = {}
+        self._own = OwnWork()
+        """Names of the recordings of this process."""
         self._tries: dict[str, tuple[int, int]] = {}
         """By name of a recording: failures, and how many others were taken before the first one."""
         self._taken = 0
@@ -99,9 +99,7 @@ class Uploader:
 
     def add(self, recording: Recording) -> None:
         """Note that a recording waits from now on."""
-        self._own[recording.name] = None
-        while len(self._own) > MOST_OWN:
-            del self._own[next(iter(self._own))]
+        self._own.add(recording.name)
         self._rounds.wake()
 
     def warnings(self) -> list[str]:
@@ -115,7 +113,7 @@ class Uploader:
     async def upload_waiting(self) -> float:
         """Upload what waits, up to the first failure; return the seconds until the next round."""
         try:
-            page = await self._store.waiting_uploads(PAGE, int(self._clock() * 1000) + 1)
+            page = await self._store.records.waiting_uploads(PAGE, int(self._clock() * 1000) + 1)
         except UnavailableError as error:
             return self._rounds.failed(f"the database cannot be read: {error}")
         self._metrics.uploads_waiting.set(len(page))
@@ -160,14 +158,14 @@ class Uploader:
             return await self._not_taken(recording, error)
         self._metrics.uploaded_bytes.inc(size)
         self._taken += 1
-        self._own.pop(recording.name, None)
+        self._own.remove(recording.name)
         url = self._storage.url_of(name)
         stored = await self._store.set_upload(recording.name, "uploaded", url)
         if stored and self._delete_local:
             await self._store.drop_file(recording.name)
         if stored and self._on_orphan is not None:
             with contextlib.suppress(UnavailableError):
-                if await self._store.uploaded_to(recording.name) is None:
+                if await self._store.records.uploaded_to(recording.name) is None:
                     await self._store.remove_object(recording, url)
                     self._on_orphan()
         return "uploaded"

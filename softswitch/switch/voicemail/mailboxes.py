@@ -62,7 +62,7 @@ class Mailboxes:
             call_id: The call, whose record is stored.
             least_ms: A shorter recording is deleted, and is no message.
         """
-        record = await self._store.call(call_id)
+        record = await self._store.records.call(call_id)
         if record is None or not _is_message(record):
             return None
         kept = msgspec.structs.replace(record, tag=tag_of(user, "new"))
@@ -83,7 +83,7 @@ class Mailboxes:
         """
         begins = f"{PREFIX}{user}:" if user else PREFIX
         query = CallQuery(tag_begins=begins, account=account)
-        records = await self._store.list_calls(query, self._most)
+        records = await self._store.records.list_calls(query, self._most)
         messages = [await self._message(record) for record in records]
         return [message for message in messages if message is not None]
 
@@ -122,7 +122,7 @@ class Mailboxes:
         return True
 
     async def _record(self, user: str, message_id: str, account: str | None) -> CallRecord | None:
-        record = await self._store.call(message_id)
+        record = await self._store.records.call(message_id)
         if (
             record is None
             or record.tag not in {tag_of(user, box) for box in BOXES}
@@ -135,7 +135,7 @@ class Mailboxes:
         user, _, box = record.tag.removeprefix(PREFIX).rpartition(":")
         if not _is_message(record) or await self._store.recording_path(record.recording) is None:
             return None
-        recordings, _ = await self._store.find_recordings(RecordingQuery(call_id=record.id), 1, 0)
+        recordings, _ = await self._store.records.find_recordings(RecordingQuery(call_id=record.id), 1, 0)
         return VoiceMessage(
             id=record.id,
             user=user,

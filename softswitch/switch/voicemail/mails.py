@@ -21,6 +21,7 @@ from softswitch.errors import UnavailableError
 from softswitch.metrics import Reading
 from softswitch.settings import User
 from softswitch.store.store import WaitingMail
+from softswitch.switch.own_work import OwnWork
 from softswitch.switch.resources import Resources
 from softswitch.switch.rounds import Rounds
 from softswitch.switch.voicemail.letter import MOST_ATTACHED, letter
@@ -36,8 +37,6 @@ LEFT_S = 900.0
 """Time after which the mail of another process is sent here, if it is still waiting, seconds."""
 MOST_AGE_S = 3 * 86_400.0
 """Time after which a mail is given up, seconds (RFC 5321 section 4.5.4.1 has four to five days)."""
-MOST_OWN = 10_000
-"""Mails of this process that are remembered; the others are sent once they are `LEFT_S` old."""
 
 
 class Mails:
@@ -61,7 +60,8 @@ class Mails:
         """
         self._resources, self._mailboxes, self._alone, self._clock = resources, mailboxes, alone, clock
         self._counts: Counter[str] = Counter()
-        self._own: dict[str, None] = {}
+        self._own = OwnWork()
+        """Calls whose mail is sent by this process."""
         self._waiting = 0
         self._rounds = Rounds()
         self._executor: ThreadPoolExecutor | None = None
@@ -70,9 +70,7 @@ class Mails:
         """Have a message sent to its user, if the settings name a server and an address."""
         if not self._resources.settings.mail.server or not self._address(message.user):
             return
-        self._own[message.id] = None
-        while len(self._own) > MOST_OWN:
-            del self._own[next(iter(self._own))]
+        self._own.add(message.id)
         now_ms = self._now_ms()
         mail = WaitingMail(call_id=message.id, mailbox=message.user, created_at=now_ms, tried_at=now_ms)
         stored = self._resources.store.save_mail(mail)
@@ -104,7 +102,7 @@ class Mails:
     async def send_waiting(self) -> float:
         """Send what waits, up to the first failure; return the seconds until the next round."""
         try:
-            page = await self._resources.store.waiting_mails(PAGE)
+            page = await self._resources.store.records.waiting_mails(PAGE)
             self._waiting = len(page)
             for mail in page:
                 if self._alone or mail.call_id in self._own or self._age_s(mail.tried_at) >= LEFT_S:
@@ -171,12 +169,12 @@ class Mails:
             return
         self._counts["retried"] += 1
         logger.warning("a voice message is not sent yet", extra={"call": mail.call_id, "reason": str(error)})
-        self._own[mail.call_id] = None
+        self._own.add(mail.call_id)
         await self._resources.store.save_mail(msgspec.structs.replace(mail, tried_at=self._now_ms()))
         raise error
 
     async def _drop(self, mail: WaitingMail) -> None:
-        self._own.pop(mail.call_id, None)
+        self._own.remove(mail.call_id)
         self._waiting = max(0, self._waiting - 1)
         await self._resources.store.delete_mail(mail.call_id)
 

@@ -92,7 +92,7 @@ async def past_call(request: web.Request) -> Call | None:
     wanted = request.match_info["id"]
     record = request.app[CALLS].ended(wanted, principal(request))
     if record is None:
-        record = await request.app[RESOURCES].store.call(wanted)
+        record = await request.app[RESOURCES].store.records.call(wanted)
     if record is None or record.ended_at is None:
         return None
     if denial(principal(request), "see a call", Target(record.account)) is not None:

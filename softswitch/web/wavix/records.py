@@ -80,7 +80,7 @@ async def list_recordings(request: web.Request) -> web.Response:
     """Serve ``GET /v1/recordings``."""
     store = request.app[RESOURCES].store
     query, page = records.read_recordings_query(request.query, _account(request))
-    found, total = await store.find_recordings(query, page.size, page.offset)
+    found, total = await store.records.find_recordings(query, page.size, page.offset)
     listed = [await _shown(request, recording) for recording in found]
     return shown(records.ManyRecordings(recordings=listed, pagination=page.of(total)))
 
@@ -91,7 +91,7 @@ async def get_recording(request: web.Request) -> web.StreamResponse:
     if wanted.isdecimal() and (recording := await _numbered(request, int(wanted))) is not None:
         return shown(await _shown(request, recording))
     query = RecordingQuery(account=_account(request), call_id=wanted)
-    found, _ = await request.app[RESOURCES].store.find_recordings(query, 1, 0)
+    found, _ = await request.app[RESOURCES].store.records.find_recordings(query, 1, 0)
     if not found:
         raise web.HTTPNotFound(reason="Recording not found")
     raise web.HTTPFound(f"{RECORDINGS}/{records.recording_id(found[0])}/file")
@@ -121,7 +121,7 @@ async def delete_recording(request: web.Request) -> web.Response:
 
 async def _cdrs(request: web.Request, given: Mapping[str, object]) -> records.ManyCdrs:
     query, page = records.read_calls_query(given, _account(request))
-    found, total = await request.app[RESOURCES].store.find_calls(query, page.size, page.offset)
+    found, total = await request.app[RESOURCES].store.records.find_calls(query, page.size, page.offset)
     rates, url, cdrs = _rates(request), _url(request), _url(request, CDRS)
     items = [
         records.cdr(one, one.ended_at, rates, url, records.reference(one, cdrs))
@@ -137,7 +137,7 @@ async def _call(request: web.Request, call_id: str) -> CallRecord | None:
     if unwritten is not None:
         return unwritten
     query = CallQuery(account=_account(request), call_id=call_id)
-    found, _ = await request.app[RESOURCES].store.find_calls(query, 1, 0)
+    found, _ = await request.app[RESOURCES].store.records.find_calls(query, 1, 0)
     return found[0] if found else None
 
 
@@ -155,12 +155,12 @@ async def _numbered(request: web.Request, number: int) -> Recording | None:
     if created >= 2**53:
         return None
     query = RecordingQuery(account=_account(request), since_ms=created, until_ms=created + 1)
-    found, _ = await request.app[RESOURCES].store.find_recordings(query, records.MOST_PER_PAGE, 0)
+    found, _ = await request.app[RESOURCES].store.records.find_recordings(query, records.MOST_PER_PAGE, 0)
     return next((each for each in found if records.recording_id(each) == number), None)
 
 
 async def _shown(request: web.Request, recording: Recording) -> records.OneRecording:
-    call = await request.app[RESOURCES].store.call(recording.call_id)
+    call = await request.app[RESOURCES].store.records.call(recording.call_id)
     return records.shown_recording(recording, call, _url(request))
 
 

@@ -14,7 +14,7 @@ from softswitch.media.engine import tick_thread
 from softswitch.media.engine.clock import Histogram
 from softswitch.media.messages import Output
 from softswitch.store import writer
-from softswitch.store.sqlite import SqliteStore
+from softswitch.store.database_store import DatabaseStore
 from tests.support.simulated.clock import SimLoop
 from tests.support.simulated.network import SimTransports, SipNetwork
 from tests.support.simulated.redis import SimRedis, SimRedisClient
@@ -136,8 +136,8 @@ def patched(loop: SimLoop, sip: SipNetwork, servers: dict[str, SimRedis]) -> Ite
         world, node = url.removeprefix("redis://").split("/")
         return SimRedisClient(servers[world], node)
 
-    def store(settings: Any, member: Any) -> SqliteStore:
-        return SqliteStore(
+    def store(settings: Any, member: Any) -> DatabaseStore:
+        return DatabaseStore(
             settings.paths.root(),
             node=member.bus.node if member else "",
             is_shared=member is not None,
@@ -150,7 +150,7 @@ def patched(loop: SimLoop, sip: SipNetwork, servers: dict[str, SimRedis]) -> Ite
             ("ssl.create_default_context", functools.cache(ssl.create_default_context)),
             ("softswitch.media.engine.engine.TickThread", Stepped),
             ("softswitch.store.write_queue.Writer", InlineWriter),
-            ("softswitch.store.stored_records.ThreadPoolExecutor", _NoExecutor),
+            ("softswitch.store.store_thread.ThreadPoolExecutor", _NoExecutor),
             ("softswitch.app.build._store", store),
             ("softswitch.web.readiness.threading.Thread", _NoThread),
             ("softswitch.legs.sip.server.Transports", transports),

@@ -135,7 +135,7 @@ async def test_rule_rings_the_callee_before_it_answers_the_caller(tmp_path):
     await settle()
     assert caller.leg.did[-1] == ("hangup", "callee", {"X-Why": "done"})
     assert len(home.switch) == 0
-    (record,) = home.store.records
+    (record,) = home.store.ended
     assert (record.direction, record.kind, record.reason, record.callee) == (
         "inbound",
         "sip",
@@ -152,7 +152,7 @@ async def test_rule_passes_the_code_of_a_refusal_back(tmp_path, code, reason):
     home.telephones.legs[0].says(r.LegRejected, code, "Because", True)
     await settle()
     assert ("reject", code, "Because") in caller.leg.did
-    assert home.store.records[0].reason == reason
+    assert home.store.ended[0].reason == reason
 
 
 async def test_caller_who_gives_up_stops_the_ringing(tmp_path):
@@ -257,7 +257,7 @@ async def test_announced_call_is_rejected_with_code_and_reason(tmp_path):
     waiting(home).command(Reject(code=603, reason="Not today"))
     await settle()
     assert ("reject", 603, "Not today") in caller.leg.did
-    assert home.store.records[0].reason == "rejected"
+    assert home.store.ended[0].reason == "rejected"
 
 
 async def test_announcement_that_all_fail_is_answered_with_503_at_once(tmp_path):
@@ -525,4 +525,4 @@ async def test_stranger_behind_a_trunk_cannot_make_us_dial(tmp_path):
     assert outside.did[-1] == ("transfer_progress", 603)
     user.leg.says(r.LegEnded, "caller", "caller")
     await settle()
-    assert home.store.records[-1].trunk == "carrier"
+    assert home.store.ended[-1].trunk == "carrier"

@@ -50,7 +50,8 @@ class Setting:
     def __init__(self, folder: Path) -> None:
         self.house = House(folder)
         self.store = Store()
-        for name in ("webhooks", "save_webhook", "delete_webhook"):
+        self.house.store.records.webhooks = self.store.webhooks
+        for name in ("save_webhook", "delete_webhook"):
             setattr(self.house.store, name, getattr(self.store, name))
         self.house.resources.egress = EgressClient(("127.0.0.0/8",))
         self.sender = WebhookSender(self.house.resources.egress, WebhookTerms())

@@ -35,6 +35,7 @@ class Shelf(FakeStore):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.rooms_kept: dict[str, RoomRecord] = {}
+        self.records.rooms = self.rooms
         self.expired = asyncio.Event()
 
     def save_room(self, room: RoomRecord) -> None:

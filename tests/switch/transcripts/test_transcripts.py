@@ -45,7 +45,7 @@ class Desk:
             self.stream = Answering("left", "right")
             return speech.Opened(self.stream, list(self.warnings), "fake")
 
-        store.recording_path, store.recordings_of, providers.open_asr = (
+        store.recording_path, store.records.recordings_of, providers.open_asr = (
             recording_path,
             recordings_of,
             open_asr,

@@ -7,7 +7,7 @@ import pytest
 
 from softswitch.egress import EgressFailed
 from softswitch.metrics import Metrics
-from softswitch.store import SqliteStore
+from softswitch.store import DatabaseStore
 from softswitch.switch.rounds import LONGEST_PAUSE_S
 from softswitch.switch.uploads.bucket import StorageError
 from softswitch.switch.uploads.remover import Remover
@@ -16,14 +16,14 @@ from tests.switch.uploads.test_uploader import Shelf, record, uploader_of
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    made = SqliteStore(tmp_path / "data", free_bytes=0, uploads=True, removes=True)
+async def store(tmp_path: Path) -> AsyncIterator[DatabaseStore]:
+    made = DatabaseStore(tmp_path / "data", free_bytes=0, uploads=True, removes=True)
     await made.start()
     yield made
     await made.close()
 
 
-def remover_of(store: SqliteStore, shelf: Shelf) -> Remover:
+def remover_of(store: DatabaseStore, shelf: Shelf) -> Remover:
     made = Remover(shelf, store, Metrics("1"))
     store.on_removal = made.wake
     return made
@@ -34,7 +34,7 @@ def counted(remover: Remover) -> dict[str, float]:
     return {one.labels["result"]: one.value for one in samples if one.name.endswith("_total")}
 
 
-async def test_objects_are_deleted_once_the_storage_is_back(store: SqliteStore) -> None:
+async def test_objects_are_deleted_once_the_storage_is_back(store: DatabaseStore) -> None:
     shelf = Shelf()
     for name in "ab":
         await record(store, name)
@@ -56,7 +56,7 @@ async def test_objects_are_deleted_once_the_storage_is_back(store: SqliteStore) 
 
 
 async def test_object_that_cannot_be_deleted_holds_up_no_other_and_is_not_given_up(
-    store: SqliteStore,
+    store: DatabaseStore,
 ) -> None:
     shelf = Shelf()
     for name in "ab":
@@ -72,7 +72,7 @@ async def test_object_that_cannot_be_deleted_holds_up_no_other_and_is_not_given_
     assert sorted(shelf.deleted) == ["s3/me/a.wav", "s3/me/b.wav"]
 
 
-async def test_object_of_a_recording_that_has_the_name_again_is_kept(store: SqliteStore) -> None:
+async def test_object_of_a_recording_that_has_the_name_again_is_kept(store: DatabaseStore) -> None:
     shelf = Shelf()
     await record(store, "a")
     uploader, remover = uploader_of(store, shelf), remover_of(store, shelf)
@@ -82,11 +82,11 @@ async def test_object_of_a_recording_that_has_the_name_again_is_kept(store: Sqli
     await uploader.upload_waiting()
     await remover.remove_waiting()
     assert shelf.deleted == []
-    assert await store.removals(9, 1 << 62) == []
+    assert await store.records.removals(9, 1 << 62) == []
 
 
 async def test_object_of_a_recording_that_was_not_uploaded_for_sure_is_deleted_by_its_name(
-    store: SqliteStore,
+    store: DatabaseStore,
 ) -> None:
     shelf = Shelf()
     await record(store, "a")

@@ -7,7 +7,7 @@ import pytest
 
 from softswitch.egress import EgressFailed
 from softswitch.metrics import Metrics
-from softswitch.store import Recording, SqliteStore
+from softswitch.store import DatabaseStore, Recording
 from softswitch.switch.rounds import LONGEST_PAUSE_S
 from softswitch.switch.uploads import uploader as module
 from softswitch.switch.uploads.bucket import StorageError
@@ -44,20 +44,20 @@ class Shelf:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    made = SqliteStore(tmp_path / "data", free_bytes=0, uploads=True)
+async def store(tmp_path: Path) -> AsyncIterator[DatabaseStore]:
+    made = DatabaseStore(tmp_path / "data", free_bytes=0, uploads=True)
     await made.start()
     yield made
     await made.close()
 
 
-def uploader_of(store: SqliteStore, shelf: Shelf, **more: object) -> Uploader:
+def uploader_of(store: DatabaseStore, shelf: Shelf, **more: object) -> Uploader:
     made = Uploader(shelf, store, Metrics("1"), clock=lambda: 1000.0, **more)  # type: ignore[arg-type]
     store.on_recording = made.add
     return made
 
 
-async def record(store: SqliteStore, name: str, at_s: float = 0.0, account: str = "me") -> str:
+async def record(store: DatabaseStore, name: str, at_s: float = 0.0, account: str = "me") -> str:
     place = await store.new_recording(name)
     place.path.write_bytes(b"sound")
     assert await store.save_recording(
@@ -69,9 +69,9 @@ async def record(store: SqliteStore, name: str, at_s: float = 0.0, account: str 
     return place.name
 
 
-async def states(store: SqliteStore) -> dict[str, tuple[str, str]]:
+async def states(store: DatabaseStore) -> dict[str, tuple[str, str]]:
     await store.settled()
-    return {one.name: (one.upload, one.upload_url) for one in await store.recordings()}
+    return {one.name: (one.upload, one.upload_url) for one in await store.records.recordings()}
 
 
 def counted(uploader: Uploader) -> dict[str, float]:
@@ -79,7 +79,7 @@ def counted(uploader: Uploader) -> dict[str, float]:
     return {one.labels["result"]: one.value for one in samples if one.name.endswith("_total")}
 
 
-async def test_recordings_wait_and_are_uploaded_the_oldest_first(store: SqliteStore) -> None:
+async def test_recordings_wait_and_are_uploaded_the_oldest_first(store: DatabaseStore) -> None:
     shelf = Shelf()
     uploader = uploader_of(store, shelf)
     await record(store, "b", 2)
@@ -94,7 +94,7 @@ async def test_recordings_wait_and_are_uploaded_the_oldest_first(store: SqliteSt
     assert len(shelf.stored) == 2
 
 
-async def test_storage_that_is_away_is_tried_again_with_growing_pauses(store: SqliteStore) -> None:
+async def test_storage_that_is_away_is_tried_again_with_growing_pauses(store: DatabaseStore) -> None:
     shelf = Shelf()
     uploader = uploader_of(store, shelf)
     await record(store, "a")
@@ -109,7 +109,7 @@ async def test_storage_that_is_away_is_tried_again_with_growing_pauses(store: Sq
     assert uploader.warnings() == []
 
 
-async def test_recording_that_is_never_taken_has_failed_and_the_others_go_on(store: SqliteStore) -> None:
+async def test_recording_that_is_never_taken_has_failed_and_the_others_go_on(store: DatabaseStore) -> None:
     shelf = Shelf()
     uploader = uploader_of(store, shelf)
     await record(store, "a", 1)
@@ -121,7 +121,7 @@ async def test_recording_that_is_never_taken_has_failed_and_the_others_go_on(sto
 
 
 async def test_recording_that_fails_again_and_again_holds_up_no_other(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    store: DatabaseStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST_TRIES", 3)
     shelf = Shelf()
@@ -135,7 +135,7 @@ async def test_recording_that_fails_again_and_again_holds_up_no_other(
     assert (await states(store))["a.wav"] == ("failed", "")
 
 
-async def test_outage_lets_no_recording_fail(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_outage_lets_no_recording_fail(store: DatabaseStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_TRIES", 3)
     shelf = Shelf()
     uploader = uploader_of(store, shelf)
@@ -146,7 +146,7 @@ async def test_outage_lets_no_recording_fail(store: SqliteStore, monkeypatch: py
     assert (await states(store))["a.wav"] == ("waiting", "")
 
 
-async def test_local_file_goes_once_the_storage_has_it_and_the_record_stays(store: SqliteStore) -> None:
+async def test_local_file_goes_once_the_storage_has_it_and_the_record_stays(store: DatabaseStore) -> None:
     shelf, busy = Shelf(), {"a"}
     uploader = uploader_of(store, shelf, delete_local=True, in_use=busy.__contains__)
     await record(store, "a", 1)
@@ -163,7 +163,7 @@ async def test_local_file_goes_once_the_storage_has_it_and_the_record_stays(stor
     assert "a.wav" not in await states(store)
 
 
-async def test_old_records_of_uploads_go_by_their_age(store: SqliteStore) -> None:
+async def test_old_records_of_uploads_go_by_their_age(store: DatabaseStore) -> None:
     uploader = uploader_of(store, Shelf(), delete_local=True)
     await record(store, "a", 1)
     await uploader.upload_waiting()
@@ -172,7 +172,7 @@ async def test_old_records_of_uploads_go_by_their_age(store: SqliteStore) -> Non
 
 
 async def test_worker_leaves_recordings_of_others_alone_unless_they_are_left_behind(
-    store: SqliteStore,
+    store: DatabaseStore,
 ) -> None:
     shelf = Shelf()
     uploader = uploader_of(store, shelf, is_shared=True)
@@ -184,7 +184,7 @@ async def test_worker_leaves_recordings_of_others_alone_unless_they_are_left_beh
     assert sorted(shelf.stored) == ["me/left.wav", "me/own.wav"]
 
 
-async def test_empty_file_is_not_uploaded(store: SqliteStore) -> None:
+async def test_empty_file_is_not_uploaded(store: DatabaseStore) -> None:
     place = await store.new_recording("a")
     kept = Recording(
         name=place.name, call_id="a", size=0, duration_ms=0, created_at=1, container="wav", account=""
@@ -193,7 +193,7 @@ async def test_empty_file_is_not_uploaded(store: SqliteStore) -> None:
     assert await states(store) == {"a.wav": ("", "")}
 
 
-async def test_recording_that_is_not_here_is_passed_over(store: SqliteStore) -> None:
+async def test_recording_that_is_not_here_is_passed_over(store: DatabaseStore) -> None:
     shelf = Shelf()
     uploader = uploader_of(store, shelf)
     await record(store, "a")
@@ -203,7 +203,7 @@ async def test_recording_that_is_not_here_is_passed_over(store: SqliteStore) -> 
 
 
 async def test_object_whose_recording_is_deleted_during_its_upload_is_to_be_deleted(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "data", free_bytes=0, uploads=True, removes=True)
+    store = DatabaseStore(tmp_path / "data", free_bytes=0, uploads=True, removes=True)
     await store.start()
     shelf, woken = Shelf(), []
     uploader = uploader_of(store, shelf, on_orphan=lambda: woken.append(True))
@@ -218,5 +218,7 @@ async def test_object_whose_recording_is_deleted_during_its_upload_is_to_be_dele
     shelf.put = delete_meanwhile  # type: ignore[method-assign]
     await uploader.upload_waiting()
     assert woken == [True]
-    assert [(one.name, one.url) for one in await store.removals(9, 1 << 62)] == [(name, "s3/me/a.wav")]
+    assert [(one.name, one.url) for one in await store.records.removals(9, 1 << 62)] == [
+        (name, "s3/me/a.wav")
+    ]
     await store.close()

@@ -5,12 +5,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from softswitch.store.sqlite import SqliteStore
+from softswitch.store.database_store import DatabaseStore
 from softswitch.store.store import CallRecord, Recording
 from softswitch.switch.voicemail.mailboxes import Mailboxes, tag_of
 
 
-async def message(store: SqliteStore, name: str, user: str, account: str = "shop", at: int = 1) -> None:
+async def message(store: DatabaseStore, name: str, user: str, account: str = "shop", at: int = 1) -> None:
     place = await store.new_recording(name)
     place.path.write_bytes(bytes(100))
     recording = Recording(
@@ -31,13 +31,13 @@ async def message(store: SqliteStore, name: str, user: str, account: str = "shop
 
 @pytest.fixture
 async def store(tmp_path: Path):
-    made = SqliteStore(tmp_path)
+    made = DatabaseStore(tmp_path)
     await made.start()
     yield made
     await made.close()
 
 
-async def test_messages_are_listed_marked_and_deleted(store: SqliteStore) -> None:
+async def test_messages_are_listed_marked_and_deleted(store: DatabaseStore) -> None:
     boxes = Mailboxes(store, 100)
     for at, (name, user, account) in enumerate(
         (("a", "anna", "shop"), ("b", "anna", "shop"), ("c", "bert", "shop"), ("d", "anna", "bank"))
@@ -59,7 +59,7 @@ async def test_messages_are_listed_marked_and_deleted(store: SqliteStore) -> Non
     assert await boxes.count("anna") == (2, 0)
 
 
-async def test_foreign_messages_are_not_there(store: SqliteStore) -> None:
+async def test_foreign_messages_are_not_there(store: DatabaseStore) -> None:
     boxes = Mailboxes(store, 100)
     await message(store, "a", "anna")
     for user, account in (("anna", "bank"), ("bert", "shop")):
@@ -68,7 +68,7 @@ async def test_foreign_messages_are_not_there(store: SqliteStore) -> None:
         assert not await boxes.delete(user, "a", account)
 
 
-async def test_tags_of_applications_are_no_messages(store: SqliteStore) -> None:
+async def test_tags_of_applications_are_no_messages(store: DatabaseStore) -> None:
     boxes = Mailboxes(store, 100)
     record = CallRecord(
         id="x", kind="sip", created_at=1, ended_at=2, tag=tag_of("anna", "new"), recording="r.wav"
@@ -79,11 +79,11 @@ async def test_tags_of_applications_are_no_messages(store: SqliteStore) -> None:
     assert await boxes.get("anna", "x", None) is None
 
 
-async def test_call_becomes_a_message_unless_it_says_nothing(store: SqliteStore) -> None:
+async def test_call_becomes_a_message_unless_it_says_nothing(store: DatabaseStore) -> None:
     boxes = Mailboxes(store, 100)
     for name in ("a", "b"):
         await message(store, name, "anna")
-        record = await store.call(name)
+        record = await store.records.call(name)
         assert record is not None
         await store.save_call(msgspec.structs.replace(record, tag=""))
     assert await boxes.count("anna") == (0, 0)
@@ -93,6 +93,6 @@ async def test_call_becomes_a_message_unless_it_says_nothing(store: SqliteStore)
     assert await boxes.take("anna", "b", 4001) is None
     assert await boxes.take("anna", "gone", 0) is None
     assert [one.id for one in await boxes.list("anna", None)] == ["a"]
-    record = await store.call("b")
+    record = await store.records.call("b")
     assert record is not None
     assert record.recording == ""

@@ -12,7 +12,7 @@ import pytest
 from softswitch.egress import EgressClient
 from softswitch.settings import Mail, Settings, User
 from softswitch.settings.voicemail import Voicemail
-from softswitch.store.sqlite import SqliteStore
+from softswitch.store.database_store import DatabaseStore
 from softswitch.switch import rounds
 from softswitch.switch.resources import Resources
 from softswitch.switch.voicemail import mails as module
@@ -25,8 +25,8 @@ USERS = (User(name="anna", password="x", email="anna@home.test"), User(name="ber
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    made = SqliteStore(tmp_path, free_bytes=0)
+async def store(tmp_path: Path) -> AsyncIterator[DatabaseStore]:
+    made = DatabaseStore(tmp_path, free_bytes=0)
     await made.start()
     yield made
     await made.close()
@@ -41,7 +41,7 @@ class Clock:
         return self.now
 
 
-def mails_of(store: SqliteStore, server: MailServer, *, alone: bool = True, **voicemail: Any) -> Mails:
+def mails_of(store: DatabaseStore, server: MailServer, *, alone: bool = True, **voicemail: Any) -> Mails:
     settings = Settings(
         mail=Mail(server="127.0.0.1", port=server.port, tls="off", sender="pbx@home.test"),
         voicemail=Voicemail(**voicemail),
@@ -51,7 +51,7 @@ def mails_of(store: SqliteStore, server: MailServer, *, alone: bool = True, **vo
     return Mails(cast("Resources", parts), Mailboxes(store, 100), alone=alone, clock=Clock())
 
 
-async def leave(store: SqliteStore, mails: Mails, name: str, user: str = "anna") -> None:
+async def leave(store: DatabaseStore, mails: Mails, name: str, user: str = "anna") -> None:
     await message(store, name, user)
     await store.settled()
     found = await Mailboxes(store, 100).get(user, name, None)
@@ -75,9 +75,9 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def none_waits(store: SqliteStore) -> None:
+async def none_waits(store: DatabaseStore) -> None:
     async with asyncio.timeout(60):
-        while await store.waiting_mails(10):
+        while await store.records.waiting_mails(10):
             await asyncio.sleep(0.01)
 
 
@@ -85,7 +85,7 @@ def figures(mails: Mails) -> dict[str, float]:
     return {one.name.removeprefix("voicemail_mails_"): one.value for one in mails.figures()}
 
 
-async def test_message_is_sent_with_its_sound_to_users_with_an_address(store: SqliteStore) -> None:
+async def test_message_is_sent_with_its_sound_to_users_with_an_address(store: DatabaseStore) -> None:
     async with MailServer() as server:
         mails = mails_of(store, server)
         async with running(mails):
@@ -106,7 +106,7 @@ async def test_message_is_sent_with_its_sound_to_users_with_an_address(store: Sq
     assert not mails.waits("call/1")
 
 
-async def test_link_takes_the_place_of_the_sound(store: SqliteStore) -> None:
+async def test_link_takes_the_place_of_the_sound(store: DatabaseStore) -> None:
     async with MailServer() as server:
         mails = mails_of(store, server, mail="link", page="https://calls.home.test/")
         async with running(mails):
@@ -118,7 +118,7 @@ async def test_link_takes_the_place_of_the_sound(store: SqliteStore) -> None:
 
 
 async def test_sound_that_is_too_large_is_not_attached(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    store: DatabaseStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST_ATTACHED", 99)
     async with MailServer() as server:
@@ -130,7 +130,7 @@ async def test_sound_that_is_too_large_is_not_attached(
 
 
 async def test_mail_is_tried_again_and_the_operator_is_warned(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    store: DatabaseStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rounds, "FIRST_PAUSE_S", 0.01)
     async with MailServer(answers={"MAIL": ["451 secret-address@home.test later"] * 4}) as server:
@@ -146,7 +146,7 @@ async def test_mail_is_tried_again_and_the_operator_is_warned(
     assert figures(mails)["retried"] == 4
 
 
-async def test_mail_that_the_server_never_takes_is_given_up(store: SqliteStore) -> None:
+async def test_mail_that_the_server_never_takes_is_given_up(store: DatabaseStore) -> None:
     async with MailServer(answers={"RCPT": ["550 no such mailbox"]}) as server:
         mails = mails_of(store, server)
         async with running(mails):
@@ -158,7 +158,7 @@ async def test_mail_that_the_server_never_takes_is_given_up(store: SqliteStore) 
     assert server.letters[0].message["Message-ID"] == "<b.voicemail@home.test>"
 
 
-async def test_mail_that_waits_is_sent_after_a_restart(store: SqliteStore) -> None:
+async def test_mail_that_waits_is_sent_after_a_restart(store: DatabaseStore) -> None:
     async with MailServer() as server:
         await leave(store, mails_of(store, server), "a")
         await store.settled()
@@ -166,7 +166,7 @@ async def test_mail_that_waits_is_sent_after_a_restart(store: SqliteStore) -> No
             await until(lambda: len(server.letters) == 1)
 
 
-async def test_mail_of_another_process_is_sent_once_it_was_left(store: SqliteStore) -> None:
+async def test_mail_of_another_process_is_sent_once_it_was_left(store: DatabaseStore) -> None:
     async with MailServer() as server:
         await leave(store, mails_of(store, server, alone=False), "a")
         await store.settled()
@@ -179,7 +179,7 @@ async def test_mail_of_another_process_is_sent_once_it_was_left(store: SqliteSto
             await until(lambda: len(server.letters) == 1)
 
 
-async def test_mail_of_a_deleted_message_is_not_sent(store: SqliteStore) -> None:
+async def test_mail_of_a_deleted_message_is_not_sent(store: DatabaseStore) -> None:
     async with MailServer() as server:
         mails = mails_of(store, server)
         await leave(store, mails, "a")
@@ -191,7 +191,7 @@ async def test_mail_of_a_deleted_message_is_not_sent(store: SqliteStore) -> None
     assert server.letters == []
 
 
-async def test_mail_of_another_machine_waits_for_it_and_is_given_up_after_days(store: SqliteStore) -> None:
+async def test_mail_of_another_machine_waits_for_it_and_is_given_up_after_days(store: DatabaseStore) -> None:
     async with MailServer() as server:
         await leave(store, mails_of(store, server, alone=False), "a")
         await store.settled()
@@ -200,7 +200,7 @@ async def test_mail_of_another_machine_waits_for_it_and_is_given_up_after_days(s
         cast("Clock", other._clock).now += LEFT_S
         async with running(other):
             await until(lambda: figures(other)["waiting"] == 1)
-        assert len(await store.waiting_mails(9)) == 1
+        assert len(await store.records.waiting_mails(9)) == 1
         cast("Clock", other._clock).now += MOST_AGE_S
         async with running(other):
             await none_waits(store)

@@ -1,4 +1,4 @@
-"""Store of one host: an SQLite file, with the folders of recordings and dumps beside it."""
+"""Store of one host: a database of records, by default SQLite's, and folders of recordings and dumps."""
 
 import asyncio
 import contextlib
@@ -43,6 +43,7 @@ from softswitch.store.store import (
     WaitingMail,
     WebhookRecord,
 )
+from softswitch.store.store_thread import StoreThread
 from softswitch.store.stored_records import StoredRecords
 from softswitch.store.tables import (
     DELETE_BEGUN_RECORDING,
@@ -101,8 +102,8 @@ PARTS_KEPT = 200_000
 """Parts of calls (SIP messages, quality) that a sweep leaves: of the newest calls."""
 
 
-class SqliteStore(StoredRecords):
-    """Store in one data folder; see `Store` for its methods."""
+class DatabaseStore:
+    """Store with its records in a database and its files in a data folder; see `Store` for its methods."""
 
     def __init__(
         self,
@@ -139,8 +140,8 @@ class SqliteStore(StoredRecords):
             spool_bytes: most bytes of records on the disk that wait for the database.
             on_health: called when writing begins to fail, and when it works again.
             clock: wall-clock time, in epoch seconds.
-            database: writing side; by default a file in the data folder.
-            reader: reading side.
+            database: writing side of the database; by default of an SQLite file in the data folder.
+            reader: reading side of the same database.
             node: name of this process, in place of that in the folder, where it is one of several.
             is_shared: several processes share the folder, and their supervisor holds its lock.
             is_cluster: other machines, which have files of their own, share the database.
@@ -174,7 +175,10 @@ class SqliteStore(StoredRecords):
         )
         self._database = database or Database(root / "softswitch.db", indexed)
         self._rows = RowWriter(self._database, self._spool, self.counters)
-        super().__init__(reader or Reader(root / "softswitch.db"))
+        self._reader = reader or Reader(root / "softswitch.db")
+        self._thread = StoreThread()
+        self.records = StoredRecords(self._reader, self._thread)
+        """Queries of the database."""
         self._leftovers = Leftovers(self._reader, self._files, self._uploads)
         self._queue = WriteQueue(
             self._rows,
@@ -190,9 +194,9 @@ class SqliteStore(StoredRecords):
         Raises:
             UnavailableError: One of them cannot be used; the text says which one and why.
         """
-        self._start_reading()
+        self._thread.start()
         try:
-            await self._off_loop(self._open)
+            await self._thread.run(self._open)
         except (OSError, sqlite3.Error, UnavailableError) as error:
             await self.close()
             raise UnavailableError(f"the data folder {self._root} cannot be used: {error}") from error
@@ -201,11 +205,7 @@ class SqliteStore(StoredRecords):
     async def close(self) -> None:
         """Write the queue, then close; closing twice is harmless."""
         await self._queue.close()
-        executor = self._executor
-        if executor is not None:
-            await self._off_loop(self._shut)
-            self._executor = None
-            executor.shutdown()
+        await self._thread.close(self._shut)
 
     def _open(self) -> None:
         if not self._is_shared:
@@ -233,7 +233,7 @@ class SqliteStore(StoredRecords):
         Raises:
             UnavailableError: The database cannot be read.
         """
-        known = await self._records("nodes", SeenNode, "")
+        known = await self.records.select("nodes", SeenNode, "")
         gone = [
             each.node
             for each in known
@@ -245,7 +245,7 @@ class SqliteStore(StoredRecords):
 
     async def close_node(self, name: str) -> None:
         """Close what a process that is gone has left open; raises UnavailableError."""
-        for row in await self._off_loop(partial(self._leftovers.rows, Node(name, ""), "node_lost")):
+        for row in await self._thread.run(partial(self._leftovers.rows, Node(name, ""), "node_lost")):
             self._queue.put(row)
         await self._queue.put(Row(DELETE_SEEN, (name,)))
 
@@ -349,7 +349,7 @@ class SqliteStore(StoredRecords):
 
     async def delete_part(self, call_id: str, name: str) -> bool:
         """Delete a part of all calls with an id; return False if there is no such part."""
-        there = await self.part(call_id, name) is not None
+        there = await self.records.part(call_id, name) is not None
         await self._queue.put(Row(DELETE_PART, (call_id, name)))
         return there
 
@@ -362,14 +362,14 @@ class SqliteStore(StoredRecords):
         """
         where, values = "WHERE account = ? AND created_at < ? ", (account, before_ms)
         recordings = dumps = uploaded = 0
-        for recording in await self._records("recordings", Recording, where, values):
+        for recording in await self.records.select("recordings", Recording, where, values):
             if await self.delete_recording(recording.name):
                 recordings += 1
                 uploaded += recording.upload == "uploaded"
-        for call in await self._records("calls", CallId, where, values):
+        for call in await self.records.select("calls", CallId, where, values):
             dumps += await self.delete_dump(call.id)
-        transcripts = await self._count("calls", f"{where}AND transcript_json <> ''", values)
-        traces = await self._count("call_parts", f"{where}AND part = ?", (*values, SIP))
+        transcripts = await self.records.count("calls", f"{where}AND transcript_json <> ''", values)
+        traces = await self.records.count("call_parts", f"{where}AND part = ?", (*values, SIP))
         self._queue.put(Row(FORGET_PARTS, values))
         self._queue.put(Row(FORGET_TRANSCRIPTS, values))
         await self._queue.put(Row(DELETE_FORGOTTEN_WORDS))
@@ -397,7 +397,7 @@ class SqliteStore(StoredRecords):
             UnavailableError: The folder cannot be written.
         """
         try:
-            return await self._off_loop(lambda: self._files.new_recording(call_id, requested, container))
+            return await self._thread.run(lambda: self._files.new_recording(call_id, requested, container))
         except NotNowError:
             self.counters.recordings_refused += 1
             raise
@@ -407,16 +407,16 @@ class SqliteStore(StoredRecords):
 
     async def recording_path(self, name: str) -> Path | None:
         """Return the file of a recording, None if there is no such file or the name is not safe."""
-        return await self._off_loop(lambda: self._files.recordings.path(name))
+        return await self._thread.run(lambda: self._files.recordings.path(name))
 
     async def open_recording(self, name: str) -> BinaryIO | None:
         """Open a recording for reading; the caller closes it."""
-        return await self._off_loop(lambda: self._files.recordings.open(name))
+        return await self._thread.run(lambda: self._files.recordings.open(name))
 
     async def delete_recording(self, name: str) -> bool:
         """Delete a recording and its record; return False if there is no such recording."""
-        deleted = await self._off_loop(lambda: self._files.recordings.delete(name))
-        known = await self._records("recordings", Recording, NAMED, (name,))
+        deleted = await self._thread.run(lambda: self._files.recordings.delete(name))
+        known = await self.records.select("recordings", Recording, NAMED, (name,))
         is_in_storage = not self._keeps_files and any(one.upload == "uploaded" for one in known)
         if self._is_cluster and not deleted and not is_in_storage:
             return False  # Its file is on another machine.
@@ -467,11 +467,11 @@ class SqliteStore(StoredRecords):
 
     async def drop_file(self, name: str) -> bool:
         """Delete the file of a recording and keep its record; return False if there is no such file."""
-        return await self._off_loop(lambda: self._files.recordings.delete(name))
+        return await self._thread.run(lambda: self._files.recordings.delete(name))
 
     async def dumps(self, limit: int = 50, offset: int = 0) -> list[Dump]:
         """Return dumps, the newest first."""
-        files = await self._off_loop(self._files.dumps.files)
+        files = await self._thread.run(self._files.dumps.files)
         count, start = page(limit, offset)
         return [
             Dump(call_id=file.name, size=file.size, modified_at=file.modified_at)
@@ -480,11 +480,11 @@ class SqliteStore(StoredRecords):
 
     async def dump_path(self, call_id: str) -> Path | None:
         """Return the file of a dump, None if there is no such file."""
-        return await self._off_loop(lambda: self._files.dumps.path(call_id))
+        return await self._thread.run(lambda: self._files.dumps.path(call_id))
 
     async def delete_dump(self, call_id: str) -> bool:
         """Delete a dump; return False if there is no such dump."""
-        return await self._off_loop(lambda: self._files.dumps.delete(call_id))
+        return await self._thread.run(lambda: self._files.dumps.delete(call_id))
 
     async def sweep(self, now_ms: int) -> Swept:
         """Delete recordings and dumps beyond the retention time, and call records beyond their number.
@@ -496,7 +496,7 @@ class SqliteStore(StoredRecords):
         """
         recordings = dumps = 0
         try:
-            recordings, dumps = await self._off_loop(lambda: self._files.delete_old(now_ms))
+            recordings, dumps = await self._thread.run(lambda: self._files.delete_old(now_ms))
             await self._delete_missing(now_ms)
         except (OSError, UnavailableError) as error:
             logger.warning("old recordings and dumps could not be deleted", extra={"reason": str(error)})
@@ -525,8 +525,8 @@ class SqliteStore(StoredRecords):
         oldest = now_ms - int(self._retention * DAY_MS) if self._is_cluster else now_ms + DAY_MS
         if self._is_cluster and not self._retention:
             return
-        present = {file.name for file in await self._off_loop(self._files.recordings.files)}
-        for known in await self._records("recordings", Recording, ""):
+        present = {file.name for file in await self._thread.run(self._files.recordings.files)}
+        for known in await self.records.select("recordings", Recording, ""):
             if known.name not in present and known.upload != "uploaded" and known.created_at < oldest:
                 await self._delete_record(known.name, is_uploaded=bool(known.upload))
 
