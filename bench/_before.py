@@ -60,7 +60,7 @@ COMPARED: Mapping[str, tuple[tuple[str, ...], tuple[tuple[str, str], ...]]] = {
             ("us a telephone and 20 ms, streamed both ways", rf"^ +sip +uvloop +\d+ +[\d.]+ +{NUMBER}"),
         ),
     ),
-    "idle": (("5",), (("% of a core, idle", rf"idle: {NUMBER} %"),)),
+    "idle": (("5",), (("% of a core, idle", rf"(?:idle|speech preload = false): {NUMBER} %"),)),
 }
 """For each benchmark its arguments, and the figures: what they are, where it prints them."""
 

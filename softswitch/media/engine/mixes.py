@@ -131,7 +131,10 @@ class Mixing:
                 rows += hearing
                 sounds += [frame] * len(hearing)
             if rows:
-                heard[rows] += np.concatenate(sounds).reshape(len(rows), -1)
+                # Rows in a block are changed in place, others are copied out and back.
+                block = rows == list(range(rows[0], rows[0] + len(rows)))
+                where = slice(rows[0], rows[0] + len(rows)) if block else rows
+                heard[where] += np.concatenate(sounds).reshape(len(rows), -1)
                 sounding[rows] = True
                 loud.update(rows)
         self._limit_sums(heard, sorted(loud))
