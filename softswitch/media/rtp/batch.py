@@ -19,7 +19,7 @@ from softswitch.audio.pcm import Bytes, Indices
 
 logger = logging.getLogger(__name__)
 
-VERSION = 3
+VERSION = 4
 """Interface of the compiled code that this module can use."""
 
 LIBRARY = Path(__file__).with_name("_batch.so")

@@ -17,6 +17,7 @@ from softswitch.audio.g711 import DECODING, ENCODING
 from softswitch.audio.pcm import Bytes, Indices, Pcm
 from softswitch.media.rtp.batch import Address, address
 from softswitch.media.rtp.formats import CODECS, Formats
+from softswitch.media.rtp.transcode import Transcoder
 from softswitch.rtp.packet import HEADER, Ints, Mask, Packets
 from softswitch.rtp.session import Sessions
 
@@ -26,6 +27,9 @@ _LAWS = 2
 
 _PACKET = HEADER + 160
 """Octets of a packet of 20 ms of G.711."""
+
+_CONVERSION = 9
+"""Numbers in ``struct conversion`` of ordinary.c."""
 
 
 class _Law(ctypes.Structure):
@@ -50,6 +54,10 @@ class _Books(ctypes.Structure):
         ("forwards", ctypes.c_int64),
         ("left", ctypes.c_void_p),
         ("batch", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("prepared", "ptimes", "found", "sorted")),
+        ("conversions", ctypes.c_int64),
+        ("per_pair", ctypes.c_int64 * len(CODECS) ** 2),
+        *((name, ctypes.c_void_p) for name in ("payloads", "payload_lengths", "sources_of", "targets_of")),
         *((name, ctypes.c_void_p) for name in ("past_up", "past_down", "taps_up", "taps_down")),
         ("laws", _Law * _LAWS),
     ]  # fmt: skip
@@ -62,6 +70,21 @@ class _Made:
         self.rows: Bytes = np.empty((count, _PACKET), np.uint8)
         self.lengths: Indices = np.full(count, _PACKET, np.intp)
         self.at = address(self.rows)
+
+
+class _Conversions:
+    """Packets to be converted, in the order of their pairs of codecs."""
+
+    def __init__(self, count: int, width: int) -> None:
+        self.payloads: Bytes = np.zeros((count, width), np.uint8)
+        self.lengths: Indices = np.zeros(count, np.intp)
+        self.slots: Indices = np.zeros(count, np.intp)
+        self.targets: Indices = np.zeros(count, np.intp)
+        self.records: Ints = np.zeros((2, count, _CONVERSION), np.int64)
+        """``struct conversion`` of each, in two orders."""
+
+    def __len__(self) -> int:
+        return len(self.lengths)
 
 
 class OrdinaryPackets:
@@ -85,7 +108,11 @@ class OrdinaryPackets:
         self._play.argtypes = [pointer, pointer, number, pointer, pointer, pointer]
         self._review.argtypes = [pointer, pointer, number, long, pointer, pointer]
         self._pack.argtypes = [pointer, number, pointer, number, pointer, pointer]
-        self._pack.restype = None
+        self._put_converted = code.softswitch_put_converted
+        self._put_converted.argtypes = [
+            pointer, long, number, pointer, long, pointer, pointer, long, pointer,
+        ]  # fmt: skip
+        self._pack.restype = self._put_converted.restype = None
         self._formats, self._sessions = formats, sessions
         self.playing: Ints = np.zeros(0, np.int64)
         """Kind of the packet that each slot played last; the receiver's."""
@@ -93,6 +120,9 @@ class OrdinaryPackets:
         """Samples that each slot has decoded and not played; the receiver's."""
         self.last: Pcm = np.zeros(0, np.float32)
         """Last sample encoded for each slot; the encoder's."""
+        self.transcoder: Transcoder | None = None
+        """Converts packets for relays; None: such packets are left."""
+        self._conversions = _Conversions(0, 0)
         self._books = _Books()
         self._kept: list[NDArray[Any]] = []
         """Keeps the arrays alive whose addresses are in the books."""
@@ -133,6 +163,8 @@ class OrdinaryPackets:
             self._books.forwarded = None
             if made := self._books.forwards:
                 relays.add((forwarded[0][:made], forwarded[1][:made], forwarded[2][:made]))
+            if self._books.conversions and self.transcoder is not None:
+                self._convert(self.transcoder)
         return self._rest[:left].copy() if left else None
 
     def play(self, slots: Indices, stretched: Mask | None, out: Pcm) -> Indices | None:
@@ -211,7 +243,38 @@ class OrdinaryPackets:
         books.width = HEADER + self._ring.shape[1]
         room = np.empty((count, books.width), np.uint8), np.empty(count, np.intp), np.empty(count, np.intp)
         books.forwarded, books.forwarded_lengths, books.forwarded_slots = map(address, room)
+        if count > len(self._conversions):
+            self._make_room_to_convert(2 * count)
         return room
+
+    def _make_room_to_convert(self, count: int) -> None:
+        """Make arrays for the packets to be converted, and write their addresses into the books."""
+        waiting = self._conversions = _Conversions(count, self._ring.shape[1])
+        books = self._books
+        books.found, books.sorted = address(waiting.records[0]), address(waiting.records[1])
+        books.payloads, books.payload_lengths = address(waiting.payloads), address(waiting.lengths)
+        books.sources_of, books.targets_of = address(waiting.slots), address(waiting.targets)
+
+    def _convert(self, transcoder: Transcoder) -> None:
+        """Convert the packets gathered, and add what was made of them to those of the relays."""
+        waiting, first = self._conversions, 0
+        for pair, count in enumerate(self._books.per_pair):
+            if not count:
+                continue
+            some = slice(first, first + count)
+            kind, other = divmod(pair, len(CODECS))
+            targets = waiting.targets[some].copy()
+            payloads, octets = transcoder.convert_ordinary(
+                kind, other, waiting.payloads[some], waiting.lengths[some], waiting.slots[some], targets
+            )
+            width = HEADER + payloads.shape[1]
+            out, lengths = np.empty((count, width), np.uint8), np.empty(count, np.intp)
+            self._put_converted(
+                self._at, first, count, payloads.ctypes.data, payloads.strides[0], address(octets),
+                address(out), width, address(lengths),
+            )  # fmt: skip
+            self._sessions.relays.add((out, lengths, targets))
+            first += count
 
     def _note(self) -> None:
         """Write the addresses of all arrays into the books."""
@@ -220,6 +283,7 @@ class OrdinaryPackets:
         up, down = formats.between(_RATE)
         kept: dict[str, NDArray[Any]] = {
             **sessions.tables(),
+            **(self.transcoder.tables() if self.transcoder is not None else {}),
             "ring": jitter.ring,
             "playing": self.playing,
             "held": self.held,
@@ -246,6 +310,7 @@ class OrdinaryPackets:
                 tables += [sound, lost]
         self._kept = [*kept.values(), *tables]
         self._revision, self._ring = formats.revision, jitter.ring
+        self._make_room_to_convert(len(self._conversions))
 
 
 def _taps_down(filter_: Pcm) -> Pcm:

@@ -58,6 +58,8 @@ class RtpPlane:
         self._receiver = RtpReceiver(self._formats, self._sessions, self._ordinary)
         self._encoder = RtpEncoder(self._formats, self._sessions.senders, self._ordinary)
         self._relay = RtpRelay(self._formats, self._sessions, self._receiver, self._encoder)
+        if self._ordinary is not None:
+            self._ordinary.transcoder = self._relay.transcoder
         self._ports: dict[int, int] = {}
         self._open: Indices | None = None
         """Slots of all ports, sorted; None after a change. Many ports may close in one tick."""
