@@ -123,6 +123,9 @@ class OrdinaryPackets:
         self.transcoder: Transcoder | None = None
         """Converts packets for relays; None: such packets are left."""
         self._conversions = _Conversions(0, 0)
+        self._room: Packets | None = None
+        """Arrays for packets to be forwarded, of which the last call made none."""
+        self._room_at: tuple[int, ...] = ()
         self._books = _Books()
         self._kept: list[NDArray[Any]] = []
         """Keeps the arrays alive whose addresses are in the books."""
@@ -148,6 +151,17 @@ class OrdinaryPackets:
         Returns:
             The rows that were left; behind the first of a slot, all of that slot. None if there are none.
         """
+        left = self._accept_some(rows, lengths, slots, arrival, timed=timed)
+        # Codecs take one packet of a slot at a time: the next one, that came late together with it, was left.
+        while left is not None and self._books.conversions:
+            again = self._accept_some(rows[left], lengths[left], slots[left], arrival, timed=timed)
+            left = None if again is None else left[again]
+        return left
+
+    def _accept_some(
+        self, rows: Bytes, lengths: Indices, slots: Indices, arrival: int, *, timed: bool
+    ) -> Indices | None:
+        """Do what :meth:`accept` does, but convert at most one packet of each slot."""
         count = len(slots)
         self._look(count)
         by_rows, by_lengths, by_slots = self._addresses[:3]
@@ -158,14 +172,16 @@ class OrdinaryPackets:
             self._at, by_rows.of(rows), rows.shape[1], by_lengths.of(lengths), by_slots.of(slots), count,
             arrival, timed, self._rest_at,
         )  # fmt: skip
+        rest = self._rest[:left].copy() if left else None
         self._sessions.received += count - left
         if forwarded is not None:
             self._books.forwarded = None
             if made := self._books.forwards:
+                self._room = None
                 relays.add((forwarded[0][:made], forwarded[1][:made], forwarded[2][:made]))
             if self._books.conversions and self.transcoder is not None:
                 self._convert(self.transcoder)
-        return self._rest[:left].copy() if left else None
+        return rest
 
     def play(self, slots: Indices, stretched: Mask | None, out: Pcm) -> Indices | None:
         """Play the next packet of those slots for which it is an ordinary one of 20 ms of G.711.
@@ -239,10 +255,13 @@ class OrdinaryPackets:
 
     def _room_to_forward(self, count: int) -> Packets:
         """Return arrays for the packets to be forwarded, and write their addresses into the books."""
-        books = self._books
-        books.width = HEADER + self._ring.shape[1]
-        room = np.empty((count, books.width), np.uint8), np.empty(count, np.intp), np.empty(count, np.intp)
-        books.forwarded, books.forwarded_lengths, books.forwarded_slots = map(address, room)
+        books, width = self._books, HEADER + self._ring.shape[1]
+        room = self._room
+        if room is None or len(room[1]) < count or width != books.width:
+            room = np.empty((count, width), np.uint8), np.empty(count, np.intp), np.empty(count, np.intp)
+            self._room, self._room_at = room, tuple(address(part) for part in room)
+            books.width = width
+        books.forwarded, books.forwarded_lengths, books.forwarded_slots = self._room_at
         if count > len(self._conversions):
             self._make_room_to_convert(2 * count)
         return room

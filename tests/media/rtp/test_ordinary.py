@@ -211,9 +211,12 @@ def test_ordinary_conversions_are_those_of_python(monkeypatch):
         return convert(kind, other, payloads, lengths, slots, targets)
 
     monkeypatch.setattr(compiled._relay.transcoder, "convert_ordinary", counted)
-    said = voice(1.0)
+    said, held = voice(1.0), []
     for tick in range(40):
-        arriving = network.tick()
+        arriving, held = held + network.tick(), []
+        if tick % 8 == 6:
+            # Two packets of each source will come in one pass.
+            arriving, held = held, arriving
         for plane in (compiled, python):
             # What was mixed before the relays begin leaves a step that fades.
             if tick == 9:
