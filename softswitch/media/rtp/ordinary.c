@@ -87,7 +87,7 @@ struct books {
     struct conversion *found;
     struct conversion *sorted;
     int64_t conversions;
-    int64_t per_pair[KINDS * KINDS];
+    int64_t *per_pair;
     /* Of the sorted ones: payloads in rows as wide as those of the ring, their octets and slots. */
     uint8_t *payloads;
     int64_t *payload_lengths;
@@ -277,7 +277,8 @@ int softswitch_accept(struct books *b, const uint8_t *rows, int64_t stride, cons
     int left = 0;
     b->batch++;
     b->forwards = b->conversions = 0;
-    memset(b->per_pair, 0, sizeof b->per_pair);
+    if (b->per_pair)
+        memset(b->per_pair, 0, sizeof(int64_t) * KINDS * KINDS);
     for (int i = 0; i < count; i++) {
         int64_t slot = slots[i];
         if (b->left[slot] != b->batch && accept(b, rows + i * stride, i, lengths[i], slot, arrival, timed))
@@ -457,6 +458,41 @@ ALWAYS void encode(const float *pcm, const uint8_t *table, uint8_t *out)
     }
 }
 
+/* Decode a frame of G.711, and keep the end of it in the memory for concealment. */
+ALWAYS void decode(const float *table, const uint8_t *codes, float *out, float *sound)
+{
+    for (int i = 0; i < NARROW; i++)
+        out[i] = table[codes[i]];
+    memmove(sound, sound + NARROW, sizeof(float) * (KEPT - NARROW));
+    memcpy(sound + KEPT - NARROW, out, sizeof(float) * NARROW);
+}
+
+/* Decode `count` payloads of 20 ms of G.711 by a bank's table and memory, as LinearBank.decode does.
+ *
+ * Returns 0, and changes nothing, if a slot comes out of a loss.
+ */
+int softswitch_decode_law(const float *table, float *sound, const int64_t *lost, const uint8_t *payloads,
+                          int64_t stride, const int64_t *slots, int count, float *out)
+{
+    for (int i = 0; i < count; i++)
+        if (lost[slots[i]])
+            return 0;
+    for (int i = 0; i < count; i++)
+        decode(table, payloads + i * stride, out + i * NARROW, sound + slots[i] * KEPT);
+    return 1;
+}
+
+/* Make the packets, of 172 octets, of the conversions from place `first` on from rows of 20 ms, in G.711 of law `kind`. */
+void softswitch_put_law(struct books *b, int kind, int64_t first, int count, const float *pcm, uint8_t *out)
+{
+    for (int i = 0; i < count; i++) {
+        const struct conversion *one = b->sorted + first + i;
+        uint8_t *row = out + i * (HEADER + NARROW);
+        put_relayed(b, row, one->target, NARROW, one->number, one->stamp, one->end, one->mark);
+        encode(pcm + i * NARROW, b->laws[kind].encoding, row + HEADER);
+    }
+}
+
 /* Play the next packet of a slot; return 0, and change nothing, if it is not an ordinary one of 20 ms of G.711. */
 ALWAYS int play(const struct books *b, int64_t slot, float *out, int wide)
 {
@@ -466,7 +502,7 @@ ALWAYS int play(const struct books *b, int64_t slot, float *out, int wide)
     if (b->held[slot] || (uint64_t)kind > 1 || note[NUMBER] != state[NEXT] || note[MEDIA] != state[CURSOR])
         return 0;
     const struct law *law = b->laws + kind;
-    if (!law->decoding || !b->past_up || note[DURATION] != FRAME_UNITS || note[KIND] != kind || law->lost[slot])
+    if (!law->sound || !b->past_up || note[DURATION] != FRAME_UNITS || note[KIND] != kind || law->lost[slot])
         return 0;
     state[NEXT]++;
     state[CURSOR] += FRAME_UNITS;
@@ -475,11 +511,8 @@ ALWAYS int play(const struct books *b, int64_t slot, float *out, int wide)
     const uint8_t *codes = b->ring + place * b->ring_width;
     float line[PAST_UP + NARROW], *past = b->past_up + slot * PAST_UP, *sound = law->sound + slot * KEPT;
     memcpy(line, past, sizeof(float) * PAST_UP);
-    for (int i = 0; i < NARROW; i++)
-        line[PAST_UP + i] = law->decoding[codes[i]];
+    decode(law->decoding, codes, line + PAST_UP, sound);
     memcpy(past, line + NARROW, sizeof(float) * PAST_UP);
-    memmove(sound, sound + NARROW, sizeof(float) * (KEPT - NARROW));
-    memcpy(sound + KEPT - NARROW, line + PAST_UP, sizeof(float) * NARROW);
     upsample(line, b->taps_up, out, wide);
     return 1;
 }

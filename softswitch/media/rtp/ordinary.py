@@ -56,8 +56,9 @@ class _Books(ctypes.Structure):
         ("batch", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in ("prepared", "ptimes", "found", "sorted")),
         ("conversions", ctypes.c_int64),
-        ("per_pair", ctypes.c_int64 * len(CODECS) ** 2),
-        *((name, ctypes.c_void_p) for name in ("payloads", "payload_lengths", "sources_of", "targets_of")),
+        *((name, ctypes.c_void_p) for name in (
+            "per_pair", "payloads", "payload_lengths", "sources_of", "targets_of",
+        )),
         *((name, ctypes.c_void_p) for name in ("past_up", "past_down", "taps_up", "taps_down")),
         ("laws", _Law * _LAWS),
     ]  # fmt: skip
@@ -80,6 +81,8 @@ class _Conversions:
         self.lengths: Indices = np.zeros(count, np.intp)
         self.slots: Indices = np.zeros(count, np.intp)
         self.targets: Indices = np.zeros(count, np.intp)
+        self.per_pair: Ints = np.zeros(len(CODECS) ** 2, np.int64)
+        """Number of packets by pair, which is the kind received * number of kinds + the kind to be sent."""
         self.records: Ints = np.zeros((2, count, _CONVERSION), np.int64)
         """``struct conversion`` of each, in two orders."""
 
@@ -112,7 +115,10 @@ class OrdinaryPackets:
         self._put_converted.argtypes = [
             pointer, long, number, pointer, long, pointer, pointer, long, pointer,
         ]  # fmt: skip
-        self._pack.restype = self._put_converted.restype = None
+        self._put_law, self._decode_law = code.softswitch_put_law, code.softswitch_decode_law
+        self._put_law.argtypes = [pointer, number, long, number, pointer, pointer]
+        self._decode_law.argtypes = [pointer, pointer, pointer, pointer, long, pointer, number, pointer]
+        self._pack.restype = self._put_converted.restype = self._put_law.restype = None
         self._formats, self._sessions = formats, sessions
         self.playing: Ints = np.zeros(0, np.int64)
         """Kind of the packet that each slot played last; the receiver's."""
@@ -134,6 +140,8 @@ class OrdinaryPackets:
         self._rest: Indices = np.zeros(0, np.intp)
         self._rest_at = 0
         self._addresses = tuple(Address() for _ in range(7))
+        self._memories = tuple((Address(), Address()) for _ in range(_LAWS))
+        """Addresses of what the decoders of conversions keep for concealment, by kind."""
         self._made: dict[int, _Made] = {}
 
     def accept(
@@ -273,27 +281,54 @@ class OrdinaryPackets:
         books.found, books.sorted = address(waiting.records[0]), address(waiting.records[1])
         books.payloads, books.payload_lengths = address(waiting.payloads), address(waiting.lengths)
         books.sources_of, books.targets_of = address(waiting.slots), address(waiting.targets)
+        books.per_pair = address(waiting.per_pair)
 
     def _convert(self, transcoder: Transcoder) -> None:
         """Convert the packets gathered, and add what was made of them to those of the relays."""
         waiting, first = self._conversions, 0
-        for pair, count in enumerate(self._books.per_pair):
+        for pair, count in enumerate(waiting.per_pair.tolist()):
             if not count:
                 continue
             some = slice(first, first + count)
             kind, other = divmod(pair, len(CODECS))
-            targets = waiting.targets[some].copy()
-            payloads, octets = transcoder.convert_ordinary(
-                kind, other, waiting.payloads[some], waiting.lengths[some], waiting.slots[some], targets
-            )
-            width = HEADER + payloads.shape[1]
-            out, lengths = np.empty((count, width), np.uint8), np.empty(count, np.intp)
-            self._put_converted(
-                self._at, first, count, payloads.ctypes.data, payloads.strides[0], address(octets),
-                address(out), width, address(lengths),
-            )  # fmt: skip
-            self._sessions.relays.add((out, lengths, targets))
+            payloads, slots = waiting.payloads[some], waiting.slots[some]
+            targets, bank = waiting.targets[some].copy(), transcoder.decoder(kind, other)
+            pcm = self._decoded(kind, bank, payloads, slots) if isinstance(bank, LinearBank) else None
+            if pcm is None:
+                pcm = bank.decode(payloads, waiting.lengths[some], slots)[0]
+            pcm = transcoder.resample_ordinary(kind, other, pcm, slots, targets)
+            self._sessions.relays.add(self._encoded(other, pcm, first, targets))
             first += count
+
+    def _decoded(self, kind: int, bank: LinearBank, payloads: Bytes, slots: Indices) -> Pcm | None:
+        """Return 20 ms of G.711 decoded; None if a slot comes out of a loss."""
+        count = len(slots)
+        sound, lost = bank.concealer.tables()
+        by_sound, by_lost = self._memories[kind]
+        pcm = np.empty((count, _RATE // 50), np.float32)
+        done = self._decode_law(
+            self._books.laws[kind].decoding, by_sound.of(sound), by_lost.of(lost), address(payloads),
+            payloads.shape[1], address(slots), count, address(pcm),
+        )  # fmt: skip
+        return pcm if done else None
+
+    def _encoded(self, kind: int, pcm: Pcm, first: int, targets: Indices) -> Packets:
+        """Return packets of 20 ms for the targets of the conversions from place `first` on."""
+        count = len(targets)
+        if kind < _LAWS:
+            out, lengths = np.empty((count, _PACKET), np.uint8), np.full(count, _PACKET, np.intp)
+            pcm = np.ascontiguousarray(pcm)
+            self._put_law(self._at, kind, first, count, address(pcm), address(out))
+            return out, lengths, targets
+        payloads, octets = self._formats.bank(kind).encode(pcm, targets)
+        width = HEADER + payloads.shape[1]
+        out, lengths = np.empty((count, width), np.uint8), np.empty(count, np.intp)
+        # The rows of payloads need not follow each other, but the octets of the first one do.
+        self._put_converted(
+            self._at, first, count, address(payloads[0]), payloads.strides[0], address(octets),
+            address(out), width, address(lengths),
+        )  # fmt: skip
+        return out, lengths, targets
 
     def _note(self) -> None:
         """Write the addresses of all arrays into the books."""
@@ -320,12 +355,11 @@ class OrdinaryPackets:
         tables: list[NDArray[Any]] = []
         for kind in range(_LAWS):
             law, name, bank = books.laws[kind], CODECS[kind].name, formats.known(kind)
-            law.encoding = ENCODING[name].ctypes.data
+            law.decoding, law.encoding = DECODING[name].ctypes.data, ENCODING[name].ctypes.data
+            law.sound = law.lost = None
             if isinstance(bank, LinearBank):
                 sound, lost = bank.concealer.tables()
-                law.decoding, law.sound, law.lost = (
-                    array.ctypes.data for array in (DECODING[name], sound, lost)
-                )
+                law.sound, law.lost = sound.ctypes.data, lost.ctypes.data
                 tables += [sound, lost]
         self._kept = [*kept.values(), *tables]
         self._revision, self._ring = formats.revision, jitter.ring

@@ -167,30 +167,27 @@ class Transcoder:
         """Return the arrays of all slots by name, for compiled code; growing replaces them."""
         return {"prepared": self._kind, "ptimes": self._ptime}
 
-    def convert_ordinary(
-        self, kind: int, other: int, payloads: Bytes, lengths: Indices, slots: Indices, targets: Indices
-    ) -> tuple[Bytes, Indices]:
-        """Convert packets of 20 ms to as many, where nothing was lost before them.
+    def decoder(self, kind: int, other: int) -> Bank:
+        """Return the decoders of packets of `kind` for targets that take `other`."""
+        return self._decoder(kind, _rates(kind, other)[0])
+
+    def resample_ordinary(self, kind: int, other: int, pcm: Pcm, slots: Indices, targets: Indices) -> Pcm:
+        """Return what is to be encoded of decoded packets of 20 ms, before which nothing was lost.
 
         Args:
-            kind: kind of the packets; the decoders of their slots are prepared for it.
+            kind: kind of the packets.
             other: kind that the targets take.
-            payloads: ``(n, octets)``.
-            lengths: octets of each.
-            slots: source of each, at most once, ``(n,)``.
+            pcm: their sound by :meth:`decoder`, ``(n, samples)``.
+            slots: source of each, prepared for `kind`, at most once, ``(n,)``.
             targets: target of each, which asked for packets of at least 20 ms; at most once, ``(n,)``.
-
-        Returns:
-            Payloads and the octets of each.
         """
         rate_in, rate_out = _rates(kind, other)
-        pcm = self._decoder(kind, rate_in).decode(payloads, lengths, slots)[0]
         self.total += len(slots)
         pcm = self._resampled(_exactly(pcm, rate_in // 50), slots, rate_in, rate_out)
         if self._seams:
             pcm = self._seamless(pcm, targets, rate_out)
         self._last[targets] = pcm[:, -1]
-        return self._formats.bank(other).encode(pcm, targets)
+        return pcm
 
     def convert(
         self, packets: Arrivals, targets: Indices, kinds: Ints, missing: Ints

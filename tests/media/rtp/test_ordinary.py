@@ -204,13 +204,13 @@ def test_ordinary_conversions_are_those_of_python(monkeypatch):
         plane.update(9, parameters("G722", ssrc=10, others=tuple(TYPES), ptime_ms=10), now)
     pairs = {3: 4, 4: 3, 5: 10, 10: 5, 9: 11, 11: 9}
     ordinary: list[int] = []
-    convert = compiled._relay.transcoder.convert_ordinary
+    resample = compiled._relay.transcoder.resample_ordinary
 
-    def counted(kind, other, payloads, lengths, slots, targets):
+    def counted(kind, other, pcm, slots, targets):
         ordinary.extend(slots.tolist())
-        return convert(kind, other, payloads, lengths, slots, targets)
+        return resample(kind, other, pcm, slots, targets)
 
-    monkeypatch.setattr(compiled._relay.transcoder, "convert_ordinary", counted)
+    monkeypatch.setattr(compiled._relay.transcoder, "resample_ordinary", counted)
     said, held = voice(1.0), []
     for tick in range(40):
         arriving, held = held + network.tick(), []
