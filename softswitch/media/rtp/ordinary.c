@@ -444,18 +444,23 @@ ALWAYS void downsample(const float *line, const float *taps, float *out, int wid
         weigh_lines_lanes4(second, third, taps, TAPS_DOWN, out);
 }
 
-/* Codes of one frame, rounded to the nearest even number and clipped; a number that is none becomes the lowest. */
+/* A sample rounded to the nearest even number and clipped, as 16 bits; one that is no number becomes the lowest. */
+ALWAYS uint16_t rounded(float sample)
+{
+    float clipped = sample > -32768.0f ? sample : -32768.0f;
+    clipped = clipped < 32767.0f ? clipped : 32767.0f;
+    /* 1.5 * 2^23: the sum has no bits left for a fraction, and its low ones are the number. */
+    float sum = clipped + 12582912.0f;
+    uint32_t bits;
+    memcpy(&bits, &sum, sizeof bits);
+    return (uint16_t)bits;
+}
+
+/* Codes of one frame. */
 ALWAYS void encode(const float *pcm, const uint8_t *table, uint8_t *out)
 {
-    for (int i = 0; i < NARROW; i++) {
-        float clipped = pcm[i] > -32768.0f ? pcm[i] : -32768.0f;
-        clipped = clipped < 32767.0f ? clipped : 32767.0f;
-        /* 1.5 * 2^23: the sum has no bits left for a fraction, and its low ones are the number. */
-        float sum = clipped + 12582912.0f;
-        uint32_t bits;
-        memcpy(&bits, &sum, sizeof bits);
-        out[i] = table[bits & 0xFFFF];
-    }
+    for (int i = 0; i < NARROW; i++)
+        out[i] = table[rounded(pcm[i])];
 }
 
 /* Decode a frame of G.711, and keep the end of it in the memory for concealment. */
@@ -491,6 +496,58 @@ void softswitch_put_law(struct books *b, int kind, int64_t first, int count, con
         put_relayed(b, row, one->target, NARROW, one->number, one->stamp, one->end, one->mark);
         encode(pcm + i * NARROW, b->laws[kind].encoding, row + HEADER);
     }
+}
+
+/* opus_decode and opus_encode of libopus, whose addresses Python knows. */
+typedef int opus_decode_t(void *decoder, const uint8_t *data, int32_t octets, int16_t *pcm, int samples, int fec);
+typedef int opus_encode_t(void *encoder, const int16_t *pcm, int samples, uint8_t *data, int32_t most);
+
+/* Decode `count` packets of Opus of 20 ms, each by its decoder, into rows of `samples`, as OpusBank.decode does.
+ *
+ * Returns how many could not be decoded and were concealed.
+ */
+int softswitch_decode_opus(opus_decode_t *opus, void *const *decoders, const uint8_t *payloads, int64_t stride,
+                           const int64_t *octets, int count, int samples, float *out)
+{
+    int16_t pcm[WIDE];
+    int faults = 0;
+    for (int i = 0; i < count; i++) {
+        memset(pcm, 0, sizeof pcm);
+        if (opus(decoders[i], payloads + i * stride, (int32_t)octets[i], pcm, samples, 0) <= 0) {
+            faults++;
+            opus(decoders[i], NULL, 0, pcm, samples, 0);
+        }
+        for (int k = 0; k < samples; k++)
+            out[(int64_t)i * samples + k] = pcm[k];
+    }
+    return faults;
+}
+
+/* Encode 20 ms at 24 kHz in each row of `pcm` as Opus, each by its encoder, in packets of at most `width` octets.
+ *
+ * Makes the packets of the conversions from place `first` on. Returns how many could not be encoded; the length of
+ * such a packet is 0.
+ */
+int softswitch_put_opus(struct books *b, opus_encode_t *opus, void *const *encoders, int64_t first, int count,
+                        const float *pcm, uint8_t *out, int64_t width, int64_t *lengths)
+{
+    int16_t frame[WIDE];
+    int faults = 0;
+    for (int i = 0; i < count; i++) {
+        const struct conversion *one = b->sorted + first + i;
+        uint8_t *row = out + i * width;
+        for (int k = 0; k < WIDE; k++)
+            frame[k] = (int16_t)rounded(pcm[(int64_t)i * WIDE + k]);
+        int octets = opus(encoders[i], frame, WIDE, row + HEADER, (int32_t)(width - HEADER));
+        lengths[i] = 0;
+        if (octets <= 0) {
+            faults++;
+            continue;
+        }
+        put_relayed(b, row, one->target, octets, one->number, one->stamp, one->end, one->mark);
+        lengths[i] = HEADER + octets;
+    }
+    return faults;
 }
 
 /* Play the next packet of a slot; return 0, and change nothing, if it is not an ordinary one of 20 ms of G.711. */

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from softswitch.audio.bank import LinearBank
+from softswitch.audio import libopus
+from softswitch.audio.bank import Bank, LinearBank
 from softswitch.audio.g711 import DECODING, ENCODING
+from softswitch.audio.opus import LONGEST_PACKET, OpusBank
 from softswitch.audio.pcm import Bytes, Indices, Pcm
 from softswitch.media.rtp.batch import Address, address
 from softswitch.media.rtp.formats import CODECS, Formats
@@ -118,7 +120,16 @@ class OrdinaryPackets:
         self._put_law, self._decode_law = code.softswitch_put_law, code.softswitch_decode_law
         self._put_law.argtypes = [pointer, number, long, number, pointer, pointer]
         self._decode_law.argtypes = [pointer, pointer, pointer, pointer, long, pointer, number, pointer]
+        self._put_opus, self._decode_opus = code.softswitch_put_opus, code.softswitch_decode_opus
+        self._put_opus.argtypes = [pointer, pointer, pointer, long, number, pointer, pointer, long, pointer]
+        self._decode_opus.argtypes = [
+            pointer, pointer, pointer, long, pointer, number, number, pointer,
+        ]  # fmt: skip
         self._pack.restype = self._put_converted.restype = self._put_law.restype = None
+        opus = libopus.library()
+        self._opus_decode, self._opus_encode = (
+            (_function(opus.opus_decode), _function(opus.opus_encode)) if opus is not None else (0, 0)
+        )
         self._formats, self._sessions = formats, sessions
         self.playing: Ints = np.zeros(0, np.int64)
         """Kind of the packet that each slot played last; the receiver's."""
@@ -291,42 +302,57 @@ class OrdinaryPackets:
                 continue
             some = slice(first, first + count)
             kind, other = divmod(pair, len(CODECS))
-            payloads, slots = waiting.payloads[some], waiting.slots[some]
-            targets, bank = waiting.targets[some].copy(), transcoder.decoder(kind, other)
-            pcm = self._decoded(kind, bank, payloads, slots) if isinstance(bank, LinearBank) else None
-            if pcm is None:
-                pcm = bank.decode(payloads, waiting.lengths[some], slots)[0]
+            payloads, lengths = waiting.payloads[some], waiting.lengths[some]
+            slots, targets = waiting.slots[some], waiting.targets[some].copy()
+            pcm = self._decoded(kind, transcoder.decoder(kind, other), payloads, lengths, slots)
             pcm = transcoder.resample_ordinary(kind, other, pcm, slots, targets)
             self._sessions.relays.add(self._encoded(other, pcm, first, targets))
             first += count
 
-    def _decoded(self, kind: int, bank: LinearBank, payloads: Bytes, slots: Indices) -> Pcm | None:
-        """Return 20 ms of G.711 decoded; None if a slot comes out of a loss."""
-        count = len(slots)
-        sound, lost = bank.concealer.tables()
-        by_sound, by_lost = self._memories[kind]
-        pcm = np.empty((count, _RATE // 50), np.float32)
-        done = self._decode_law(
-            self._books.laws[kind].decoding, by_sound.of(sound), by_lost.of(lost), address(payloads),
-            payloads.shape[1], address(slots), count, address(pcm),
-        )  # fmt: skip
-        return pcm if done else None
+    def _decoded(self, kind: int, bank: Bank, payloads: Bytes, lengths: Indices, slots: Indices) -> Pcm:
+        """Return packets of 20 ms decoded."""
+        count, samples = len(slots), bank.sample_rate // 50
+        if isinstance(bank, LinearBank):
+            pcm = np.empty((count, samples), np.float32)
+            sound, lost = bank.concealer.tables()
+            by_sound, by_lost = self._memories[kind]
+            if self._decode_law(
+                self._books.laws[kind].decoding, by_sound.of(sound), by_lost.of(lost), address(payloads),
+                payloads.shape[1], address(slots), count, address(pcm),
+            ):  # fmt: skip
+                return pcm
+        elif isinstance(bank, OpusBank):
+            pcm = np.empty((count, samples), np.float32)
+            decoders = np.array(bank.decoders_of(slots), np.uint64)
+            bank.faults += self._decode_opus(
+                self._opus_decode, address(decoders), address(payloads), payloads.shape[1], address(lengths),
+                count, samples, address(pcm),
+            )  # fmt: skip
+            return pcm
+        return bank.decode(payloads, lengths, slots)[0]
 
     def _encoded(self, kind: int, pcm: Pcm, first: int, targets: Indices) -> Packets:
         """Return packets of 20 ms for the targets of the conversions from place `first` on."""
-        count = len(targets)
+        count, pcm = len(targets), np.ascontiguousarray(pcm)
         if kind < _LAWS:
             out, lengths = np.empty((count, _PACKET), np.uint8), np.full(count, _PACKET, np.intp)
-            pcm = np.ascontiguousarray(pcm)
             self._put_law(self._at, kind, first, count, address(pcm), address(out))
             return out, lengths, targets
-        payloads, octets = self._formats.bank(kind).encode(pcm, targets)
-        width = HEADER + payloads.shape[1]
-        out, lengths = np.empty((count, width), np.uint8), np.empty(count, np.intp)
+        bank, lengths = self._formats.bank(kind), np.empty(count, np.intp)
+        if isinstance(bank, OpusBank) and (found := bank.encoders_of(targets)) is not None:
+            out, encoders = np.empty((count, HEADER + LONGEST_PACKET), np.uint8), np.array(found, np.uint64)
+            if self._put_opus(
+                self._at, self._opus_encode, address(encoders), first, count, address(pcm), address(out),
+                out.shape[1], address(lengths),
+            ):  # fmt: skip
+                raise ValueError("libopus cannot encode 20 ms")
+            return out, lengths, targets
+        payloads, octets = bank.encode(pcm, targets)
+        out = np.empty((count, HEADER + payloads.shape[1]), np.uint8)
         # The rows of payloads need not follow each other, but the octets of the first one do.
         self._put_converted(
             self._at, first, count, address(payloads[0]), payloads.strides[0], address(octets),
-            address(out), width, address(lengths),
+            address(out), out.shape[1], address(lengths),
         )  # fmt: skip
         return out, lengths, targets
 
@@ -364,6 +390,11 @@ class OrdinaryPackets:
         self._kept = [*kept.values(), *tables]
         self._revision, self._ring = formats.revision, jitter.ring
         self._make_room_to_convert(len(self._conversions))
+
+
+def _function(function: Any) -> int:
+    """Return the address of a function of a library."""
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
 def _taps_down(filter_: Pcm) -> Pcm:
