@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from softswitch.audio.bank import LinearBank
 from softswitch.audio.g711 import DECODING, ENCODING
 from softswitch.audio.pcm import Bytes, Indices, Pcm
-from softswitch.media.rtp.batch import Address, address
+from softswitch.compiled import Address, address
 from softswitch.media.rtp.formats import CODECS, Formats
 from softswitch.rtp.packet import HEADER, Ints, Mask, Packets
 from softswitch.rtp.session import Sessions
