@@ -1,8 +1,8 @@
 """The compiled code of the switch: where it is, whether it may be used, and the addresses that it is given.
 
 ``scripts/build_batch.py`` makes one library of the C sources when the package is installed on a machine with
-a C compiler. It is optional: each module that uses it does the same work without it. See docs/adr/0031
-and 0037.
+a C compiler. It is optional: each module that uses it does the same work without it. See docs/adr/0031, 0037
+and 0047.
 """
 
 import ctypes
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
 
-VERSION = 3
+VERSION = 4
 """Interface of the compiled code that the modules of this package can use."""
 
 LIBRARY = Path(__file__).parent / "media" / "rtp" / "_batch.so"
