@@ -1,9 +1,10 @@
 /* G.722 at 64 kbit/s (ITU-T G.722, mode 1) for many legs with one call from Python (g722.py, docs/adr/0047).
  *
  * The names are those of the Recommendation in lower case. Steps are a quarter of DET and levels an eighth of those of
- * the tables: their product is the same. The sums that the Recommendation saturates one by one are clipped at their
- * end, as libavcodec does; only signals that exceed the range of the codec show the difference. No negative number is
- * shifted to the left, and those shifted to the right keep their sign, as GCC and Clang have it.
+ * the tables: their product is the same. As in libavcodec, sums of predictions are clipped at their end where the
+ * Recommendation saturates each, and what comes out of the filters of the encoder is not limited to 15 bit; loud and
+ * abrupt signals alone show the difference. No negative number is shifted to the left, and those shifted to the right
+ * keep their sign, as GCC and Clang have it.
  */
 #include <stdint.h>
 #include <string.h>
