@@ -17,7 +17,7 @@ from softswitch.audio.bank import Bank, LinearBank
 from softswitch.audio.g711 import DECODING, ENCODING
 from softswitch.audio.opus import LONGEST_PACKET, OpusBank
 from softswitch.audio.pcm import Bytes, Indices, Pcm
-from softswitch.media.rtp.batch import Address, address
+from softswitch.compiled import Address, address
 from softswitch.media.rtp.formats import CODECS, Formats
 from softswitch.media.rtp.transcode import Transcoder
 from softswitch.rtp.packet import HEADER, Ints, Mask, Packets

@@ -6,6 +6,7 @@ from collections.abc import Set as AbstractSet
 import numpy as np
 
 from softswitch.audio.pcm import Bytes, Indices, Pcm
+from softswitch.compiled import library
 from softswitch.media.messages import (
     DigitReceived,
     DigitsSent,
@@ -14,7 +15,6 @@ from softswitch.media.messages import (
     Report,
     RtpParameters,
 )
-from softswitch.media.rtp.batch import library
 from softswitch.media.rtp.formats import CODECS, Formats, OpusOptions, codings, event_clocks, kinds_by_type
 from softswitch.media.rtp.ordinary import OrdinaryPackets
 from softswitch.media.rtp.quality import QualityWatch

@@ -8,8 +8,8 @@ import pytest
 
 from softswitch.audio.g711 import ULAW_DECODE
 from softswitch.audio.pcm import FRAME
+from softswitch.compiled import address, library
 from softswitch.media.messages import RtpParameters
-from softswitch.media.rtp.batch import address, library
 from softswitch.media.rtp.plane import RtpPlane
 from tests.media.rtp.rtp_pair import TICK, give, parameters, voice
 from tests.rtp.wire import datagrams, packet
