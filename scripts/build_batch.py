@@ -1,4 +1,4 @@
-"""Compile the C code of softswitch/media/rtp to `_batch.so` beside it, where there is a C compiler.
+"""Compile the C code of the switch to softswitch/media/rtp/_batch.so, where there is a C compiler.
 
     python scripts/build_batch.py          say what was done
     python scripts/build_batch.py --must   fail without a compiler
@@ -14,8 +14,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent.parent / "softswitch" / "media" / "rtp"
-SOURCES, LIBRARY = (FOLDER / "batch.c", FOLDER / "ordinary.c"), FOLDER / "_batch.so"
+PACKAGE = Path(__file__).resolve().parent.parent / "softswitch"
+SOURCES = tuple(PACKAGE / name for name in ("media/rtp/batch.c", "media/rtp/ordinary.c", "audio/g722.c"))
+LIBRARY = PACKAGE / "media" / "rtp" / "_batch.so"
 TIMEOUT_S = 120
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from softswitch.audio import g711, libopus
 from softswitch.audio.codec import Codec
 from softswitch.audio.conceal import Concealer
+from softswitch.audio.g722 import G722Bank
 from softswitch.audio.opus import COMPLEXITY, OpusBank
 from softswitch.audio.pcm import TICK_MS, Bytes, Indices, Pcm, to_octets
 
@@ -172,8 +173,6 @@ def bank_for(codec: Codec, slots: int = 0, *, complexity: int = COMPLEXITY) -> B
         case "PCMU" | "PCMA" | "L16":
             return LinearBank(codec, slots)
         case "G722":
-            from softswitch.audio.g722 import G722Bank  # noqa: PLC0415  (PyAV takes 16 MB)
-
             return G722Bank(codec, slots)
         case "opus":
             if libopus.library() is None:

@@ -40,7 +40,7 @@ _AUDIBLE = 100.0
 _QUIET = 3e4
 """Mean square of a frame below which an encoder is replaced by one of less band: -45 dBov, as in pauses."""
 
-_LONGEST_PACKET = 1100
+LONGEST_PACKET = 1100
 """Octets that the encoder may use for one packet. With RTP header and extension (20), SRTP tag (16), TURN
 channel (4), UDP and IP headers (28, of IPv6 48) it passes networks with an MTU of 1200 in one piece."""
 
@@ -231,7 +231,7 @@ class OpusBank:
             ValueError: Opus has no packet of so many samples.
         """
         frames, samples = np.ascontiguousarray(to_int16(pcm)), pcm.shape[1]
-        packets = np.empty((len(slots), _LONGEST_PACKET), np.uint8)
+        packets = np.empty((len(slots), LONGEST_PACKET), np.uint8)
         lengths = np.empty(len(slots), np.intp)
         frame, packet = frames.ctypes.data, packets.ctypes.data
         frame_step = frames.strides[0]
@@ -242,8 +242,8 @@ class OpusBank:
                 encoders[slot] or self._encoder(slot),
                 frame + index * frame_step,
                 samples,
-                packet + index * _LONGEST_PACKET,
-                _LONGEST_PACKET,
+                packet + index * LONGEST_PACKET,
+                LONGEST_PACKET,
             )
             if octets <= 0:
                 raise ValueError(
@@ -255,6 +255,21 @@ class OpusBank:
             self._set(encoders[slot], libopus.SET_PREDICTION_DISABLED, 0)
         return packets[:, : int(lengths.max(initial=0))], lengths
 
+    def decoders_of(self, slots: Indices) -> list[int]:
+        """Return the addresses of the decoders of `slots`, for compiled code that calls libopus."""
+        decoders = self._decoders
+        return [decoders[slot] or self._decoder(slot) for slot in slots.tolist()]
+
+    def encoders_of(self, slots: Indices) -> list[int] | None:
+        """Return the addresses of the encoders of `slots`; None unless :meth:`tune` has limited their bands.
+
+        The others follow the band of what they encode: only :meth:`encode` does that.
+        """
+        if np.count_nonzero(self._limited[slots]) < len(slots):
+            return None
+        encoders = self._encoders
+        return [encoders[slot] or self._encoder(slot) for slot in slots.tolist()]
+
     def _follow_band(self, pcm: Pcm, slots: Indices) -> list[int]:
         """Limit encoders to the band that their source has; return slots with new encoders.
 
@@ -264,6 +279,9 @@ class OpusBank:
         predicts nothing from what the decoder has not heard. Less band begins in a pause, more band at once.
         """
         if self.sample_rate != BUS_RATE or not len(slots) or pcm.shape[1] % BLOCK:
+            return []
+        if np.count_nonzero(self._limited[slots]) == len(slots):
+            # Their band is known. What follows begins anew when it is set again.
             return []
         seen, present = bands(pcm), self._band[slots]
         samples = pcm.shape[1]
@@ -291,7 +309,7 @@ class OpusBank:
                 self._set(encoder, request, value)
         frames, slots = self._before
         for row in np.flatnonzero(slots == slot).tolist():
-            heard = np.empty(_LONGEST_PACKET, np.uint8)
+            heard = np.empty(LONGEST_PACKET, np.uint8)
             self._encode(encoder, frames[row].ctypes.data, frames.shape[1], heard.ctypes.data, len(heard))
         self._set(encoder, libopus.SET_PREDICTION_DISABLED, 1)
         return slot

@@ -232,6 +232,19 @@ class CountingLibrary:
         return counted
 
 
+def test_encoders_whose_band_follows_the_sound_are_not_given_away(bank):
+    slots = np.array([0, 1])
+    bank.tune(0, band_hz=8000)
+    assert bank.encoders_of(slots) is None
+    bank.tune(1, band_hz=16000)
+    encoders, decoders = bank.encoders_of(slots), bank.decoders_of(slots)
+    assert encoders is not None
+    assert len({*encoders, *decoders} - {0}) == 4
+    assert bank.encoders_of(slots) == encoders
+    bank.tune(1, band_hz=24000)
+    assert bank.encoders_of(slots) is None
+
+
 def test_contexts_are_freed(monkeypatch):
     counting = CountingLibrary(libopus.library())
     monkeypatch.setattr(libopus, "library", lambda: counting)

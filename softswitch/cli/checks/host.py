@@ -12,6 +12,7 @@ from pathlib import Path
 from cryptography import x509
 
 from softswitch.cli.checks.finding import Finding, fail, ok, warn
+from softswitch.compiled import SWITCH
 from softswitch.media.rtp import batch
 from softswitch.settings import Settings, is_loopback, static_root
 from softswitch.settings.acme import LIVE
@@ -43,7 +44,7 @@ def compiled() -> Finding:
     return warn(
         "media sockets",
         "read and sent by Python alone",
-        f"with a C compiler (apt-get install gcc libc6-dev) install softswitch again; {batch.SWITCH}=0 turns "
+        f"with a C compiler (apt-get install gcc libc6-dev) install softswitch again; {SWITCH}=0 turns "
         "compiled code off. It saves half of the CPU of telephone calls",
     )
 

@@ -7,11 +7,12 @@ ticks go on; a switch whose ports need none of these libraries saves 20 MB.
 import importlib
 import sys
 
+from softswitch.compiled import library
 from softswitch.libraries import open_ahead
 from softswitch.media import messages as m
 from softswitch.media.rtp import secure
 
-_G722 = "softswitch.audio.g722"
+_G722 = "softswitch.audio.g722_av"
 _FILTERS = "av.filter"
 
 
@@ -22,9 +23,9 @@ def load_for(message: m.Message) -> None:
             pass
         case m.AddRtpPort(rtp=rtp) | m.UpdateRtp(rtp=rtp):
             if any(form.name == "G722" for form in (*rtp.receive, rtp.send)):
-                _import(_G722)
+                _load_g722()
         case m.AddFeedPort(codec="g722"):
-            _import(_G722)
+            _load_g722()
         case m.ConnectPlain(receive_key=key) if key:
             secure.load()
         case m.ConnectSecure():
@@ -33,6 +34,12 @@ def load_for(message: m.Message) -> None:
             _import(_FILTERS)
         case _:
             pass
+
+
+def _load_g722() -> None:
+    """Import what G.722 needs where there is no compiled code for it."""
+    if library() is None:
+        _import(_G722)
 
 
 def _import(module: str) -> None:

@@ -6,7 +6,6 @@
 
 import ctypes
 import errno
-import logging
 import os
 import select
 from pathlib import Path
@@ -16,17 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from softswitch.audio.pcm import Bytes, Indices
-
-logger = logging.getLogger(__name__)
-
-VERSION = 3
-"""Interface of the compiled code that this module can use."""
-
-LIBRARY = Path(__file__).with_name("_batch.so")
-"""Where the compiled code is, if there is any."""
-
-SWITCH = "SOFTSWITCH_COMPILED"
-"""Name of the environment variable that turns compiled code off by the value 0."""
+from softswitch.compiled import LIBRARY, Address, address, library
 
 STRIDE = 1536
 """Octets of a row: an Ethernet payload of 1500, rounded up to a multiple of 512."""
@@ -43,41 +32,6 @@ _BUFFER_FULL = (errno.EAGAIN, errno.ENOBUFS)
 _NONE = -1
 
 Numbers = NDArray[np.int32]
-
-
-def address(array: NDArray[Any]) -> int:
-    """Return the address of a C-contiguous array, in a third of the time that numpy takes.
-
-    Raises:
-        ValueError: the array is not C-contiguous.
-    """
-    try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
-    except (TypeError, ValueError):
-        # The array is read-only, or empty, or not contiguous.
-        if not array.flags.c_contiguous:
-            raise ValueError("array: it is not C-contiguous") from None
-        return array.ctypes.data
-
-
-class Address:
-    """Address of an array that is most often the one of the call before."""
-
-    __slots__ = ("_array", "_at")
-
-    def __init__(self) -> None:
-        self._array: NDArray[Any] | None = None
-        self._at = 0
-
-    def of(self, array: NDArray[Any]) -> int:
-        """Return the address of `array`, which is kept alive until the next call.
-
-        Raises:
-            ValueError: the array is not C-contiguous.
-        """
-        if array is not self._array:
-            self._at, self._array = address(array), array
-        return self._at
 
 
 class Rows:
@@ -307,23 +261,6 @@ class CompiledBatch:
             sockets.addresses[2], len(sockets.fd_of), len(slots), self._errors.of(errors),
         )  # fmt: skip
         return unsent
-
-
-def library(path: Path = LIBRARY) -> ctypes.CDLL | None:
-    """Return the compiled code if there is any, it can be used and it is not turned off."""
-    if os.environ.get(SWITCH) == "0" or not path.exists():
-        return None
-    try:
-        code = ctypes.CDLL(str(path))
-        version = code.softswitch_batch_version()
-        if version != VERSION:
-            raise ValueError(f"version {version} instead of {VERSION}")
-    except (OSError, AttributeError, ValueError) as error:
-        logger.warning(
-            "compiled code for media sockets not used", extra={"path": str(path), "error": str(error)}
-        )
-        return None
-    return code
 
 
 def load(path: Path = LIBRARY) -> Batch:

@@ -21,9 +21,11 @@ enum { LINE_EXTENDED, LINE_STAMP, LINE_MEDIA, LINE_DURATION, LINE_ARRIVAL, LINE_
 enum { NEXT, CURSOR, START, RUN, LOW, HIGH, LASTING, STATE_FIELDS };
 enum { NUMBER, MEDIA, DURATION, LENGTH, KIND, NOTE_FIELDS };
 enum { OWN_SSRC, SEQUENCE, STAMP, PACKETS, OCTETS, TYPE, LEVEL, MARK, REPORTED, SENDER_FIELDS };
-/* Place of Opus in CODECS of formats.py. */
-enum { OPUS = 3 };
+/* Place of Opus in CODECS of formats.py, and the number of them. */
+enum { OPUS = 3, KINDS = 4 };
 enum { TARGET, TAKEN, STEP, SHIFT, FIRST, FROM_MEDIA, FROM_STAMP, NEWEST, LAST, AT, PARTS, FROM, RELAY_FIELDS };
+/* Least duration of packets that a target asks for, milliseconds: then one packet is made of one. */
+enum { WHOLE_MS = 20 };
 
 /* G.711 of one law: tables, and the bank's memory for concealment. */
 struct law {
@@ -31,6 +33,19 @@ struct law {
     const uint8_t *encoding;
     float *sound;
     const int64_t *lost;
+};
+
+/* A packet to be converted: its row, its slots, and the header that it will have. */
+struct conversion {
+    int64_t row;
+    int64_t slot;
+    int64_t target;
+    int64_t pair;
+    int64_t octets;
+    int64_t number;
+    int64_t stamp;
+    int64_t end;
+    int64_t mark;
 };
 
 /* Arrays of all slots, owned by Python. */
@@ -65,6 +80,19 @@ struct books {
     /* Number of the batch in which a packet of each slot was left, and of the current one. */
     int64_t *left;
     int64_t batch;
+    /* Kind that the decoder of each source is prepared for, and duration that each target asked for, milliseconds. */
+    const int64_t *prepared;
+    const int64_t *ptimes;
+    /* Packets to be converted: as they came, and in the order of their pairs of codecs, with the numbers of each. */
+    struct conversion *found;
+    struct conversion *sorted;
+    int64_t conversions;
+    int64_t *per_pair;
+    /* Of the sorted ones: payloads in rows as wide as those of the ring, their octets and slots. */
+    uint8_t *payloads;
+    int64_t *payload_lengths;
+    int64_t *sources_of;
+    int64_t *targets_of;
     /* Resampling between 8 and 24 kHz: the past of each slot, and the taps that are not zero. */
     float *past_up;
     float *past_down;
@@ -102,29 +130,60 @@ static void put_header(uint8_t *at, int64_t second, int64_t sequence, int64_t st
     put32(at + 8, (uint32_t)ssrc);
 }
 
-/* Make the packet that a relay forwards; return 0, and change nothing, if there is something to decide. */
-static int forward(struct books *b, int64_t *relay, const uint8_t *row, int64_t octets, int64_t kind, int64_t extended,
-                   int64_t media, int64_t duration, int64_t arrival)
+/* Write the header of a relayed packet, and count it. */
+static void put_relayed(struct books *b, uint8_t *out, int64_t target, int64_t octets, int64_t number, int64_t stamp,
+                        int64_t end, int64_t mark)
 {
-    if (relay[TAKEN] != kind || relay[PARTS] != 1 || relay[FROM] != b->steps[kind] || extended <= relay[NEWEST])
+    int64_t *sender = b->senders + target * SENDER_FIELDS;
+    put_header(out, sender[TYPE] | sender[MARK] | mark, number, stamp, sender[OWN_SSRC]);
+    sender[SEQUENCE] = sender[SEQUENCE] > number + 1 ? sender[SEQUENCE] : number + 1;
+    sender[STAMP] = sender[STAMP] > end ? sender[STAMP] : end;
+    sender[PACKETS]++;
+    sender[OCTETS] += octets;
+    sender[MARK] = 0;
+}
+
+/* Note a packet to be converted; return 0 if there is something to decide. Others of its slot are left in this batch. */
+static int convert(struct books *b, int64_t *relay, const uint8_t *row, int64_t index, int64_t slot, int64_t octets,
+                   int64_t kind, int64_t extended, int64_t stamp, int64_t duration)
+{
+    int64_t taken = relay[TAKEN], target = relay[TARGET];
+    if (!b->prepared || b->prepared[slot] != kind || duration != FRAME_UNITS || (uint64_t)taken >= KINDS)
+        return 0;
+    if (extended != relay[NEWEST] + 1 || b->ptimes[target] < WHOLE_MS)
+        return 0;
+    b->per_pair[kind * KINDS + taken]++;
+    b->found[b->conversions++] = (struct conversion){
+        .row = index, .slot = slot, .target = target, .pair = kind * KINDS + taken, .octets = octets,
+        .number = extended + relay[SHIFT], .stamp = stamp, .end = stamp + duration / relay[STEP], .mark = row[1] & 128,
+    };
+    b->left[slot] = b->batch;
+    return 1;
+}
+
+/* Make the packet that a relay forwards, or note that it is to be converted.
+ *
+ * Returns 0, and changes nothing, if there is something to decide.
+ */
+static int forward(struct books *b, int64_t *relay, const uint8_t *row, int64_t index, int64_t slot, int64_t octets,
+                   int64_t kind, int64_t extended, int64_t media, int64_t duration, int64_t arrival)
+{
+    if (relay[PARTS] != 1 || relay[FROM] != b->steps[kind] || extended <= relay[NEWEST])
         return 0;
     if (relay[FROM_MEDIA] == INT64_MIN || media < relay[FROM_MEDIA] || HEADER + octets > b->width)
         return 0;
     int64_t stamp = (media - relay[FROM_MEDIA]) / relay[STEP] + relay[FROM_STAMP];
     if (stamp <= relay[LAST])
         return 0;
-    int64_t number = extended + relay[SHIFT], end = stamp + duration / relay[STEP];
-    int64_t *sender = b->senders + relay[TARGET] * SENDER_FIELDS;
-    uint8_t *out = b->forwarded + b->forwards * b->width;
-    put_header(out, sender[TYPE] | sender[MARK] | (row[1] & 128), number, stamp, sender[OWN_SSRC]);
-    memcpy(out + HEADER, row + HEADER, (size_t)octets);
-    b->forwarded_lengths[b->forwards] = HEADER + octets;
-    b->forwarded_slots[b->forwards++] = relay[TARGET];
-    sender[SEQUENCE] = sender[SEQUENCE] > number + 1 ? sender[SEQUENCE] : number + 1;
-    sender[STAMP] = sender[STAMP] > end ? sender[STAMP] : end;
-    sender[PACKETS]++;
-    sender[OCTETS] += octets;
-    sender[MARK] = 0;
+    if (relay[TAKEN] == kind) {
+        uint8_t *out = b->forwarded + b->forwards * b->width;
+        put_relayed(b, out, relay[TARGET], octets, extended + relay[SHIFT], stamp, stamp + duration / relay[STEP],
+                    row[1] & 128);
+        memcpy(out + HEADER, row + HEADER, (size_t)octets);
+        b->forwarded_lengths[b->forwards] = HEADER + octets;
+        b->forwarded_slots[b->forwards++] = relay[TARGET];
+    } else if (!convert(b, relay, row, index, slot, octets, kind, extended, stamp, duration))
+        return 0;
     relay[NEWEST] = extended;
     relay[LAST] = stamp;
     relay[AT] = arrival;
@@ -132,7 +191,8 @@ static int forward(struct books *b, int64_t *relay, const uint8_t *row, int64_t 
 }
 
 /* Take one packet in; return 0, and change nothing, if it is not ordinary. */
-static int accept(struct books *b, const uint8_t *row, int64_t length, int64_t slot, int64_t arrival, int timed)
+static int accept(struct books *b, const uint8_t *row, int64_t index, int64_t length, int64_t slot, int64_t arrival,
+                  int timed)
 {
     int64_t *relay = b->relays + slot * RELAY_FIELDS;
     if (length < HEADER || row[0] != 0x80 || (relay[TARGET] >= 0 && !b->forwarded))
@@ -158,7 +218,7 @@ static int accept(struct books *b, const uint8_t *row, int64_t length, int64_t s
     int64_t next = b->suspended[slot] ? extended : b->state[slot * STATE_FIELDS + NEXT];
     if (extended < next || note[NUMBER] >= next)
         return 0;
-    if (relay[TARGET] >= 0 && !forward(b, relay, row, octets, kind, extended, media, duration, arrival))
+    if (relay[TARGET] >= 0 && !forward(b, relay, row, index, slot, octets, kind, extended, media, duration, arrival))
         return 0;
 
     source[RAW] = sequence;
@@ -187,7 +247,26 @@ static int accept(struct books *b, const uint8_t *row, int64_t length, int64_t s
     return 1;
 }
 
-/* Take the ordinary ones of `count` packets in, and make those to be forwarded.
+/* Sort the packets to be converted by their pairs of codecs, and copy their payloads. */
+static void sort_conversions(struct books *b, const uint8_t *rows, int64_t stride)
+{
+    int64_t at[KINDS * KINDS], sum = 0;
+    for (int pair = 0; pair < KINDS * KINDS; pair++) {
+        at[pair] = sum;
+        sum += b->per_pair[pair];
+    }
+    for (int64_t i = 0; i < b->conversions; i++) {
+        const struct conversion *one = b->found + i;
+        int64_t place = at[one->pair]++;
+        b->sorted[place] = *one;
+        memcpy(b->payloads + place * b->ring_width, rows + one->row * stride + HEADER, (size_t)one->octets);
+        b->payload_lengths[place] = one->octets;
+        b->sources_of[place] = one->slot;
+        b->targets_of[place] = one->target;
+    }
+}
+
+/* Take the ordinary ones of `count` packets in, make those to be forwarded, and gather those to be converted.
  *
  * A packet behind one that was left, of the same slot, is left too. Returns how many were left; their rows go into
  * `rest`.
@@ -197,15 +276,32 @@ int softswitch_accept(struct books *b, const uint8_t *rows, int64_t stride, cons
 {
     int left = 0;
     b->batch++;
-    b->forwards = 0;
+    b->forwards = b->conversions = 0;
+    if (b->per_pair)
+        memset(b->per_pair, 0, sizeof(int64_t) * KINDS * KINDS);
     for (int i = 0; i < count; i++) {
         int64_t slot = slots[i];
-        if (b->left[slot] != b->batch && accept(b, rows + i * stride, lengths[i], slot, arrival, timed))
+        if (b->left[slot] != b->batch && accept(b, rows + i * stride, i, lengths[i], slot, arrival, timed))
             continue;
         b->left[slot] = b->batch;
         rest[left++] = i;
     }
+    if (b->conversions)
+        sort_conversions(b, rows, stride);
     return left;
+}
+
+/* Make the packets of `count` converted payloads, those from place `first` on, in rows of `width` octets. */
+void softswitch_put_converted(struct books *b, int64_t first, int count, const uint8_t *payloads, int64_t stride,
+                              const int64_t *octets, uint8_t *out, int64_t width, int64_t *lengths)
+{
+    for (int i = 0; i < count; i++) {
+        const struct conversion *one = b->sorted + first + i;
+        uint8_t *row = out + i * width;
+        put_relayed(b, row, one->target, octets[i], one->number, one->stamp, one->end, one->mark);
+        memcpy(row + HEADER, payloads + i * stride, (size_t)octets[i]);
+        lengths[i] = HEADER + octets[i];
+    }
 }
 
 /* Find the smallest transit of the recent packets of a slot, and the one that 94 % do not exceed; 0 without any. */
@@ -348,18 +444,110 @@ ALWAYS void downsample(const float *line, const float *taps, float *out, int wid
         weigh_lines_lanes4(second, third, taps, TAPS_DOWN, out);
 }
 
-/* Codes of one frame, rounded to the nearest even number and clipped; a number that is none becomes the lowest. */
+/* A sample rounded to the nearest even number and clipped, as 16 bits; one that is no number becomes the lowest. */
+ALWAYS uint16_t rounded(float sample)
+{
+    float clipped = sample > -32768.0f ? sample : -32768.0f;
+    clipped = clipped < 32767.0f ? clipped : 32767.0f;
+    /* 1.5 * 2^23: the sum has no bits left for a fraction, and its low ones are the number. */
+    float sum = clipped + 12582912.0f;
+    uint32_t bits;
+    memcpy(&bits, &sum, sizeof bits);
+    return (uint16_t)bits;
+}
+
+/* Codes of one frame. */
 ALWAYS void encode(const float *pcm, const uint8_t *table, uint8_t *out)
 {
-    for (int i = 0; i < NARROW; i++) {
-        float clipped = pcm[i] > -32768.0f ? pcm[i] : -32768.0f;
-        clipped = clipped < 32767.0f ? clipped : 32767.0f;
-        /* 1.5 * 2^23: the sum has no bits left for a fraction, and its low ones are the number. */
-        float sum = clipped + 12582912.0f;
-        uint32_t bits;
-        memcpy(&bits, &sum, sizeof bits);
-        out[i] = table[bits & 0xFFFF];
+    for (int i = 0; i < NARROW; i++)
+        out[i] = table[rounded(pcm[i])];
+}
+
+/* Decode a frame of G.711, and keep the end of it in the memory for concealment. */
+ALWAYS void decode(const float *table, const uint8_t *codes, float *out, float *sound)
+{
+    for (int i = 0; i < NARROW; i++)
+        out[i] = table[codes[i]];
+    memmove(sound, sound + NARROW, sizeof(float) * (KEPT - NARROW));
+    memcpy(sound + KEPT - NARROW, out, sizeof(float) * NARROW);
+}
+
+/* Decode `count` payloads of 20 ms of G.711 by a bank's table and memory, as LinearBank.decode does.
+ *
+ * Returns 0, and changes nothing, if a slot comes out of a loss.
+ */
+int softswitch_decode_law(const float *table, float *sound, const int64_t *lost, const uint8_t *payloads,
+                          int64_t stride, const int64_t *slots, int count, float *out)
+{
+    for (int i = 0; i < count; i++)
+        if (lost[slots[i]])
+            return 0;
+    for (int i = 0; i < count; i++)
+        decode(table, payloads + i * stride, out + i * NARROW, sound + slots[i] * KEPT);
+    return 1;
+}
+
+/* Make the packets, of 172 octets, of the conversions from place `first` on from rows of 20 ms, in G.711 of law `kind`. */
+void softswitch_put_law(struct books *b, int kind, int64_t first, int count, const float *pcm, uint8_t *out)
+{
+    for (int i = 0; i < count; i++) {
+        const struct conversion *one = b->sorted + first + i;
+        uint8_t *row = out + i * (HEADER + NARROW);
+        put_relayed(b, row, one->target, NARROW, one->number, one->stamp, one->end, one->mark);
+        encode(pcm + i * NARROW, b->laws[kind].encoding, row + HEADER);
     }
+}
+
+/* opus_decode and opus_encode of libopus, whose addresses Python knows. */
+typedef int opus_decode_t(void *decoder, const uint8_t *data, int32_t octets, int16_t *pcm, int samples, int fec);
+typedef int opus_encode_t(void *encoder, const int16_t *pcm, int samples, uint8_t *data, int32_t most);
+
+/* Decode `count` packets of Opus of 20 ms, each by its decoder, into rows of `samples`, as OpusBank.decode does.
+ *
+ * Returns how many could not be decoded and were concealed.
+ */
+int softswitch_decode_opus(opus_decode_t *opus, void *const *decoders, const uint8_t *payloads, int64_t stride,
+                           const int64_t *octets, int count, int samples, float *out)
+{
+    int16_t pcm[WIDE];
+    int faults = 0;
+    for (int i = 0; i < count; i++) {
+        memset(pcm, 0, sizeof pcm);
+        if (opus(decoders[i], payloads + i * stride, (int32_t)octets[i], pcm, samples, 0) <= 0) {
+            faults++;
+            opus(decoders[i], NULL, 0, pcm, samples, 0);
+        }
+        for (int k = 0; k < samples; k++)
+            out[(int64_t)i * samples + k] = pcm[k];
+    }
+    return faults;
+}
+
+/* Encode 20 ms at 24 kHz in each row of `pcm` as Opus, each by its encoder, in packets of at most `width` octets.
+ *
+ * Makes the packets of the conversions from place `first` on. Returns how many could not be encoded; the length of
+ * such a packet is 0.
+ */
+int softswitch_put_opus(struct books *b, opus_encode_t *opus, void *const *encoders, int64_t first, int count,
+                        const float *pcm, uint8_t *out, int64_t width, int64_t *lengths)
+{
+    int16_t frame[WIDE];
+    int faults = 0;
+    for (int i = 0; i < count; i++) {
+        const struct conversion *one = b->sorted + first + i;
+        uint8_t *row = out + i * width;
+        for (int k = 0; k < WIDE; k++)
+            frame[k] = (int16_t)rounded(pcm[(int64_t)i * WIDE + k]);
+        int octets = opus(encoders[i], frame, WIDE, row + HEADER, (int32_t)(width - HEADER));
+        lengths[i] = 0;
+        if (octets <= 0) {
+            faults++;
+            continue;
+        }
+        put_relayed(b, row, one->target, octets, one->number, one->stamp, one->end, one->mark);
+        lengths[i] = HEADER + octets;
+    }
+    return faults;
 }
 
 /* Play the next packet of a slot; return 0, and change nothing, if it is not an ordinary one of 20 ms of G.711. */
@@ -371,7 +559,7 @@ ALWAYS int play(const struct books *b, int64_t slot, float *out, int wide)
     if (b->held[slot] || (uint64_t)kind > 1 || note[NUMBER] != state[NEXT] || note[MEDIA] != state[CURSOR])
         return 0;
     const struct law *law = b->laws + kind;
-    if (!law->decoding || !b->past_up || note[DURATION] != FRAME_UNITS || note[KIND] != kind || law->lost[slot])
+    if (!law->sound || !b->past_up || note[DURATION] != FRAME_UNITS || note[KIND] != kind || law->lost[slot])
         return 0;
     state[NEXT]++;
     state[CURSOR] += FRAME_UNITS;
@@ -380,11 +568,8 @@ ALWAYS int play(const struct books *b, int64_t slot, float *out, int wide)
     const uint8_t *codes = b->ring + place * b->ring_width;
     float line[PAST_UP + NARROW], *past = b->past_up + slot * PAST_UP, *sound = law->sound + slot * KEPT;
     memcpy(line, past, sizeof(float) * PAST_UP);
-    for (int i = 0; i < NARROW; i++)
-        line[PAST_UP + i] = law->decoding[codes[i]];
+    decode(law->decoding, codes, line + PAST_UP, sound);
     memcpy(past, line + NARROW, sizeof(float) * PAST_UP);
-    memmove(sound, sound + NARROW, sizeof(float) * (KEPT - NARROW));
-    memcpy(sound + KEPT - NARROW, line + PAST_UP, sizeof(float) * NARROW);
     upsample(line, b->taps_up, out, wide);
     return 1;
 }

@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from softswitch.audio.bank import LinearBank
+from softswitch.audio import libopus
+from softswitch.audio.bank import Bank, LinearBank
 from softswitch.audio.g711 import DECODING, ENCODING
+from softswitch.audio.opus import LONGEST_PACKET, OpusBank
 from softswitch.audio.pcm import Bytes, Indices, Pcm
-from softswitch.media.rtp.batch import Address, address
+from softswitch.compiled import Address, address
 from softswitch.media.rtp.formats import CODECS, Formats
+from softswitch.media.rtp.transcode import Transcoder
 from softswitch.rtp.packet import HEADER, Ints, Mask, Packets
 from softswitch.rtp.session import Sessions
 
@@ -26,6 +29,9 @@ _LAWS = 2
 
 _PACKET = HEADER + 160
 """Octets of a packet of 20 ms of G.711."""
+
+_CONVERSION = 9
+"""Numbers in ``struct conversion`` of ordinary.c."""
 
 
 class _Law(ctypes.Structure):
@@ -50,6 +56,11 @@ class _Books(ctypes.Structure):
         ("forwards", ctypes.c_int64),
         ("left", ctypes.c_void_p),
         ("batch", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("prepared", "ptimes", "found", "sorted")),
+        ("conversions", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in (
+            "per_pair", "payloads", "payload_lengths", "sources_of", "targets_of",
+        )),
         *((name, ctypes.c_void_p) for name in ("past_up", "past_down", "taps_up", "taps_down")),
         ("laws", _Law * _LAWS),
     ]  # fmt: skip
@@ -62,6 +73,23 @@ class _Made:
         self.rows: Bytes = np.empty((count, _PACKET), np.uint8)
         self.lengths: Indices = np.full(count, _PACKET, np.intp)
         self.at = address(self.rows)
+
+
+class _Conversions:
+    """Packets to be converted, in the order of their pairs of codecs."""
+
+    def __init__(self, count: int, width: int) -> None:
+        self.payloads: Bytes = np.zeros((count, width), np.uint8)
+        self.lengths: Indices = np.zeros(count, np.intp)
+        self.slots: Indices = np.zeros(count, np.intp)
+        self.targets: Indices = np.zeros(count, np.intp)
+        self.per_pair: Ints = np.zeros(len(CODECS) ** 2, np.int64)
+        """Number of packets by pair, which is the kind received * number of kinds + the kind to be sent."""
+        self.records: Ints = np.zeros((2, count, _CONVERSION), np.int64)
+        """``struct conversion`` of each, in two orders."""
+
+    def __len__(self) -> int:
+        return len(self.lengths)
 
 
 class OrdinaryPackets:
@@ -85,7 +113,23 @@ class OrdinaryPackets:
         self._play.argtypes = [pointer, pointer, number, pointer, pointer, pointer]
         self._review.argtypes = [pointer, pointer, number, long, pointer, pointer]
         self._pack.argtypes = [pointer, number, pointer, number, pointer, pointer]
-        self._pack.restype = None
+        self._put_converted = code.softswitch_put_converted
+        self._put_converted.argtypes = [
+            pointer, long, number, pointer, long, pointer, pointer, long, pointer,
+        ]  # fmt: skip
+        self._put_law, self._decode_law = code.softswitch_put_law, code.softswitch_decode_law
+        self._put_law.argtypes = [pointer, number, long, number, pointer, pointer]
+        self._decode_law.argtypes = [pointer, pointer, pointer, pointer, long, pointer, number, pointer]
+        self._put_opus, self._decode_opus = code.softswitch_put_opus, code.softswitch_decode_opus
+        self._put_opus.argtypes = [pointer, pointer, pointer, long, number, pointer, pointer, long, pointer]
+        self._decode_opus.argtypes = [
+            pointer, pointer, pointer, long, pointer, number, number, pointer,
+        ]  # fmt: skip
+        self._pack.restype = self._put_converted.restype = self._put_law.restype = None
+        opus = libopus.library()
+        self._opus_decode, self._opus_encode = (
+            (_function(opus.opus_decode), _function(opus.opus_encode)) if opus is not None else (0, 0)
+        )
         self._formats, self._sessions = formats, sessions
         self.playing: Ints = np.zeros(0, np.int64)
         """Kind of the packet that each slot played last; the receiver's."""
@@ -93,6 +137,12 @@ class OrdinaryPackets:
         """Samples that each slot has decoded and not played; the receiver's."""
         self.last: Pcm = np.zeros(0, np.float32)
         """Last sample encoded for each slot; the encoder's."""
+        self.transcoder: Transcoder | None = None
+        """Converts packets for relays; None: such packets are left."""
+        self._conversions = _Conversions(0, 0)
+        self._room: Packets | None = None
+        """Arrays for packets to be forwarded, of which the last call made none."""
+        self._room_at: tuple[int, ...] = ()
         self._books = _Books()
         self._kept: list[NDArray[Any]] = []
         """Keeps the arrays alive whose addresses are in the books."""
@@ -101,6 +151,8 @@ class OrdinaryPackets:
         self._rest: Indices = np.zeros(0, np.intp)
         self._rest_at = 0
         self._addresses = tuple(Address() for _ in range(7))
+        self._memories = tuple((Address(), Address()) for _ in range(_LAWS))
+        """Addresses of what the decoders of conversions keep for concealment, by kind."""
         self._made: dict[int, _Made] = {}
 
     def accept(
@@ -118,6 +170,17 @@ class OrdinaryPackets:
         Returns:
             The rows that were left; behind the first of a slot, all of that slot. None if there are none.
         """
+        left = self._accept_some(rows, lengths, slots, arrival, timed=timed)
+        # Codecs take one packet of a slot at a time: the next one, that came late together with it, was left.
+        while left is not None and self._books.conversions:
+            again = self._accept_some(rows[left], lengths[left], slots[left], arrival, timed=timed)
+            left = None if again is None else left[again]
+        return left
+
+    def _accept_some(
+        self, rows: Bytes, lengths: Indices, slots: Indices, arrival: int, *, timed: bool
+    ) -> Indices | None:
+        """Do what :meth:`accept` does, but convert at most one packet of each slot."""
         count = len(slots)
         self._look(count)
         by_rows, by_lengths, by_slots = self._addresses[:3]
@@ -128,12 +191,16 @@ class OrdinaryPackets:
             self._at, by_rows.of(rows), rows.shape[1], by_lengths.of(lengths), by_slots.of(slots), count,
             arrival, timed, self._rest_at,
         )  # fmt: skip
+        rest = self._rest[:left].copy() if left else None
         self._sessions.received += count - left
         if forwarded is not None:
             self._books.forwarded = None
             if made := self._books.forwards:
+                self._room = None
                 relays.add((forwarded[0][:made], forwarded[1][:made], forwarded[2][:made]))
-        return self._rest[:left].copy() if left else None
+            if self._books.conversions and self.transcoder is not None:
+                self._convert(self.transcoder)
+        return rest
 
     def play(self, slots: Indices, stretched: Mask | None, out: Pcm) -> Indices | None:
         """Play the next packet of those slots for which it is an ordinary one of 20 ms of G.711.
@@ -207,11 +274,87 @@ class OrdinaryPackets:
 
     def _room_to_forward(self, count: int) -> Packets:
         """Return arrays for the packets to be forwarded, and write their addresses into the books."""
-        books = self._books
-        books.width = HEADER + self._ring.shape[1]
-        room = np.empty((count, books.width), np.uint8), np.empty(count, np.intp), np.empty(count, np.intp)
-        books.forwarded, books.forwarded_lengths, books.forwarded_slots = map(address, room)
+        books, width = self._books, HEADER + self._ring.shape[1]
+        room = self._room
+        if room is None or len(room[1]) < count or width != books.width:
+            room = np.empty((count, width), np.uint8), np.empty(count, np.intp), np.empty(count, np.intp)
+            self._room, self._room_at = room, tuple(address(part) for part in room)
+            books.width = width
+        books.forwarded, books.forwarded_lengths, books.forwarded_slots = self._room_at
+        if count > len(self._conversions):
+            self._make_room_to_convert(2 * count)
         return room
+
+    def _make_room_to_convert(self, count: int) -> None:
+        """Make arrays for the packets to be converted, and write their addresses into the books."""
+        waiting = self._conversions = _Conversions(count, self._ring.shape[1])
+        books = self._books
+        books.found, books.sorted = address(waiting.records[0]), address(waiting.records[1])
+        books.payloads, books.payload_lengths = address(waiting.payloads), address(waiting.lengths)
+        books.sources_of, books.targets_of = address(waiting.slots), address(waiting.targets)
+        books.per_pair = address(waiting.per_pair)
+
+    def _convert(self, transcoder: Transcoder) -> None:
+        """Convert the packets gathered, and add what was made of them to those of the relays."""
+        waiting, first = self._conversions, 0
+        for pair, count in enumerate(waiting.per_pair.tolist()):
+            if not count:
+                continue
+            some = slice(first, first + count)
+            kind, other = divmod(pair, len(CODECS))
+            payloads, lengths = waiting.payloads[some], waiting.lengths[some]
+            slots, targets = waiting.slots[some], waiting.targets[some].copy()
+            pcm = self._decoded(kind, transcoder.decoder(kind, other), payloads, lengths, slots)
+            pcm = transcoder.resample_ordinary(kind, other, pcm, slots, targets)
+            self._sessions.relays.add(self._encoded(other, pcm, first, targets))
+            first += count
+
+    def _decoded(self, kind: int, bank: Bank, payloads: Bytes, lengths: Indices, slots: Indices) -> Pcm:
+        """Return packets of 20 ms decoded."""
+        count, samples = len(slots), bank.sample_rate // 50
+        if isinstance(bank, LinearBank):
+            pcm = np.empty((count, samples), np.float32)
+            sound, lost = bank.concealer.tables()
+            by_sound, by_lost = self._memories[kind]
+            if self._decode_law(
+                self._books.laws[kind].decoding, by_sound.of(sound), by_lost.of(lost), address(payloads),
+                payloads.shape[1], address(slots), count, address(pcm),
+            ):  # fmt: skip
+                return pcm
+        elif isinstance(bank, OpusBank):
+            pcm = np.empty((count, samples), np.float32)
+            decoders = np.array(bank.decoders_of(slots), np.uint64)
+            bank.faults += self._decode_opus(
+                self._opus_decode, address(decoders), address(payloads), payloads.shape[1], address(lengths),
+                count, samples, address(pcm),
+            )  # fmt: skip
+            return pcm
+        return bank.decode(payloads, lengths, slots)[0]
+
+    def _encoded(self, kind: int, pcm: Pcm, first: int, targets: Indices) -> Packets:
+        """Return packets of 20 ms for the targets of the conversions from place `first` on."""
+        count, pcm = len(targets), np.ascontiguousarray(pcm)
+        if kind < _LAWS:
+            out, lengths = np.empty((count, _PACKET), np.uint8), np.full(count, _PACKET, np.intp)
+            self._put_law(self._at, kind, first, count, address(pcm), address(out))
+            return out, lengths, targets
+        bank, lengths = self._formats.bank(kind), np.empty(count, np.intp)
+        if isinstance(bank, OpusBank) and (found := bank.encoders_of(targets)) is not None:
+            out, encoders = np.empty((count, HEADER + LONGEST_PACKET), np.uint8), np.array(found, np.uint64)
+            if self._put_opus(
+                self._at, self._opus_encode, address(encoders), first, count, address(pcm), address(out),
+                out.shape[1], address(lengths),
+            ):  # fmt: skip
+                raise ValueError("libopus cannot encode 20 ms")
+            return out, lengths, targets
+        payloads, octets = bank.encode(pcm, targets)
+        out = np.empty((count, HEADER + payloads.shape[1]), np.uint8)
+        # The rows of payloads need not follow each other, but the octets of the first one do.
+        self._put_converted(
+            self._at, first, count, address(payloads[0]), payloads.strides[0], address(octets),
+            address(out), out.shape[1], address(lengths),
+        )  # fmt: skip
+        return out, lengths, targets
 
     def _note(self) -> None:
         """Write the addresses of all arrays into the books."""
@@ -220,6 +363,7 @@ class OrdinaryPackets:
         up, down = formats.between(_RATE)
         kept: dict[str, NDArray[Any]] = {
             **sessions.tables(),
+            **(self.transcoder.tables() if self.transcoder is not None else {}),
             "ring": jitter.ring,
             "playing": self.playing,
             "held": self.held,
@@ -237,15 +381,20 @@ class OrdinaryPackets:
         tables: list[NDArray[Any]] = []
         for kind in range(_LAWS):
             law, name, bank = books.laws[kind], CODECS[kind].name, formats.known(kind)
-            law.encoding = ENCODING[name].ctypes.data
+            law.decoding, law.encoding = DECODING[name].ctypes.data, ENCODING[name].ctypes.data
+            law.sound = law.lost = None
             if isinstance(bank, LinearBank):
                 sound, lost = bank.concealer.tables()
-                law.decoding, law.sound, law.lost = (
-                    array.ctypes.data for array in (DECODING[name], sound, lost)
-                )
+                law.sound, law.lost = sound.ctypes.data, lost.ctypes.data
                 tables += [sound, lost]
         self._kept = [*kept.values(), *tables]
         self._revision, self._ring = formats.revision, jitter.ring
+        self._make_room_to_convert(len(self._conversions))
+
+
+def _function(function: Any) -> int:
+    """Return the address of a function of a library."""
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
 def _taps_down(filter_: Pcm) -> Pcm:

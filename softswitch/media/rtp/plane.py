@@ -6,6 +6,7 @@ from collections.abc import Set as AbstractSet
 import numpy as np
 
 from softswitch.audio.pcm import Bytes, Indices, Pcm
+from softswitch.compiled import library
 from softswitch.media.messages import (
     DigitReceived,
     DigitsSent,
@@ -14,7 +15,6 @@ from softswitch.media.messages import (
     Report,
     RtpParameters,
 )
-from softswitch.media.rtp.batch import library
 from softswitch.media.rtp.formats import CODECS, Formats, OpusOptions, codings, event_clocks, kinds_by_type
 from softswitch.media.rtp.ordinary import OrdinaryPackets
 from softswitch.media.rtp.quality import QualityWatch
@@ -58,6 +58,8 @@ class RtpPlane:
         self._receiver = RtpReceiver(self._formats, self._sessions, self._ordinary)
         self._encoder = RtpEncoder(self._formats, self._sessions.senders, self._ordinary)
         self._relay = RtpRelay(self._formats, self._sessions, self._receiver, self._encoder)
+        if self._ordinary is not None:
+            self._ordinary.transcoder = self._relay.transcoder
         self._ports: dict[int, int] = {}
         self._open: Indices | None = None
         """Slots of all ports, sorted; None after a change. Many ports may close in one tick."""

@@ -163,6 +163,32 @@ class Transcoder:
         )
         self._last[target] = sound[0, -1]
 
+    def tables(self) -> dict[str, Ints]:
+        """Return the arrays of all slots by name, for compiled code; growing replaces them."""
+        return {"prepared": self._kind, "ptimes": self._ptime}
+
+    def decoder(self, kind: int, other: int) -> Bank:
+        """Return the decoders of packets of `kind` for targets that take `other`."""
+        return self._decoder(kind, _rates(kind, other)[0])
+
+    def resample_ordinary(self, kind: int, other: int, pcm: Pcm, slots: Indices, targets: Indices) -> Pcm:
+        """Return what is to be encoded of decoded packets of 20 ms, before which nothing was lost.
+
+        Args:
+            kind: kind of the packets.
+            other: kind that the targets take.
+            pcm: their sound by :meth:`decoder`, ``(n, samples)``.
+            slots: source of each, prepared for `kind`, at most once, ``(n,)``.
+            targets: target of each, which asked for packets of at least 20 ms; at most once, ``(n,)``.
+        """
+        rate_in, rate_out = _rates(kind, other)
+        self.total += len(slots)
+        pcm = self._resampled(_exactly(pcm, rate_in // 50), slots, rate_in, rate_out)
+        if self._seams:
+            pcm = self._seamless(pcm, targets, rate_out)
+        self._last[targets] = pcm[:, -1]
+        return pcm
+
     def convert(
         self, packets: Arrivals, targets: Indices, kinds: Ints, missing: Ints
     ) -> Iterator[Conversion]:

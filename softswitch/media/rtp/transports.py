@@ -130,18 +130,23 @@ class Transports:
             slots: of the ports that send them.
             datagrams: gets (port, datagram) for links without a socket.
         """
-        others, failed = self._reception.steady.send(rows, lengths, slots)
-        for row in failed.tolist():
-            self._refuse(self._links[int(slots[row])], "send_errors")
-        if not len(others):
-            return
-        if len(others) < len(slots):
-            rows, lengths, slots = rows[others], lengths[others], slots[others]
-        data, stride, start = rows.tobytes(), rows.shape[1], 0
+        if len(self._reception.steady):
+            others, failed = self._reception.steady.send(rows, lengths, slots)
+            for row in failed.tolist():
+                self._refuse(self._links[int(slots[row])], "send_errors")
+            if not len(others):
+                return
+            if len(others) < len(slots):
+                rows, lengths, slots = rows[others], lengths[others], slots[others]
+        data, stride, start, links = rows.tobytes(), rows.shape[1], 0, self._links
         for slot, length in zip(slots.tolist(), lengths.tolist(), strict=True):
-            link = self._links.get(slot)
+            link = links.get(slot)
             if link is not None and link.is_connected:
-                self._send(link, data[start : start + length], datagrams)
+                if link.keys is None and link.socket is None:
+                    # As _send does, without a call.
+                    datagrams.append((link.port, data[start : start + length]))
+                else:
+                    self._send(link, data[start : start + length], datagrams)
             start += stride
 
     def send_control(

@@ -1,7 +1,10 @@
+import os
 import subprocess
 import sys
 
 import pytest
+
+from softswitch.compiled import SWITCH, library
 
 SCRIPT = """
 import sys
@@ -13,14 +16,23 @@ print(" ".join(name for name in ("av", "pylibsrtp") if name in sys.modules))
 """
 
 
+def imported(message: str, **environ: str) -> str:
+    """Return the libraries that are imported for a message."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(message=message)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | environ,
+    )
+    return done.stdout.strip()
+
+
 @pytest.mark.parametrize(
     ("message", "libraries"),
     [
         ("m.AddRtpPort(1, 1, m.RtpParameters((pcmu,), pcmu))", ""),
-        ("m.AddRtpPort(1, 1, m.RtpParameters((pcmu, g722), pcmu))", "av"),
-        ("m.UpdateRtp(1, m.RtpParameters((pcmu,), g722))", "av"),
         ("m.AddFeedPort(1, 1)", ""),
-        ("m.AddFeedPort(1, 1, codec='g722')", "av"),
         ("m.SetDenoise(1, on=False)", ""),
         ("m.SetDenoise(1, on=True)", "av"),
         ("m.ConnectPlain(1, -1, '127.0.0.1', 9)", ""),
@@ -28,7 +40,18 @@ print(" ".join(name for name in ("av", "pylibsrtp") if name in sys.modules))
     ],
 )
 def test_library_is_imported_before_the_message_that_needs_it(message: str, libraries: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(message=message)], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == libraries
+    assert imported(message) == libraries
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "m.AddRtpPort(1, 1, m.RtpParameters((pcmu, g722), pcmu))",
+        "m.UpdateRtp(1, m.RtpParameters((pcmu,), g722))",
+        "m.AddFeedPort(1, 1, codec='g722')",
+    ],
+)
+def test_g722_needs_pyav_where_there_is_no_compiled_code(message: str) -> None:
+    assert imported(message, **{SWITCH: "0"}) == "av"
+    if library() is not None:
+        assert imported(message) == ""

@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from softswitch.media.rtp.batch import LIBRARY, CompiledBatch, PythonBatch
+from softswitch.compiled import LIBRARY
+from softswitch.media.rtp.batch import CompiledBatch, PythonBatch
 
 
 def each_batch() -> list:

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from softswitch.compiled import LIBRARY, SWITCH
 from softswitch.media.rtp.batch import (
-    LIBRARY,
     LONGEST,
     NO_SOCKET,
-    SWITCH,
     Batch,
     CompiledBatch,
     PythonBatch,
@@ -211,19 +210,3 @@ def test_compiled_code_is_used_where_it_is(monkeypatch, tmp_path):
         assert isinstance(load(), PythonBatch)
         monkeypatch.setenv(SWITCH, "1")
     assert load(tmp_path / "none.so").name == "python"
-
-
-def test_compiled_code_of_another_kind_is_not_used(monkeypatch, tmp_path, caplog):
-    monkeypatch.delenv(SWITCH, raising=False)
-    broken = tmp_path / "broken.so"
-    broken.write_bytes(b"no library")
-    assert load(broken).name == "python"
-
-    class Older:
-        @staticmethod
-        def softswitch_batch_version() -> int:
-            return 0
-
-    monkeypatch.setattr("softswitch.media.rtp.batch.ctypes.CDLL", lambda _: Older())
-    assert load(broken).name == "python"
-    assert [record.error for record in caplog.records][1] == "version 0 instead of 3"

@@ -8,8 +8,8 @@ import pytest
 
 from softswitch.audio.g711 import ULAW_DECODE
 from softswitch.audio.pcm import FRAME
+from softswitch.compiled import address, library
 from softswitch.media.messages import RtpParameters
-from softswitch.media.rtp.batch import address, library
 from softswitch.media.rtp.plane import RtpPlane
 from tests.media.rtp.rtp_pair import TICK, give, parameters, voice
 from tests.rtp.wire import datagrams, packet
@@ -169,7 +169,7 @@ def test_forwarded_packets_are_the_same(seed, bad):
     compiled, python = both()
     network, now, slots = Network(seed, bad=bad), 500.0, np.arange(SLOTS)
     # Pairs of one codec and of two; some are decoded as well, and some slots are not relayed.
-    pairs = {0: 2, 2: 0, 1: 7, 7: 1, 3: 4, 4: 3, 6: 8, 8: 6}
+    pairs = {0: 2, 2: 0, 1: 7, 7: 1, 3: 4, 4: 3, 5: 10, 10: 5, 6: 8, 8: 6, 9: 11, 11: 9}
     for tick in range(120):
         targets = (
             {} if 60 <= tick < 66 else {one: other for one, other in pairs.items() if tick < 90 or one < 3}
@@ -194,6 +194,51 @@ def test_forwarded_packets_are_the_same(seed, bad):
         assert_same_state(compiled, python)
         now += TICK
     assert compiled.counters["relayed"] > 300
+
+
+def test_ordinary_conversions_are_those_of_python(monkeypatch):
+    compiled, python = both()
+    network, now = Network(11, bad=0.0), 500.0
+    # Slot 9 takes packets of 10 ms: each of 20 ms becomes two, which is no ordinary conversion.
+    for plane in (compiled, python):
+        plane.update(9, parameters("G722", ssrc=10, others=tuple(TYPES), ptime_ms=10), now)
+    pairs = {3: 4, 4: 3, 5: 10, 10: 5, 9: 11, 11: 9}
+    ordinary: list[int] = []
+    resample = compiled._relay.transcoder.resample_ordinary
+
+    def counted(kind, other, pcm, slots, targets):
+        ordinary.extend(slots.tolist())
+        return resample(kind, other, pcm, slots, targets)
+
+    monkeypatch.setattr(compiled._relay.transcoder, "resample_ordinary", counted)
+    said, held = voice(1.0), []
+    for tick in range(40):
+        arriving, held = held + network.tick(), []
+        if tick % 8 == 6:
+            # Two packets of each source will come in one pass.
+            arriving, held = held, arriving
+        for plane in (compiled, python):
+            # What was mixed before the relays begin leaves a step that fades.
+            if tick == 9:
+                plane.push(np.stack([said[tick]] * SLOTS), np.arange(SLOTS), now)
+            plane.relay(*((pairs, pairs.keys()) if tick >= 10 else ({}, frozenset())), now)
+            give(plane, arriving, now)
+        sent = [
+            [found for part in plane.forwarded() for found in datagrams(part)] for plane in (compiled, python)
+        ]
+        # The step towards G.711 depends on sums in another order.
+        for slot in (3, 5, 9, 11):
+            one, other = ([data for target, data in part if target == slot] for part in sent)
+            assert one == other
+        for plane in (compiled, python):
+            if tick < 10:
+                pull(plane, np.arange(SLOTS), now)
+            plane.control(now)
+        assert_same_state(compiled, python)
+        now += TICK
+    # Python has prepared the decoder of each source before, perhaps with its first packet.
+    assert all(ordinary.count(slot) >= 29 for slot in pairs if slot != 11)
+    assert 11 not in ordinary
 
 
 def test_slots_may_grow_while_they_are_used():
