@@ -1,7 +1,6 @@
 """The SIP server: the factory of SIP legs, with the transports, accounts and dial plan behind it."""
 
 import logging
-import os
 import ssl
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from softswitch.call.vocabulary.reports import Report
 from softswitch.egress.address import networks
 from softswitch.egress.names import Names
 from softswitch.egress.pin import Resolve
+from softswitch.entropy import EntropyPool
 from softswitch.legs.sip.accounts.identity import sip_uri
 from softswitch.legs.sip.accounts.mailbox_lights import MailboxLights
 from softswitch.legs.sip.accounts.phones import Phones
@@ -78,7 +78,7 @@ class SipEndpoints:
         resolver: Resolver | None = None,
         resolve: Resolve | None = None,
         clock: Callable[[], float] = time.monotonic,
-        entropy: Callable[[int], bytes] = os.urandom,
+        entropy: Callable[[int], bytes] | None = None,
         timers: Timers | None = None,
         client_tls: ssl.SSLContext | None = None,
         share: SipShare | None = None,
@@ -92,7 +92,7 @@ class SipEndpoints:
             resolver: resolves SIP servers; by default over DNS.
             resolve: resolves STUN and TURN servers; by default over DNS.
             clock: monotonic seconds.
-            entropy: returns random bytes; by default those of the system.
+            entropy: returns random bytes; by default those of the system, by way of a pool.
             timers: T1, T2 and T4 where they are not those of RFC 3261.
             client_tls: how certificates of TLS servers are checked; by default by the system's authorities.
             share: share in the sockets of the host, for a worker; None: this process opens its own.
@@ -111,6 +111,7 @@ class SipEndpoints:
             login_failures=sip.login_failures,
             ban_s=sip.ban_s,
         )
+        entropy = entropy or EntropyPool()
         agent = UserAgent(
             entropy=entropy,
             user_agent=f"softswitch/{__version__}",
@@ -122,7 +123,7 @@ class SipEndpoints:
         self.trace = self.driver.trace = SipTrace(self.counters) if sip.trace else None
         """The messages of calls; None where the trace is off."""
         self.driver.hep = _hep(settings, resolve or Names(), self.counters)
-        self._entropy = entropy
+        self._entropy: Callable[[int], bytes] = entropy
         self._trunks = Trunks(
             [self._trunk(one) for one in settings.trunk if one.engine == "builtin"], _default(settings)
         )

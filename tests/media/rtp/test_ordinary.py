@@ -211,7 +211,8 @@ def test_ordinary_conversions_are_those_of_python(monkeypatch):
         return resample(kind, other, pcm, slots, targets)
 
     monkeypatch.setattr(compiled._relay.transcoder, "resample_ordinary", counted)
-    said, held = voice(1.0), []
+    said = voice(1.0)
+    held: list[tuple[int, bytes]] = []
     for tick in range(40):
         arriving, held = held + network.tick(), []
         if tick % 8 == 6:
