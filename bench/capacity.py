@@ -91,6 +91,10 @@ class Echo:
         self.process.wait(10)
 
 
+def _switch(tree: Path, kind: str, legs: int) -> Switch:
+    return Switch(tree, "sip_legs.py", kind, str(legs))
+
+
 Side = Switch | RtpEngine | Janus | Echo
 
 
@@ -334,7 +338,7 @@ def sides(arguments: argparse.Namespace, program: str, folder: str) -> dict[str,
     if arguments.before:
         trees["before"] = arguments.before.resolve()
     found: dict[str, Callable[[int], Side]] = {
-        name: partial(Switch, tree, setup=arguments.kind) for name, tree in trees.items()
+        name: partial(_switch, tree, arguments.kind) for name, tree in trees.items()
     }
     if arguments.peer and arguments.kind == "mixed":
         found["Janus"] = lambda _: Janus(2)

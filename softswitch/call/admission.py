@@ -29,7 +29,11 @@ SLOWEST = 2.0
 """Lowest rate, calls a second: without any call the recovery could not be measured."""
 GROWTH, STEP = 0.04, 0.05
 """Growth of the rate with each relaxed measurement: a share of the rate, and calls a second."""
-CUT = 0.06
+NEAR, PAST = 0.85, 1.1
+"""Shares of the rate that was too high last (at which cuts began): between them the rate grows slowly."""
+SLOW_GROWTH = 0.002
+"""Growth of the rate with each relaxed measurement near that rate, as a share of the rate."""
+CUT = 0.05
 """Largest share by which one measurement lowers the rate."""
 FALLING = 0.97
 """Share of the last measured pressure below which the pressure counts as falling."""
@@ -79,6 +83,9 @@ class Admission:
         """Calls refused since the start."""
         self.begun = 0
         """Overloads since the start."""
+        self._too_high = 0.0
+        """Rate at which the last cuts began, calls a second; 0: there were none."""
+        self._is_cutting = False
         self._tokens = 0.0
         self._filled = 0.0
         self._recent = 0.0
@@ -97,9 +104,13 @@ class Admission:
         # a lower one would leave the switch idle afterwards.
         is_falling, self._last = signs.pressure < FALLING * self._last, signs.pressure
         if self.pressure > 1.0 and not is_falling:
+            if not self._is_cutting:
+                self._is_cutting, self._too_high = True, self.rate
             self.rate = max(SLOWEST, self.rate * (1.0 - CUT * min(self.pressure - 1.0, 1.0)))
         elif self.pressure < RELAXED or signs.pressure < RELAXED / 2:
-            self.rate += GROWTH * self.rate + STEP
+            self._is_cutting = False
+            is_near = NEAR * self._too_high < self.rate < PAST * self._too_high
+            self.rate += (SLOW_GROWTH if is_near else GROWTH) * self.rate + STEP
         if self.pressure >= RELAXED:
             self._calm_since = now
         elif now - self._calm_since >= CALM_S:
@@ -108,8 +119,8 @@ class Admission:
     def admits(self, now: float) -> bool:
         """Decide on one new call and count it."""
         if self.is_shedding:
-            # Tokens for at most half a second: a pause in the flood must not allow a burst after it.
-            most = max(1.0, self.rate / 2)
+            # Tokens for at most a tenth of a second: a pause in the flood must not allow a burst after it.
+            most = max(1.0, self.rate / 10)
             self._tokens = min(most, self._tokens + (now - self._filled) * self.rate)
             self._filled = now
             if self._tokens < 1.0:
@@ -132,6 +143,8 @@ class Admission:
         self._decay(now)
         # The count decays over REMEMBERED_S, so it estimates the calls within that time.
         self.rate = max(SLOWEST, BEGIN * self._recent / REMEMBERED_S)
+        # What waits now came before the first rate: cuts because of it do not tell that this rate is too high.
+        self._too_high, self._is_cutting = 0.0, True
         self._tokens, self._filled, self._calm_since = 0.0, now, now
 
     def _count(self, now: float) -> None:

@@ -22,8 +22,12 @@ DRAINING_S = 30
 """Retry-After for calls rejected during shutdown, in seconds: another instance may run by then."""
 
 
-STALE_S = 0.5
-"""Age after which a request was retransmitted by its sender: T1 (RFC 3261 section 17.1.1.1), in seconds."""
+STALE_S = 0.08
+"""Age from which an INVITE is refused while the switch is overloaded, in seconds.
+
+What waits must be gone before its senders retransmit it, after T1 (500 ms, RFC 3261 section 17.1.1.1): copies
+cost as much as calls. Refusals are so cheap that a queue is empty soon.
+"""
 STALE_WAIT_S = 2
 """Retry-After for calls whose INVITE waited too long, in seconds."""
 REFUSED_S = 32.0
