@@ -28,6 +28,8 @@ from typing import cast
 HERE = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
 HOLD_S = 0.2
+T1_S = 0.5
+"""Time after which a request is sent again (RFC 3261 section 17.1.1.2), seconds; doubled each time."""
 PATIENCE_S = 5.0
 REST_S = 0.7
 """Pause after a batch: records are written, and the engine goes idle."""
@@ -136,8 +138,15 @@ class Generator(asyncio.DatagramProtocol):
     async def _ask(self, method: str, dialog: Dialog, sequence: int, body: str = "") -> str:
         future = asyncio.get_running_loop().create_future()
         self._waiting[f"{dialog.call_id}{sequence} {method}"] = future
-        self._request(method, dialog, sequence, body)
-        text = await asyncio.wait_for(future, PATIENCE_S)
+        again_s = T1_S
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                self._request(method, dialog, sequence, body)
+                done, _ = await asyncio.wait({future}, timeout=again_s)
+                if done:
+                    break
+                again_s *= 2
+        text: str = future.result()
         if not text.startswith("SIP/2.0 200"):
             raise RuntimeError(f"{method}: {text.splitlines()[0]}")
         return text
