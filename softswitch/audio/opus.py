@@ -34,6 +34,9 @@ LOSS_PERCENT = 10
 _LIMITED_AFTER_MS = 1000
 """Sound without anything above 4 or 8 kHz after which an encoder is limited to that band, milliseconds."""
 
+_LOOK_FRAMES = 4
+"""Frames of an encoder of which one is looked at for its band: what gets wider is dull for at most 60 ms."""
+
 _AUDIBLE = 100.0
 """Mean square of a frame from which on it counts as sound, PCM16 units: -70 dBov."""
 
@@ -97,6 +100,8 @@ class OpusBank:
         """Slots whose band :meth:`tune` limits: the band of their source is known."""
         self._below_ms = np.zeros((0, 2))
         """Milliseconds of sound without anything above 4 and above 8 kHz that each slot has encoded last."""
+        self._unseen = np.zeros(0, np.intp)
+        """Frames of each slot since the last one that was looked at."""
         self._before: tuple[NDArray[np.int16], Indices] = np.zeros((0, 0), np.int16), np.zeros(0, np.intp)
         """Frames and slots of the last call of :meth:`encode`."""
         self.grow(slots)
@@ -110,6 +115,7 @@ class OpusBank:
         self._band = np.pad(self._band, (0, max(missing, 0)), constant_values=FULL)
         self._limited = np.pad(self._limited, (0, max(missing, 0)))
         self._below_ms = np.pad(self._below_ms, ((0, max(missing, 0)), (0, 0)))
+        self._unseen = np.pad(self._unseen, (0, max(missing, 0)), constant_values=_LOOK_FRAMES)
 
     def open(self, slot: int) -> None:
         """Clear the state of `slot`."""
@@ -119,7 +125,7 @@ class OpusBank:
         """Free the state of `slot`; a closed slot may be closed again."""
         self._tuned.pop(slot, None)
         self._band[slot], self._limited[slot] = FULL, False
-        self._below_ms[slot] = 0.0
+        self._below_ms[slot], self._unseen[slot] = 0.0, _LOOK_FRAMES
         encoder, self._encoders[slot] = self._encoders[slot], 0
         decoder, self._decoders[slot] = self._decoders[slot], 0
         if encoder:
@@ -276,17 +282,24 @@ class OpusBank:
         Of a telephone's sound at 24 kHz two thirds of the samples are empty, of a file of 16 kHz one third,
         and coding them costs about that share of the encoder's time. An encoder at work changes its bandwidth
         in pauses and slowly, within five seconds, so that a new one takes over; it heard the last frame, and
-        predicts nothing from what the decoder has not heard. Less band begins in a pause, more band at once.
+        predicts nothing from what the decoder has not heard. Less band begins in a pause, more band at the next
+        look, which one frame in four gets.
         """
         if self.sample_rate != BUS_RATE or not len(slots) or pcm.shape[1] % BLOCK:
             return []
         if np.count_nonzero(self._limited[slots]) == len(slots):
             # Their band is known. What follows begins anew when it is set again.
             return []
+        unseen = self._unseen[slots] + 1
+        due = np.flatnonzero(unseen >= _LOOK_FRAMES)
+        self._unseen[slots] = np.where(unseen >= _LOOK_FRAMES, 0, unseen)
+        if not len(due):
+            return []
+        pcm, slots, unseen = pcm[due], slots[due], np.minimum(unseen[due], _LOOK_FRAMES)
         seen, present = bands(pcm), self._band[slots]
         samples = pcm.shape[1]
         power = np.einsum("ij,ij->i", pcm, pcm) / samples
-        heard_ms = np.where(power > _AUDIBLE, samples * 1000 / self.sample_rate, 0.0)
+        heard_ms = np.where(power > _AUDIBLE, unseen * samples * 1000 / self.sample_rate, 0.0)
         below = np.where(seen[:, None] > (NARROW, WIDE), 0.0, self._below_ms[slots] + heard_ms[:, None])
         self._below_ms[slots] = below
         long = below >= _LIMITED_AFTER_MS
