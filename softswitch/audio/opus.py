@@ -282,8 +282,8 @@ class OpusBank:
         Of a telephone's sound at 24 kHz two thirds of the samples are empty, of a file of 16 kHz one third,
         and coding them costs about that share of the encoder's time. An encoder at work changes its bandwidth
         in pauses and slowly, within five seconds, so that a new one takes over; it heard the last frame, and
-        predicts nothing from what the decoder has not heard. Less band begins in a pause, more band at the next
-        look, which one frame in four gets.
+        predicts nothing from what the decoder has not heard. Less band begins in a pause, more band at the
+        next look, which one frame in four gets.
         """
         if self.sample_rate != BUS_RATE or not len(slots) or pcm.shape[1] % BLOCK:
             return []

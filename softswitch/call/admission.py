@@ -143,7 +143,7 @@ class Admission:
         self._decay(now)
         # The count decays over REMEMBERED_S, so it estimates the calls within that time.
         self.rate = max(SLOWEST, BEGIN * self._recent / REMEMBERED_S)
-        # What waits now came before the first rate: cuts because of it do not tell that this rate is too high.
+        # What waits now came before the first rate: cuts because of it do not tell that it is too high.
         self._too_high, self._is_cutting = 0.0, True
         self._tokens, self._filled, self._calm_since = 0.0, now, now
 
