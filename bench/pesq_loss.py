@@ -1,6 +1,7 @@
-"""PESQ wide-band of speech that crossed a lossy network, through the real receive path.
+"""PESQ wide-band of speech that crossed a bad network, through the real receive path.
 
-Two RTP planes talk: one packs spoken sentences, a pretended network loses packets by a trace, the other
+Two RTP planes talk: one packs spoken sentences, a pretended network loses packets by a trace (singly, or in
+bursts of three on average) or delays each by up to 100 ms, so that they overtake each other; the other plane
 unpacks them with its jitter buffer, its concealment and its resamplers; reports travel back, so that the
 encoder arms itself as it would in a call. What is judged is the fall against the same path without loss.
 
@@ -41,9 +42,12 @@ SENTENCES = (
 VOICES = ("slt", "rms", "awb")
 """Voices of flite; without them the default voice speaks everything."""
 
-LOSSES = (1, 5, 10)
+NETWORKS = ("1 % lost", "5 % lost", "10 % lost", "5 % lost in bursts of three", "100 ms of jitter")
 FALLS = {"opus": (0.15, 0.75, 1.05), "PCMU": (0.2, 0.95, 1.35)}
 """The most that may be lost at 1, 5 and 10 % loss."""
+JITTER_TICKS = 5
+"""Longest delay of a packet on the network with jitter: 100 ms."""
+_MANY = 3000
 
 FORMATS = {
     "opus": PayloadFormat("opus", 111, 48000, "useinbandfec=1"),
@@ -62,7 +66,7 @@ class Score:
     """One line of the table."""
 
     codec: str
-    loss_percent: int
+    network: str
     pesq: float
     fall: float
     limit: float | None
@@ -93,26 +97,28 @@ def resampled(pcm: Pcm, rate_in: int, rate_out: int) -> Pcm:
     return np.concatenate((resampler.process(pcm), resampler.flush()))
 
 
-def losses(percent: int, seed: int) -> NDArray[np.bool_]:
-    """Return which packets are lost: the shared trace from another place for each seed, or seeded chance."""
-    if percent == 0:
-        return np.zeros(3000, np.bool_)
-    if TRACES.exists():
-        trace = json.loads(TRACES.read_text())[f"bernoulli_{percent}"]["lost"]
-        return np.roll(np.frombuffer(trace.encode(), np.uint8) == ord("1"), -701 * seed)
-    return np.random.default_rng(1000 * percent + seed).random(3000) < percent / 100
+def network(kind: str, seed: int) -> NDArray[np.intp]:
+    """Return the delay of each packet in ticks, -1 where it is lost; other places or chances by the seed."""
+    if kind == "clean":
+        return np.zeros(_MANY, np.intp)
+    if kind.endswith("jitter"):
+        return np.random.default_rng(seed).integers(0, JITTER_TICKS + 1, _MANY)
+    percent, _, rest = kind.partition(" % lost")
+    name = f"ge_3burst_{percent}" if rest else f"bernoulli_{percent}"
+    trace = np.frombuffer(json.loads(TRACES.read_text())[name]["lost"].encode(), np.uint8)
+    return np.where(np.roll(trace == ord("1"), -701 * seed), -1, 0)
 
 
 def carry(
-    speech: Pcm, name: str, lost: NDArray[np.bool_], warmup_s: float = 12.0
+    speech: Pcm, name: str, delays: NDArray[np.intp], warmup_s: float = 12.0
 ) -> tuple[Pcm, dict[str, int]]:
     """Send speech at the bus's rate through both planes; return what comes out, and the receiver's counters.
 
     Args:
         speech: ``(samples,)`` at 24 kHz.
         name: of the codec.
-        lost: packets that the network drops, from the first of the sentence on; the trace also rules the
-            warm-up before, in which only reports matter.
+        delays: of the packets, as :func:`network` returns them, from the first of the sentence on; they also
+            rule the warm-up before, in which only reports matter.
         warmup_s: seconds of the same call before, so that the remote party has reported its losses.
     """
     form = FORMATS[name]
@@ -131,9 +137,14 @@ def carry(
     sent = np.concatenate((before, line)).reshape(-1, 1, FRAME)
     heard = np.zeros_like(sent)
     back = np.zeros((1, FRAME), np.float32)
+    on_the_way: dict[int, list[tuple[Bytes, Indices, Indices]]] = {}
     for tick, frame in enumerate(sent):
-        drops = bool(lost[(tick - warmup) % len(lost)])
-        _deliver(near.push(frame, slot, now), far, now, drops=drops)
+        delay = int(delays[(tick - warmup) % len(delays)])
+        packets = near.push(frame, slot, now)
+        if delay >= 0:
+            on_the_way.setdefault(tick + delay, []).append(packets)
+        for packets in on_the_way.pop(tick, ()):
+            _deliver(packets, far, now)
         _deliver(far.push(back, slot, now), near, now)
         _deliver(near.control(now), far, now)
         _deliver(far.control(now), near, now)
@@ -142,11 +153,9 @@ def carry(
     return heard[warmup:].reshape(-1), far.counters
 
 
-def _deliver(
-    packets: tuple[Bytes, Indices, Indices], to: RtpPlane, now: float, *, drops: bool = False
-) -> None:
+def _deliver(packets: tuple[Bytes, Indices, Indices], to: RtpPlane, now: float) -> None:
     rows, lengths, slots = packets
-    if drops or len(slots) == 0:
+    if len(slots) == 0:
         return
     padded = np.zeros((len(rows), 1536), np.uint8)
     padded[:, : rows.shape[1]] = rows
@@ -162,19 +171,20 @@ def judge(speech: Pcm, heard: Pcm) -> float:
 
 
 def measure(codecs: Sequence[str], seeds: int) -> Iterator[Score]:
-    """Yield the mean score of each codec and loss over all sentences and seeds."""
+    """Yield the mean score of each codec and network over all sentences and seeds."""
     spoken = asyncio.run(speak(SENTENCES))
     for codec in codecs:
-        clean = float(np.mean([judge(speech, carry(speech, codec, losses(0, 0))[0]) for speech in spoken]))
-        yield Score(codec, 0, clean, 0.0, None)
-        for index, percent in enumerate(LOSSES):
+        unspoilt = network("clean", 0)
+        clean = float(np.mean([judge(speech, carry(speech, codec, unspoilt)[0]) for speech in spoken]))
+        yield Score(codec, "clean", clean, 0.0, None)
+        for index, kind in enumerate(NETWORKS):
             scores = [
-                judge(speech, carry(speech, codec, losses(percent, seed))[0])
+                judge(speech, carry(speech, codec, network(kind, seed))[0])
                 for speech, seed in product(spoken, range(seeds))
             ]
-            limits = FALLS.get(codec)
+            limits = FALLS.get(codec, ())
             mean = float(np.mean(scores))
-            yield Score(codec, percent, mean, clean - mean, limits[index] if limits else None)
+            yield Score(codec, kind, mean, clean - mean, limits[index] if index < len(limits) else None)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -185,12 +195,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=4, help="places in the trace for each sentence")
     options = parser.parse_args(arguments)
     scores = []
-    sys.stdout.write("| codec | loss % | PESQ-wb | fall | allowed |\n|---|---|---|---|---|\n")
+    sys.stdout.write("| codec | network | PESQ-wb | fall | allowed |\n|---|---|---|---|---|\n")
     for score in measure(options.codec.split(","), options.seeds):
         scores.append(score)
         allowed = "" if score.limit is None else f"{score.limit:.2f}"
         sys.stdout.write(
-            f"| {score.codec} | {score.loss_percent} | {score.pesq:.2f} | {score.fall:.2f} | {allowed} |\n"
+            f"| {score.codec} | {score.network} | {score.pesq:.2f} | {score.fall:.2f} | {allowed} |\n"
         )
         sys.stdout.flush()
     if options.json:
