@@ -142,7 +142,9 @@ def carry(
         delay = int(delays[(tick - warmup) % len(delays)])
         packets = near.push(frame, slot, now)
         if delay >= 0:
-            on_the_way.setdefault(tick + delay, []).append(packets)
+            rows, lengths, slots = packets
+            # The next push writes into the same rows.
+            on_the_way.setdefault(tick + delay, []).append((rows.copy(), lengths.copy(), slots))
         for packets in on_the_way.pop(tick, ()):
             _deliver(packets, far, now)
         _deliver(far.push(back, slot, now), near, now)
