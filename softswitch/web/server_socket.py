@@ -64,6 +64,8 @@ class ServerSocket(web.WebSocketResponse):
         self._changed = asyncio.Event()
         self._said = False
         self._heard = False
+        self._has_parted = False
+        """A Close is sent, or about to be: no ping may follow it (section 5.5.1)."""
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
         """Shake hands, and look at frames from the first on.
@@ -80,13 +82,13 @@ class ServerSocket(web.WebSocketResponse):
             give_back(request.protocol, early)
             raise
         self._transport = request.transport
-        if self.frames is None:
-            self.frames = watch_frames(request.protocol, most=self._most, on_fault=self._fault, early=early)
-        frames = self.frames
-        if frames is not None and self._heartbeat_s:
-            self._watch = Heartbeat(
-                lambda: frames.heard, self._heartbeat_s, ping=self._ask, dead=self._give_up
-            )
+        if self.frames is None:  # aiohttp prepares a second time when the handler has returned
+            frames = watch_frames(request.protocol, most=self._most, on_fault=self._fault, early=early)
+            self.frames = frames
+            if frames is not None and self._heartbeat_s:
+                self._watch = Heartbeat(
+                    lambda: frames.heard, self._heartbeat_s, ping=self._ask, dead=self._give_up
+                )
         return writer
 
     async def receive(self, timeout: float | None = None) -> WSMessage:  # noqa: ASYNC109
@@ -121,7 +123,10 @@ class ServerSocket(web.WebSocketResponse):
             return False
         self._part()
         if self._receiving is None or self._receiving is asyncio.current_task():
-            return await super().close(code=code, message=message, drain=drain)
+            try:
+                return await super().close(code=code, message=message, drain=drain)
+            finally:
+                self._hang_up()
         self._said = True
         transport = self._transport
         if transport is not None and not transport.is_closing():
@@ -149,13 +154,13 @@ class ServerSocket(web.WebSocketResponse):
         spawn(self.close(code=code, message=reason.encode()), package="web", name="close a WebSocket")
 
     def _part(self) -> None:
-        self._unwatch()
+        self._has_parted = True
         parting, self.parting = self.parting, None
         if parting is not None:
             parting()
 
     def _ask(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
+        if not self._has_parted and self._transport is not None and not self._transport.is_closing():
             self._transport.write(header(PING, 0))
 
     def _give_up(self) -> None:
@@ -163,11 +168,19 @@ class ServerSocket(web.WebSocketResponse):
             self._transport.abort()
 
     def _unwatch(self) -> None:
-        if self._watch is not None:
-            self._watch.stop()
+        # Without it the socket is freed at once, not by the garbage collector: the watch holds its methods.
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.stop()
 
     def _hang_up(self) -> None:
-        if self._transport is not None:
+        """End TCP; what a peer has not read by now is not kept for it."""
+        self._unwatch()
+        if self._transport is None:
+            return
+        if not self._heard and self._transport.get_write_buffer_size():
+            self._transport.abort()
+        else:
             self._transport.close()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from aiohttp import WSMsgType, web
 from aiohttp._websocket import reader_py
 from aiohttp.http_websocket import WebSocketReader
 
+from softswitch.legs.websocket.heartbeat import Heartbeat
 from softswitch.web.server_socket import ServerSocket
 from tests.support.loops import LOOPS, run
 
@@ -115,6 +117,21 @@ def test_a_silent_peer_is_pinged_and_kept_while_it_answers(loop_factory) -> None
             assert await reader.readexactly(2) == b"\x89\x00"
             assert await hung_up(reader, writer) == b""  # no answer to this one
 
+    run(loop_factory, scene())
+
+
+@LOOPS
+def test_a_socket_that_is_over_leaves_no_watch_behind(loop_factory) -> None:
+    async def scene() -> None:
+        async with served(closing_while_read, heartbeat_s=600) as url:
+            reader, writer = await raw_client(url)
+            await reader.readexactly(7)
+            writer.write(b"\x88\x82\0\0\0\0\x03\xe8")
+            assert await hung_up(reader, writer) == b""
+        watches = [one for one in gc.get_objects() if isinstance(one, Heartbeat)]
+        assert not watches, "aiohttp prepares a socket again when its handler has returned"
+
+    gc.collect()
     run(loop_factory, scene())
 
 

@@ -138,8 +138,9 @@ class Connection:
     async def release(self) -> None:
         """Drop what waits, and close what is open."""
         self._writer.end()
-        if self._heartbeat is not None:
-            self._heartbeat.stop()
+        heartbeat, self._heartbeat = self._heartbeat, None
+        if heartbeat is not None:
+            heartbeat.stop()
         if self._closing is not None:
             await asyncio.wait({self._closing})
         await self._socket.close(1000)
