@@ -250,7 +250,7 @@ class DatabaseStore:
         await self._queue.put(Row(DELETE_SEEN, (name,)))
 
     def _seen(self) -> Row:
-        return Row(SAVE_SEEN, (*self._node, round(self._clock() * 1000)))
+        return Row(SAVE_SEEN, (*self._node, int(self._clock() * 1000)))
 
     def _shut(self) -> None:
         try:
@@ -429,7 +429,7 @@ class DatabaseStore:
         """Delete the record of a recording; its object, if it may have one, is to be deleted from then on."""
         removes = self._removes and is_uploaded
         if removes:
-            self._queue.put(Row(REMEMBER_REMOVAL, (round(self._clock() * 1000), name)))
+            self._queue.put(Row(REMEMBER_REMOVAL, (int(self._clock() * 1000), name)))
         await self._queue.put(Row(DELETE_RECORDING, (name,)))
         if removes:
             self.on_removal()
@@ -453,7 +453,7 @@ class DatabaseStore:
             account=recording.account,
             created_at=recording.created_at,
             url=url,
-            tried_at=round(self._clock() * 1000),
+            tried_at=int(self._clock() * 1000),
         )
         return self._queue.put(Row(SAVE_REMOVAL, msgspec.structs.astuple(removal)))
 
