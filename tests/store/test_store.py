@@ -160,6 +160,14 @@ async def test_objects_of_deleted_recordings_wait_for_their_deletion(removing: D
     assert await removing.records.uploaded_to("a.wav") is None
 
 
+async def test_removal_is_due_in_the_millisecond_in_which_it_was_remembered(removing: DatabaseStore) -> None:
+    removing._clock = lambda: 1000.0006
+    await keep_recording(removing, "a", url="s3/a")
+    await removing.delete_recording("a.wav")
+    # As the remover asks, which is woken at once: a time rounded up would wait for its next round.
+    assert [one.name for one in await removing.records.removals(9, int(1000.0007 * 1000) + 1)] == ["a.wav"]
+
+
 async def test_objects_of_a_forgotten_account_and_of_old_recordings_wait_too(removing: DatabaseStore) -> None:
     await keep_recording(removing, "shop", url="s3/shop")
     await keep_recording(removing, "inn", account="inn", url="s3/inn")
