@@ -20,7 +20,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -29,6 +29,8 @@ from bench.idle import spent_s
 from bench.sip_legs import TICK_S, WARM_UP_S, Telephones
 
 FIRST_PORT = 30000
+Make = TypeVar("Make")
+"""Makes what is measured."""
 FIRST_DYNAMIC = 96
 """Least payload type that an SDP must name (RFC 3551, section 6)."""
 
@@ -220,14 +222,42 @@ def measure(relay: Relay, telephones: Phones, seconds: float) -> tuple[float, fl
             far.close()
 
 
-def main() -> None:
-    """Print one row for each, the median of the rounds."""
+def wanted() -> tuple[int, float, int, dict[str, Path]]:
+    """Return legs, seconds, rounds and work trees by name, as the command line has them."""
     legs = int(sys.argv[1]) if len(sys.argv) > 1 else 400
     seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 6.0
     rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 3
     trees = {"softswitch": Path(__file__).resolve().parent.parent}
     if len(sys.argv) > 4:
         trees["before"] = Path(sys.argv[4]).resolve()
+    return legs, seconds, rounds, trees
+
+
+def in_turn(
+    kinds: dict[str, Make], rounds: int, one: Callable[[Make], tuple[float, float]]
+) -> dict[str, list[tuple[float, float]]]:
+    """Measure each kind once a round; return the cost and the share that came of all rounds, by name.
+
+    Args:
+        kinds: what makes each, by name; one whose program is not installed is left out.
+        rounds: number of rounds.
+        one: measures what is made.
+    """
+    left = dict(kinds)
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in kinds}
+    for _ in range(rounds):
+        for name, make in list(left.items()):
+            try:
+                found[name].append(one(make))
+            except FileNotFoundError as error:
+                print(f"{error} is not installed: no row of {name}", flush=True)
+                del left[name]
+    return found
+
+
+def main() -> None:
+    """Print one row for each, the median of the rounds."""
+    legs, seconds, rounds, trees = wanted()
     with tempfile.TemporaryDirectory() as folder:
         kinds: dict[str, Callable[[], Relay]] = {
             **{
@@ -236,13 +266,7 @@ def main() -> None:
             },
             "rtpengine": lambda: RtpEngine(folder),
         }
-        found: dict[str, list[tuple[float, float]]] = {name: [] for name in kinds}
-        for _ in range(rounds):
-            for name, make in kinds.items():
-                try:
-                    found[name].append(measure(make(), Telephones(legs), seconds))
-                except FileNotFoundError:
-                    print(f"{name} is not installed", flush=True)
+        found = in_turn(kinds, rounds, lambda make: measure(make(), Telephones(legs), seconds))
     print(f"{legs} relayed legs: us of CPU per leg and 20 ms, median (least), packets that came")
     for name, rows in found.items():
         if rows:

@@ -32,7 +32,7 @@ from statistics import median
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.idle import spent_s, tree
-from bench.peer_relay import RtpEngine
+from bench.peer_relay import RtpEngine, in_turn, wanted
 from bench.sip_legs import TICK_S, WARM_UP_S, Telephones
 from bench.sip_setup import HOST, SDP, Dialog, Generator, free_port, switch
 
@@ -246,24 +246,12 @@ async def measure(
 
 def main() -> None:
     """Print one row for each, the median of the rounds."""
-    legs = int(sys.argv[1]) if len(sys.argv) > 1 else 400
-    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 6.0
-    rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 3
-    trees = {"softswitch": Path(__file__).resolve().parent.parent}
-    if len(sys.argv) > 4:
-        trees["before"] = Path(sys.argv[4]).resolve()
+    legs, seconds, rounds, trees = wanted()
     kinds: dict[str, Callable[[int], AbstractContextManager[Side]]] = {
         **{name: partial(whole_switch, where) for name, where in trees.items()},
         PEER: kamailio,
     }
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in kinds}
-    for _ in range(rounds):
-        for name, make in list(kinds.items()):
-            try:
-                found[name].append(asyncio.run(measure(make, legs, seconds)))
-            except FileNotFoundError as error:
-                print(f"{error} is not installed: no row of {name}, no ratios", flush=True)
-                del kinds[name]
+    found = in_turn(kinds, rounds, lambda make: asyncio.run(measure(make, legs, seconds)))
     print(f"{legs} relayed legs of calls set up with INVITEs: us of CPU of all processes per leg and 20 ms,")
     print(f"median and least of {rounds} rounds in turn; ratio to {PEER}, median of the rounds; packets that")
     print("came, in the worst round")
