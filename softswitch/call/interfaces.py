@@ -53,7 +53,11 @@ class LegRequest(msgspec.Struct, frozen=True):
 
 
 class Endpoint(Protocol):
-    """I/O object of one leg. Methods return at once; their outcome is reported."""
+    """I/O object of one leg. Methods return at once; their outcome is reported.
+
+    It may have two attributes more: ``path``, the local and remote end of its media in words, and ``trunk``,
+    the name of the trunk that it was dialled over; both are "" while unknown.
+    """
 
     def ring(self, early_media: bool = False) -> None:
         """Alert the peer."""
@@ -114,23 +118,6 @@ class IncomingCall:
 
 
 OnIncoming = Callable[[IncomingCall], None]
-
-
-@runtime_checkable
-class Located(Protocol):
-    """Endpoint that knows the way of its media."""
-
-    @property
-    def path(self) -> str:
-        """Local and remote end of the media in words; empty while unknown."""
-
-
-@runtime_checkable
-class OverTrunk(Protocol):
-    """Endpoint that may have been dialled over a trunk."""
-
-    trunk: str
-    """Name of the trunk; empty for none."""
 
 
 @runtime_checkable

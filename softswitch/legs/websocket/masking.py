@@ -4,11 +4,10 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-import numpy as np
-
-from softswitch.legs.websocket.frames import MASKED, header
+from softswitch.legs.websocket.frames import MASKED, header, mask_bytes
 
 _KEYS: Final = 4096
+"""Keys that are drawn at a time: a system call for four bytes costs as much as the masking."""
 
 
 class Mask:
@@ -17,20 +16,15 @@ class Mask:
     def __init__(self, entropy: Callable[[int], bytes] = os.urandom) -> None:
         """Begin without keys; ``entropy`` returns random bytes."""
         self._entropy = entropy
-        self._keys = np.zeros(0, np.uint32)
+        self._keys = b""
         self._at = 0
 
     def frame(self, first: int, payload: bytes) -> bytes:
         """Return a masked frame that begins with the byte `first`."""
-        if self._at == len(self._keys):
-            # Keys are drawn 4096 at a time: a system call for four bytes costs as much as the masking.
-            self._keys = np.frombuffer(self._entropy(4 * _KEYS), np.uint32)
-            self._at = 0
-        key = self._keys[self._at : self._at + 1]
-        self._at += 1
-        length = len(payload)
-        head = header(first, length, MASKED)
-        # Masking is an XOR with the four bytes of the key, here on 32-bit words, padded to a whole one.
-        words = np.frombuffer(payload + b"\0\0\0"[: -length % 4], np.uint32)
-        masked = (words ^ key).tobytes()
-        return b"".join((head, key.tobytes(), masked if len(masked) == length else masked[:length]))
+        at = self._at
+        if at == len(self._keys):
+            self._keys, at = self._entropy(4 * _KEYS), 0
+        self._at = at + 4
+        key, data = self._keys[at : at + 4], bytearray(payload)
+        mask_bytes(key, data)
+        return b"".join((header(first, len(data), MASKED), key, data))

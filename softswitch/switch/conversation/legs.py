@@ -8,7 +8,7 @@ from typing import assert_never
 
 import msgspec
 
-from softswitch.call.interfaces import Endpoint, EndpointFactory, LegRequest, Located, OverTrunk, Telephone
+from softswitch.call.interfaces import Endpoint, EndpointFactory, LegRequest, Telephone
 from softswitch.call.parties import PARTY
 from softswitch.call.vocabulary import effects as fx
 from softswitch.call.vocabulary import reports as r
@@ -202,9 +202,7 @@ class Legs:
         self._ports.pop(name, None)
         endpoint = self._endpoints.pop(name, None)
         if self._owner.trace is not None:
-            self._owner.trace.leg_closed(
-                name, self._now(), endpoint.trunk if isinstance(endpoint, OverTrunk) else ""
-            )
+            self._owner.trace.leg_closed(name, self._now(), _trunk(endpoint))
         if endpoint is not None:
             endpoint.hangup(reason, headers)
             self._closing.append(endpoint)
@@ -248,12 +246,12 @@ class Legs:
 
     def _add_quality(self, name: str, report: m.PortQuality) -> None:
         endpoint, point = self._endpoints.get(name), point_of(report)
-        path = endpoint.path if isinstance(endpoint, Located) else ""
+        path = _path(endpoint)
         if name not in self.quality and len(self.quality) < MOST_LEGS:
             self.quality[name] = QualitySeries(name)
         if name in self.quality:
             self.quality[name].add(round(self._owner.call.clock(report.at) * 1000), point, report.codec, path)
-        trunk = endpoint.trunk if isinstance(endpoint, OverTrunk) else ""
+        trunk = _trunk(endpoint)
         if not trunk and name == PARTY and self._owner.direction == "inbound":
             trunk = self._owner.source.trunk
         if trunk:
@@ -269,3 +267,15 @@ class Legs:
         del self._names[report.port]
         if not self._names:
             self._closed.set()
+
+
+def _path(endpoint: Endpoint | None) -> str:
+    """Return the way of an endpoint's media in words: local and remote end; "" where it does not know."""
+    path: str = getattr(endpoint, "path", "")
+    return path
+
+
+def _trunk(endpoint: Endpoint | None) -> str:
+    """Return the name of the trunk that an endpoint was dialled over, "" for none."""
+    trunk: str = getattr(endpoint, "trunk", "")
+    return trunk

@@ -4,7 +4,18 @@ import struct
 
 import pytest
 
-from softswitch.legs.websocket.frames import BINARY, CLOSE, MASKED, close_frame, header, measure, unmasked
+from softswitch.legs.websocket.frames import (
+    BINARY,
+    CLOSE,
+    MASKED,
+    MaskBytes,
+    close_frame,
+    header,
+    mask_bytes,
+    mask_in_python,
+    measure,
+    unmasked,
+)
 
 
 @pytest.mark.parametrize("mask", [0, MASKED])
@@ -27,3 +38,12 @@ def test_close_frame_keeps_code_and_a_bounded_reason() -> None:
     assert frame[:2] == bytes((CLOSE, 125))
     assert struct.unpack("!H", frame[2:4]) == (1008,)
     assert frame[4:] == b"x" * 123
+
+
+@pytest.mark.parametrize("apply", [mask_bytes, mask_in_python])
+@pytest.mark.parametrize("length", [0, 1, 3, 4, 7, 8, 1331])
+def test_data_is_masked_in_place(apply: MaskBytes, length: int) -> None:
+    plain, key = bytes(number % 253 for number in range(length)), b"\xff\x01\x80\x7f"
+    data = bytearray(plain)
+    apply(key, data)
+    assert bytes(data) == bytes(octet ^ key[place % 4] for place, octet in enumerate(plain))
