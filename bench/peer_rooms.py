@@ -30,7 +30,7 @@ from bench.sip_legs import Telephones
 
 START_S, ANSWER_S = 10.0, 5.0
 CONFIG = """
-general: {{ configs_folder = "{folder}", debug_level = 2 }}
+general: {{ configs_folder = "{folder}", debug_level = 3 }}
 media: {{ ipv6 = false, rtp_port_range = "30000-60000" }}
 nat: {{ nice_debug = false }}
 plugins: {{ disable = "{plugins}" }}
@@ -63,9 +63,8 @@ class Janus:
         (folder / "janus.plugin.audiobridge.jcfg").write_text(
             'general: { local_ip = "127.0.0.1", rtp_port_range = "30000-60000" }\n'
         )
-        self.process = subprocess.Popen(
-            [program, "--configs-folder", str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        self._command = [program, "--configs-folder", str(folder)]
+        self.process = self._start()
         self._asker = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._asker.settimeout(ANSWER_S)
         deadline = time.monotonic() + START_S
@@ -73,8 +72,14 @@ class Janus:
             if time.monotonic() > deadline:
                 raise SystemExit("Janus does not answer")
             time.sleep(0.1)
+            if self.process.poll() is not None:
+                # Debian's 1.1.2 often ends at once: "No Janus API transport is available".
+                self.process = self._start()
         self._number = 0
         self._session = self._ask({"janus": "create"})["data"]["id"]
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def connect(self, far: list[int]) -> list[int]:
         """Seat the telephones in rooms; return the port to which each is to send."""
