@@ -1,9 +1,14 @@
-"""Concealment of lost packets by repetition of the last pitch period, for codecs that have no other.
+"""Concealment of lost packets by repetition of pitch periods, for codecs that have no other.
 
 As in ITU-T G.711 Appendix I, a voice is assumed to continue unchanged for some tens of milliseconds. Unlike
 there, no delay is added: the appendix holds back 3.75 ms of audio for a cross-fade into the repetition; here
 the step between the last sample and the repetition is measured, and faded out.
+
+Where the packet after the gap has come already, the first period of its sound is repeated backwards through
+the gap as well, and the repetition of the past is cross-faded into that of the future.
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -27,6 +32,13 @@ _SEAM_MS = 1.5
 _RETURN_MS = 5.0
 """Cross-fade from the repetition into the sound after the loss, milliseconds."""
 
+_COMPARED_MS = 5.0
+"""Length of the sound after a gap that is compared with later sound to find its period, milliseconds: with the
+longest period it fits into a packet of 20 ms."""
+
+LEAST_FUTURE_MS = 10
+"""Shortest sound after a gap that is repeated backwards, milliseconds; less says little about the period."""
+
 
 class Concealer:
     """Recent sound of every slot, and concealment made of it."""
@@ -43,12 +55,16 @@ class Concealer:
         self._steady, self._gone = samples(_STEADY_MS), samples(_GONE_MS)
         self._seam = fade(samples(_SEAM_MS), rising=False)
         self._return = samples(_RETURN_MS)
+        self._compared = samples(_COMPARED_MS)
         self._kept = self._longest + self._window
         self._history = np.zeros((0, self._kept), np.float32)
         self._source = np.zeros((0, self._kept), np.float32)
         self._period = np.zeros(0, np.intp)
         self._step = np.zeros(0, np.float32)
         self._run = np.zeros(0, np.intp)
+        self._ends: dict[int, tuple[Pcm, int]] = {}
+        """Of slots with a bridged gap: how the bridge continues into the sound after the gap, and how many
+        samples of it replace that sound."""
         self.grow(slots)
 
     def grow(self, slots: int) -> None:
@@ -65,6 +81,8 @@ class Concealer:
         """Clear the sound of `slots`."""
         self._history[slots] = 0.0
         self._run[slots] = 0
+        for slot in np.atleast_1d(slots).tolist() if self._ends else ():
+            self._ends.pop(slot, None)
 
     def tables(self) -> tuple[Pcm, Indices]:
         """Return the recent sound and the samples lost last of all slots; growing replaces the arrays."""
@@ -86,13 +104,77 @@ class Concealer:
 
     def lost(self, slots: Indices, samples: int) -> Pcm:
         """Return concealment for `samples` lost samples of each slot, ``(n, samples)``."""
-        fresh = slots[self._run[slots] == 0]
-        if fresh.size:
-            self._begin(fresh)
+        self.begin(slots)
         pcm = self._repetition(slots, samples)
         self._run[slots] += samples
         self._remember(pcm, slots)
         return pcm
+
+    def begin(self, slots: Indices) -> None:
+        """Find the periods of slots whose loss begins; done by :meth:`lost`, to be done before :meth:`between`."""
+        if self._ends:
+            # A gap that was bridged is followed by another one.
+            for slot in slots.tolist():
+                if self._ends.pop(slot, None) is not None:
+                    self._run[slot] = 0
+        fresh = slots[self._run[slots] == 0]
+        if fresh.size:
+            self._source[fresh], self._period[fresh], self._step[fresh] = self._cycles(
+                self._history[fresh], self._longest, self._window
+            )
+
+    def between(self, future: Pcm, slots: Indices, samples: int) -> Pcm:
+        """Return sound for `samples` lost samples before the sound that follows them, ``(n, samples)``.
+
+        The state stays as it is: :meth:`bridged` ends the gap.
+
+        Args:
+            future: the sound that follows, ``(n, count)``, :data:`LEAST_FUTURE_MS` at least.
+            slots: rows of the state, for which :meth:`begin` was called, ``(n,)``.
+            samples: how long the gap is.
+        """
+        ahead = self._repetition(slots, samples)
+        # Backwards in time the sound after the gap is a past whose last period is repeated.
+        past = future[:, ::-1]
+        longest = min(self._longest, past.shape[1] - self._compared)
+        source, period, step = self._cycles(past, longest, self._compared)
+        back = _repeated(source, period[:, None], np.arange(samples))
+        short = min(samples, len(self._seam))
+        back[:, :short] += step[:, None] * self._seam[:short]
+        rising = ((np.arange(samples) + 0.5) / max(samples, 1)).astype(np.float32)
+        pcm: Pcm = ahead + (back[:, ::-1] - ahead) * rising
+        return np.clip(pcm, -FULL_SCALE, FULL_SCALE - 1.0, out=pcm)
+
+    def bridge(self, future: Pcm, slots: Indices, samples: int) -> Pcm:
+        """Conceal `samples` lost samples between the past and the sound that follows, ``(n, samples)``.
+
+        That sound continues the gap as it is.
+
+        Args:
+            future: as for :meth:`between`.
+            slots: rows of the state, each at most once, ``(n,)``.
+            samples: how long the gap is.
+        """
+        self.begin(slots)
+        pcm = self.between(future, slots, samples)
+        self._run[slots] = 0
+        self._remember(pcm, slots)
+        return pcm
+
+    def bridged(self, pcm: Pcm, slots: Indices, samples: int, certain: int) -> None:
+        """Note a gap made with :meth:`between`, of which a part replaces the sound that follows.
+
+        Args:
+            pcm: the sound of the gap and of what follows, ``(n, count)``. The next sound of these slots is
+                cross-faded with what follows.
+            slots: rows of the state, each at most once, ``(n,)``.
+            samples: how long the gap is.
+            certain: from which sample after the gap on the next sound is heard.
+        """
+        for row, slot in enumerate(slots.tolist()):
+            self._ends[slot] = pcm[row, samples : samples + certain + self._return].copy(), certain
+        self._run[slots] = samples
+        self._remember(pcm[:, :samples], slots)
 
     def settle(self, pcm: Pcm, counts: Indices, slots: Indices) -> Pcm:
         """Do :meth:`good` for rows of different durations, padded with zeros behind their `counts`."""
@@ -103,28 +185,31 @@ class Concealer:
             pcm[rows, :count] = self.good(pcm[rows, :count], slots[rows])
         return pcm
 
-    def _begin(self, slots: Indices) -> None:
-        """Find the period of rows whose loss begins, and make the cycle to be repeated."""
-        history = self._history[slots]
-        periods, _ = best_lags(history, self._shortest, self._longest, self._window, self.sample_rate)
-        self._period[slots] = periods
-        end = history.shape[1]
-        rows = np.arange(len(slots))
-        self._step[slots] = history[:, -1] - history[rows, end - 1 - periods]
+    def _cycles(self, past: Pcm, longest: int, window: int) -> tuple[Pcm, Indices, Pcm]:
+        """Return sounds whose last periods can be repeated, the periods, and the steps before the repetition.
+
+        Args:
+            past: ``(n, count)``, `longest` + `window` samples at least.
+            longest: longest period, samples.
+            window: how many of the last samples are compared with earlier ones.
+        """
+        periods, _ = best_lags(past, self._shortest, longest, window, self.sample_rate)
+        end = past.shape[1]
+        rows = np.arange(len(past))
+        steps = past[:, -1] - past[rows, end - 1 - periods]
         # The end of the cycle is cross-faded into the sound before its beginning, or every repetition would
         # click.
         blend = periods // 4
         offset = np.arange(end)
         weight = np.clip((offset - (end - blend)[:, None] + 0.5) / np.maximum(blend, 1)[:, None], 0.0, 1.0)
-        earlier = np.take_along_axis(history, np.maximum(offset - periods[:, None], 0), axis=1)
-        self._source[slots] = history + (earlier - history) * weight
+        earlier = np.take_along_axis(past, np.maximum(offset - periods[:, None], 0), axis=1)
+        return (past + (earlier - past) * weight).astype(np.float32), periods, steps
 
     def _repetition(self, slots: Indices, samples: int) -> Pcm:
         """Return the next `samples` samples of the repeated cycle, fading out in a long loss."""
         run, period = self._run[slots][:, None], self._period[slots][:, None]
         position = run + np.arange(samples)
-        source = self._source[slots]
-        pcm = np.take_along_axis(source, source.shape[1] - period + position % period, axis=1)
+        pcm = _repeated(self._source[slots], period, position)
         gain = np.clip((self._gone - position) / (self._gone - self._steady), 0.0, 1.0)
         pcm *= gain.astype(np.float32)
         short = min(samples, len(self._seam))
@@ -132,16 +217,33 @@ class Concealer:
         return np.clip(pcm, -FULL_SCALE, FULL_SCALE - 1.0, out=pcm)
 
     def _welcome(self, pcm: Pcm, slots: Indices) -> Pcm:
-        """Cross-fade rows that end a loss with their repetition."""
+        """Cross-fade rows that end a loss with their repetition, or with the end of a bridge."""
         rows = np.flatnonzero(self._run[slots])
+        pcm = pcm.copy()
+        if self._ends:
+            ends = [self._ends.pop(slot, None) for slot in slots[rows].tolist()]
+            for row, bridge in zip(rows.tolist(), ends, strict=True):
+                if bridge is not None:
+                    self._join(pcm[row], *bridge)
+            self._run[slots[rows[[bridge is not None for bridge in ends]]]] = 0
+            rows = rows[[bridge is None for bridge in ends]]
+            if not len(rows):
+                return pcm
         returning = slots[rows]
         overlap = min(self._return, pcm.shape[1])
         rising = fade(overlap)
-        pcm = pcm.copy()
         tail = self._repetition(returning, overlap)
         pcm[rows, :overlap] = pcm[rows, :overlap] * rising + tail * (1.0 - rising)
         self._run[returning] = 0
         return pcm
+
+    @staticmethod
+    def _join(pcm: Pcm, end: Pcm, certain: int) -> None:
+        """Replace the first `certain` samples of a row by the end of a bridge, and cross-fade with the rest."""
+        count = min(len(end), len(pcm))
+        rising = np.zeros(count, np.float32)
+        rising[certain:] = fade(max(len(end) - certain, 0))[: max(count - certain, 0)]
+        pcm[:count] = end[:count] + (pcm[:count] - end[:count]) * rising
 
     def _remember(self, pcm: Pcm, slots: Indices) -> None:
         samples = pcm.shape[1]
@@ -154,3 +256,14 @@ class Concealer:
         recent[:, :-samples] = self._history[slots, samples:]
         recent[:, -samples:] = pcm
         self._history[slots] = recent
+
+
+def _repeated(source: Pcm, period: Indices, position: Indices) -> Pcm:
+    """Return the last `period` samples of each row over and over, from `position` of the repetition on."""
+    return np.take_along_axis(source, source.shape[1] - period + position % period, axis=1)
+
+
+def by_length(lengths: Indices) -> Iterator[tuple[int, Indices]]:
+    """Yield each distinct length, and the rows that have it."""
+    for length in sorted(set(lengths.tolist())):
+        yield length, np.flatnonzero(lengths == length)
