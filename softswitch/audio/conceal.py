@@ -13,7 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from softswitch.audio.pcm import FULL_SCALE, Indices, Pcm, fade
-from softswitch.audio.pitch import best_lags
+from softswitch.audio.pitch import best_lags, coarseness, compiled
+from softswitch.compiled import address
 
 _SHORTEST_MS, _LONGEST_MS = 2.5, 15.0
 """Range of pitch periods, milliseconds: 400 Hz down to 67 Hz."""
@@ -56,9 +57,10 @@ class Concealer:
         self._seam = fade(samples(_SEAM_MS), rising=False)
         self._return = samples(_RETURN_MS)
         self._compared = samples(_COMPARED_MS)
+        self._coarseness = coarseness(sample_rate)
         self._kept = self._longest + self._window
         self._history = np.zeros((0, self._kept), np.float32)
-        self._source = np.zeros((0, self._kept), np.float32)
+        self._source = np.zeros((0, self._longest), np.float32)
         self._period = np.zeros(0, np.intp)
         self._step = np.zeros(0, np.float32)
         self._run = np.zeros(0, np.intp)
@@ -104,14 +106,13 @@ class Concealer:
 
     def lost(self, slots: Indices, samples: int) -> Pcm:
         """Return concealment for `samples` lost samples of each slot, ``(n, samples)``."""
-        self.begin(slots)
-        pcm = self._repetition(slots, samples)
+        pcm = self.ahead(slots, samples)
         self._run[slots] += samples
         self._remember(pcm, slots)
         return pcm
 
-    def begin(self, slots: Indices) -> None:
-        """Find the periods of slots whose loss begins; done by :meth:`lost`, to be done before :meth:`between`."""
+    def ahead(self, slots: Indices, samples: int) -> Pcm:
+        """Return the repetition of the past of slots whose loss begins or goes on; it is not remembered."""
         if self._ends:
             # A gap that was bridged is followed by another one.
             for slot in slots.tolist():
@@ -122,25 +123,18 @@ class Concealer:
             self._source[fresh], self._period[fresh], self._step[fresh] = self._cycles(
                 self._history[fresh], self._longest, self._window
             )
+        return self._repetition(slots, samples)
 
-    def between(self, future: Pcm, slots: Indices, samples: int) -> Pcm:
-        """Return sound for `samples` lost samples before the sound that follows them, ``(n, samples)``.
-
-        The state stays as it is: :meth:`bridged` ends the gap.
+    def between(self, ahead: Pcm, future: Pcm) -> Pcm:
+        """Return a gap that leads from the past to the sound that follows, as long as `ahead`.
 
         Args:
+            ahead: repetition of the past throughout the gap, ``(n, samples)``.
             future: the sound that follows, ``(n, count)``, :data:`LEAST_FUTURE_MS` at least.
-            slots: rows of the state, for which :meth:`begin` was called, ``(n,)``.
-            samples: how long the gap is.
         """
-        ahead = self._repetition(slots, samples)
+        samples = ahead.shape[1]
         # Backwards in time the sound after the gap is a past whose last period is repeated.
-        past = future[:, ::-1]
-        longest = min(self._longest, past.shape[1] - self._compared)
-        source, period, step = self._cycles(past, longest, self._compared)
-        back = _repeated(source, period[:, None], np.arange(samples))
-        short = min(samples, len(self._seam))
-        back[:, :short] += step[:, None] * self._seam[:short]
+        back = self._continued(np.ascontiguousarray(future[:, ::-1]), samples)
         rising = ((np.arange(samples) + 0.5) / max(samples, 1)).astype(np.float32)
         pcm: Pcm = ahead + (back[:, ::-1] - ahead) * rising
         return np.clip(pcm, -FULL_SCALE, FULL_SCALE - 1.0, out=pcm)
@@ -155,8 +149,7 @@ class Concealer:
             slots: rows of the state, each at most once, ``(n,)``.
             samples: how long the gap is.
         """
-        self.begin(slots)
-        pcm = self.between(future, slots, samples)
+        pcm = self.between(self.ahead(slots, samples), future)
         self._run[slots] = 0
         self._remember(pcm, slots)
         return pcm
@@ -173,7 +166,7 @@ class Concealer:
         """
         for row, slot in enumerate(slots.tolist()):
             self._ends[slot] = pcm[row, samples : samples + certain + self._return].copy(), certain
-        self._run[slots] = samples
+        self._run[slots] = max(samples, 1)
         self._remember(pcm[:, :samples], slots)
 
     def settle(self, pcm: Pcm, counts: Indices, slots: Indices) -> Pcm:
@@ -186,7 +179,8 @@ class Concealer:
         return pcm
 
     def _cycles(self, past: Pcm, longest: int, window: int) -> tuple[Pcm, Indices, Pcm]:
-        """Return sounds whose last periods can be repeated, the periods, and the steps before the repetition.
+        """Return the last `longest` samples, made so that their last periods can be repeated, the periods, and
+        the steps before the repetition.
 
         Args:
             past: ``(n, count)``, `longest` + `window` samples at least.
@@ -199,11 +193,38 @@ class Concealer:
         steps = past[:, -1] - past[rows, end - 1 - periods]
         # The end of the cycle is cross-faded into the sound before its beginning, or every repetition would
         # click.
-        blend = periods // 4
-        offset = np.arange(end)
-        weight = np.clip((offset - (end - blend)[:, None] + 0.5) / np.maximum(blend, 1)[:, None], 0.0, 1.0)
-        earlier = np.take_along_axis(past, np.maximum(offset - periods[:, None], 0), axis=1)
-        return (past + (earlier - past) * weight).astype(np.float32), periods, steps
+        blend = (periods // 4)[:, None].astype(np.float32)
+        offset = np.arange(longest)
+        weight = (offset.astype(np.float32) - (longest - 0.5) + blend) / np.maximum(blend, 1.0)
+        np.clip(weight, 0.0, 1.0, out=weight)
+        earlier = np.take_along_axis(past, np.maximum(offset - periods[:, None] + (end - longest), 0), axis=1)
+        last = past[:, end - longest :]
+        earlier -= last
+        earlier *= weight
+        earlier += last
+        return earlier, periods, steps
+
+    def _continued(self, past: Pcm, samples: int) -> Pcm:
+        """Return `samples` samples that repeat the last period of each row, ``(n, samples)``."""
+        longest, short = min(self._longest, past.shape[1] - self._compared), min(samples, len(self._seam))
+        code = compiled()
+        if code is not None:
+            pcm: Pcm = np.empty((len(past), samples), np.float32)
+            periods, strengths = np.empty(len(past), np.intp), np.empty(len(past), np.float32)
+            if not code.further(
+                address(past), len(past), past.shape[1], self._shortest, longest, self._compared, self._coarseness,
+                address(self._seam), short, address(pcm), samples, address(periods), address(strengths),
+            ):  # fmt: skip
+                return pcm
+        return self.continue_slowly(past, samples)
+
+    def continue_slowly(self, past: Pcm, samples: int) -> Pcm:
+        """Do what ``softswitch_continue`` of ``pitch.c`` does in Python."""
+        longest, short = min(self._longest, past.shape[1] - self._compared), min(samples, len(self._seam))
+        source, periods, steps = self._cycles(past, longest, self._compared)
+        pcm = _repeated(source, periods[:, None], np.arange(samples))
+        pcm[:, :short] += steps[:, None] * self._seam[:short]
+        return pcm
 
     def _repetition(self, slots: Indices, samples: int) -> Pcm:
         """Return the next `samples` samples of the repeated cycle, fading out in a long loss."""

@@ -1,4 +1,5 @@
-/* Pitch periods by normalised correlation, as pitch.py finds them: the search takes most of the time of concealment.
+/* Pitch periods by normalised correlation, as pitch.py finds them, and sound continued by repetition of the last period,
+ * as conceal.py continues it. The search takes most of the time of concealment.
  *
  * Sums are made in another order than numpy makes them, so that of two periods that fit equally well the other one may
  * be found.
@@ -89,6 +90,33 @@ int softswitch_lags(const float *pcm, int64_t rows, int64_t samples, int64_t sho
             last = limited(lag + factor, shortest, longest);
         }
         lags[row] = best(end, first, last, window, strengths + row);
+    }
+    return 0;
+}
+
+/* Continue each row of `past`, (rows, count), by `samples` samples that repeat its last period.
+ *
+ * Periods are found as by softswitch_lags(); `seam` has `fading` numbers, by which the step before the first repetition
+ * fades. Returns as softswitch_lags(), with the periods in `periods` and their correlation in `strengths`.
+ */
+int softswitch_continue(const float *past, int64_t rows, int64_t count, int64_t shortest, int64_t longest,
+                        int64_t window, int64_t factor, const float *seam, int64_t fading, float *out, int64_t samples,
+                        int64_t *periods, float *strengths)
+{
+    if (softswitch_lags(past, rows, count, shortest, longest, window, factor, periods, strengths))
+        return -1;
+    for (int64_t row = 0; row < rows; row++) {
+        int64_t period = periods[row], blend = period / 4, steady = period - blend;
+        const float *cycle = past + (row + 1) * count - period;
+        float *to = out + row * samples, step = cycle[period - 1] - cycle[-1];
+        for (int64_t i = 0; i < samples && i < period; i++) {
+            float weight = i < steady ? 0 : ((float)(i - steady) + 0.5f) / (float)blend;
+            to[i] = weight > 0 ? cycle[i] + (cycle[i - period] - cycle[i]) * weight : cycle[i];
+        }
+        for (int64_t i = period; i < samples; i++)
+            to[i] = to[i - period];
+        for (int64_t i = 0; i < samples && i < fading; i++)
+            to[i] += step * seam[i];
     }
     return 0;
 }

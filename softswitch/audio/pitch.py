@@ -5,6 +5,7 @@
 
 import ctypes
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -33,12 +34,12 @@ def best_lags(pcm: Pcm, shortest: int, longest: int, window: int, sample_rate: i
     Returns:
         The lag of each row, ``(n,)``, and its normalised correlation, -1 to 1, ``(n,)``.
     """
-    factor = max(sample_rate // _COARSE_RATE, 1)
-    search = _compiled()
-    if search is not None:
+    factor = coarseness(sample_rate)
+    code = compiled()
+    if code is not None:
         rows: Pcm = np.ascontiguousarray(pcm, np.float32)
         found, strengths = np.empty(len(rows), np.intp), np.empty(len(rows), np.float32)
-        if not search(
+        if not code.lags(
             address(rows), len(rows), rows.shape[1], shortest, longest, window, factor,
             address(found), address(strengths),
         ):  # fmt: skip
@@ -46,17 +47,38 @@ def best_lags(pcm: Pcm, shortest: int, longest: int, window: int, sample_rate: i
     return search_lags(pcm, shortest, longest, window, factor)
 
 
+@dataclass(frozen=True, slots=True)
+class CompiledPitch:
+    """The functions of ``pitch.c``, which say what their arguments are; they return 0 if they did their work.
+
+    They keep the interpreter's lock: a row takes 10 microseconds.
+    """
+
+    lags: Callable[..., int]
+    further: Callable[..., int]
+    """``softswitch_continue``."""
+
+
 @cache
-def _compiled() -> Callable[..., int] | None:
-    """Return the function of ``pitch.c``, None where there is no compiled code."""
+def compiled() -> CompiledPitch | None:
+    """Return the functions of ``pitch.c``, None where there is no compiled code."""
     code = library()
     if code is None:
         return None
     pointer, long = ctypes.c_void_p, ctypes.c_int64
-    function = ctypes.cast(code.softswitch_lags, ctypes.c_void_p).value or 0
-    arguments = [pointer, long, long, long, long, long, long, pointer, pointer]
-    # The interpreter's lock is kept: a row takes 10 microseconds.
-    return ctypes.PYFUNCTYPE(ctypes.c_int, *arguments)(function)
+    lags = [pointer, long, long, long, long, long, long, pointer, pointer]
+    further = [*lags[:7], pointer, long, pointer, long, pointer, pointer]
+    return CompiledPitch(
+        *(
+            ctypes.PYFUNCTYPE(ctypes.c_int, *arguments)(ctypes.cast(function, ctypes.c_void_p).value or 0)
+            for function, arguments in ((code.softswitch_lags, lags), (code.softswitch_continue, further))
+        )
+    )
+
+
+def coarseness(sample_rate: int) -> int:
+    """Return by how much the rate of the first search is lower than `sample_rate`, Hz."""
+    return max(sample_rate // _COARSE_RATE, 1)
 
 
 def search_lags(pcm: Pcm, shortest: int, longest: int, window: int, factor: int) -> tuple[Indices, Pcm]:
