@@ -34,8 +34,8 @@ _RETURN_MS = 5.0
 """Cross-fade from the repetition into the sound after the loss, milliseconds."""
 
 _COMPARED_MS = 5.0
-"""Length of the sound after a gap that is compared with later sound to find its period, milliseconds: with the
-longest period it fits into a packet of 20 ms."""
+"""Length of the sound after a gap that is compared with later sound to find its period, milliseconds: with
+the longest period it fits into a packet of 20 ms."""
 
 LEAST_FUTURE_MS = 10
 """Shortest sound after a gap that is repeated backwards, milliseconds; less says little about the period."""
@@ -64,9 +64,9 @@ class Concealer:
         self._period = np.zeros(0, np.intp)
         self._step = np.zeros(0, np.float32)
         self._run = np.zeros(0, np.intp)
-        self._ends: dict[int, tuple[Pcm, int]] = {}
-        """Of slots with a bridged gap: how the bridge continues into the sound after the gap, and how many
-        samples of it replace that sound."""
+        self._ends: dict[int, tuple[Pcm, Pcm]] = {}
+        """Of slots with a bridged gap: how the bridge continues into the sound after the gap, and the weights
+        of that sound, 0 where the bridge replaces it."""
         self.grow(slots)
 
     def grow(self, slots: int) -> None:
@@ -164,8 +164,11 @@ class Concealer:
             samples: how long the gap is.
             certain: from which sample after the gap on the next sound is heard.
         """
-        for row, slot in enumerate(slots.tolist()):
-            self._ends[slot] = pcm[row, samples : samples + certain + self._return].copy(), certain
+        ends = pcm[:, samples : samples + certain + self._return].copy()
+        rising = np.zeros(certain + self._return, np.float32)
+        rising[certain:] = fade(self._return)
+        for slot, end in zip(slots.tolist(), ends, strict=True):
+            self._ends[slot] = end, rising[: len(end)]
         self._run[slots] = max(samples, 1)
         self._remember(pcm[:, :samples], slots)
 
@@ -179,8 +182,9 @@ class Concealer:
         return pcm
 
     def _cycles(self, past: Pcm, longest: int, window: int) -> tuple[Pcm, Indices, Pcm]:
-        """Return the last `longest` samples, made so that their last periods can be repeated, the periods, and
-        the steps before the repetition.
+        """Return sounds whose last periods can be repeated, the periods, and the steps before the repetition.
+
+        The sounds are the last `longest` samples.
 
         Args:
             past: ``(n, count)``, `longest` + `window` samples at least.
@@ -212,8 +216,9 @@ class Concealer:
             pcm: Pcm = np.empty((len(past), samples), np.float32)
             periods, strengths = np.empty(len(past), np.intp), np.empty(len(past), np.float32)
             if not code.further(
-                address(past), len(past), past.shape[1], self._shortest, longest, self._compared, self._coarseness,
-                address(self._seam), short, address(pcm), samples, address(periods), address(strengths),
+                address(past), len(past), past.shape[1], self._shortest, longest, self._compared,
+                self._coarseness, address(self._seam), short, address(pcm), samples, address(periods),
+                address(strengths),
             ):  # fmt: skip
                 return pcm
         return self.continue_slowly(past, samples)
@@ -259,12 +264,10 @@ class Concealer:
         return pcm
 
     @staticmethod
-    def _join(pcm: Pcm, end: Pcm, certain: int) -> None:
-        """Replace the first `certain` samples of a row by the end of a bridge, and cross-fade with the rest."""
+    def _join(pcm: Pcm, end: Pcm, rising: Pcm) -> None:
+        """Cross-fade from the end of a bridge into a row that begins with the same sound."""
         count = min(len(end), len(pcm))
-        rising = np.zeros(count, np.float32)
-        rising[certain:] = fade(max(len(end) - certain, 0))[: max(count - certain, 0)]
-        pcm[:count] = end[:count] + (pcm[:count] - end[:count]) * rising
+        pcm[:count] = end[:count] + (pcm[:count] - end[:count]) * rising[:count]
 
     def _remember(self, pcm: Pcm, slots: Indices) -> None:
         samples = pcm.shape[1]
