@@ -13,8 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from softswitch.audio.pcm import FULL_SCALE, Indices, Pcm, fade
-from softswitch.audio.pitch import best_lags, coarseness, compiled
-from softswitch.compiled import address
+from softswitch.audio.pitch import best_lags, continued
 
 _SHORTEST_MS, _LONGEST_MS = 2.5, 15.0
 """Range of pitch periods, milliseconds: 400 Hz down to 67 Hz."""
@@ -57,7 +56,6 @@ class Concealer:
         self._seam = fade(samples(_SEAM_MS), rising=False)
         self._return = samples(_RETURN_MS)
         self._compared = samples(_COMPARED_MS)
-        self._coarseness = coarseness(sample_rate)
         self._kept = self._longest + self._window
         self._history = np.zeros((0, self._kept), np.float32)
         self._source = np.zeros((0, self._longest), np.float32)
@@ -210,17 +208,12 @@ class Concealer:
 
     def _continued(self, past: Pcm, samples: int) -> Pcm:
         """Return `samples` samples that repeat the last period of each row, ``(n, samples)``."""
-        longest, short = min(self._longest, past.shape[1] - self._compared), min(samples, len(self._seam))
-        code = compiled()
-        if code is not None:
-            pcm: Pcm = np.empty((len(past), samples), np.float32)
-            periods, strengths = np.empty(len(past), np.intp), np.empty(len(past), np.float32)
-            if not code.further(
-                address(past), len(past), past.shape[1], self._shortest, longest, self._compared,
-                self._coarseness, address(self._seam), short, address(pcm), samples, address(periods),
-                address(strengths),
-            ):  # fmt: skip
-                return pcm
+        longest = min(self._longest, past.shape[1] - self._compared)
+        pcm = continued(
+            past, self._shortest, longest, self._compared, self.sample_rate, seam=self._seam, samples=samples
+        )
+        if pcm is not None:
+            return pcm
         return self.continue_slowly(past, samples)
 
     def continue_slowly(self, past: Pcm, samples: int) -> Pcm:

@@ -47,6 +47,36 @@ def best_lags(pcm: Pcm, shortest: int, longest: int, window: int, sample_rate: i
     return search_lags(pcm, shortest, longest, window, factor)
 
 
+def continued(
+    pcm: Pcm, shortest: int, longest: int, window: int, sample_rate: int, *, seam: Pcm, samples: int
+) -> Pcm | None:
+    """Return `samples` samples that repeat the last period of each row, ``(n, samples)``.
+
+    Args:
+        pcm: as for :func:`best_lags`.
+        shortest: as for :func:`best_lags`.
+        longest: as for :func:`best_lags`.
+        window: as for :func:`best_lags`.
+        sample_rate: rate of `pcm`, Hz.
+        seam: weights of the step before the first repetition, ``(fading,)``.
+        samples: how many are wanted.
+
+    Returns:
+        The sound; None where there is no compiled code.
+    """
+    code = compiled()
+    if code is None:
+        return None
+    rows: Pcm = np.ascontiguousarray(pcm, np.float32)
+    out: Pcm = np.empty((len(rows), samples), np.float32)
+    found, strengths = np.empty(len(rows), np.intp), np.empty(len(rows), np.float32)
+    fault = code.further(
+        address(rows), len(rows), rows.shape[1], shortest, longest, window, coarseness(sample_rate),
+        address(seam), len(seam), address(out), samples, address(found), address(strengths),
+    )  # fmt: skip
+    return None if fault else out
+
+
 @dataclass(frozen=True, slots=True)
 class CompiledPitch:
     """The functions of ``pitch.c``, which say what their arguments are; they return 0 if they did their work.
