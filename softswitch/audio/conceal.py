@@ -36,8 +36,9 @@ _COMPARED_MS = 5.0
 """Length of the sound after a gap that is compared with later sound to find its period, milliseconds: with
 the longest period it fits into a packet of 20 ms."""
 
-LEAST_FUTURE_MS = 10
-"""Shortest sound after a gap that is repeated backwards, milliseconds; less says little about the period."""
+LEAST_FUTURE_MS = 17
+"""Shortest sound after a gap that is repeated backwards, milliseconds: periods of up to 12 ms are found in
+it. In 10 ms only high voices have a period, and a wrong one is heard more than no bridge."""
 
 
 class Concealer:

@@ -158,7 +158,8 @@ def test_linear_bank_recovers_rows_of_any_length_from_the_packet_after_a_gap(cod
     assert np.abs(heard - np.concatenate(one_by_one)).max() < 1.0
     missing = pcm[:, 6 * samples : 7 * samples]
     assert np.abs(heard[0] - missing[0]).max() < 0.1 * 8000
-    assert np.array_equal(heard[2:], bank_like(codec, packets[:6], slots).conceal(slots[2:], samples))
+    # A packet of 10 ms or less says too little about the period.
+    assert np.array_equal(heard[1:], bank_like(codec, packets[:6], slots).conceal(slots[1:], samples))
 
 
 def bank_like(codec, packets, slots):
