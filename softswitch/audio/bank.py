@@ -6,7 +6,7 @@ import numpy as np
 
 from softswitch.audio import g711, libopus
 from softswitch.audio.codec import Codec
-from softswitch.audio.conceal import Concealer
+from softswitch.audio.conceal import LEAST_FUTURE_MS, Concealer, by_length
 from softswitch.audio.g722 import G722Bank
 from softswitch.audio.opus import COMPLEXITY, OpusBank
 from softswitch.audio.pcm import TICK_MS, Bytes, Indices, Pcm, to_octets
@@ -130,8 +130,18 @@ class LinearBank:
         slots: Indices,
         samples: int,
     ) -> Pcm:
-        """Return concealment: these payloads repeat nothing of the packet before."""
-        return self.conceal(slots, samples)
+        """Return concealment that leads from the sound before the gap to that of the payloads after it."""
+        if len(slots) == 0:
+            return np.zeros((0, samples), np.float32)
+        pcm = np.empty((len(slots), samples), np.float32)
+        for length, rows in by_length(lengths):
+            width = min(length // self._octets_per_sample, self._tick)
+            if width < self.codec.samples(LEAST_FUTURE_MS):
+                pcm[rows] = self.conceal(slots[rows], samples)
+            else:
+                future = self._linear(payloads[rows], width)
+                pcm[rows] = self.concealer.bridge(future, slots[rows], samples)
+        return pcm
 
     def encode(self, pcm: Pcm, slots: Indices) -> tuple[Bytes, Indices]:
         """Return one payload per row of ``(n, samples)``, any number of samples."""

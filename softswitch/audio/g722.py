@@ -12,14 +12,51 @@ from typing import Any, Protocol
 import numpy as np
 
 from softswitch.audio.codec import G722, Codec
-from softswitch.audio.conceal import Concealer
-from softswitch.audio.pcm import TICK_MS, Bytes, Indices, Pcm
+from softswitch.audio.conceal import LEAST_FUTURE_MS, Concealer, by_length
+from softswitch.audio.pcm import TICK_MS, Bytes, Indices, Pcm, to_int16
 from softswitch.compiled import Address, address, library
 
 _LONGEST = 960
 """Octets of 120 ms, the most that is decoded of a packet."""
 
 _SAMPLES_PER_CODE = 2
+
+_DELAY = 22
+"""Samples by which the filters of encoder and decoder together delay the sound."""
+
+_CHUNK = 160
+"""Samples that the encoder works on at once."""
+
+_UNSURE = 48
+"""First samples of the sound after a gap, 3 ms, that are concealed too: the state before the gap, with which
+they are decoded, fits worst there."""
+
+LEAST_OCTETS = (_UNSURE + G722.samples(LEAST_FUTURE_MS)) // _SAMPLES_PER_CODE
+"""Shortest packet that helps to conceal the gap before it."""
+
+_PASSES = 2
+"""How often the state after a gap is estimated; a third time changes nothing."""
+
+_LOW_BAND, _HIGH_BAND, _FIELDS = 0, 20, 20
+_POLES, _STEP, _ZEROS = slice(5, 7), 7, slice(14, 20)
+"""Words of a state: bands and their fields, as in ``struct band`` of g722.c."""
+
+
+def _trust() -> Pcm:
+    """Return how much of the change over a gap is believed, by word of the state, ``(words,)``.
+
+    The state that is in the middle between that before the gap and that of the concealed sound is nearer to
+    the true one than both. The parts are those of a regression over gaps of spoken sentences.
+    """
+    trust = np.ones(2 * _FIELDS, np.float32)
+    for band, predictor, step in ((_LOW_BAND, 0.6, 0.8), (_HIGH_BAND, 0.3, 0.5)):
+        words = trust[band : band + _FIELDS]
+        words[_POLES] = words[_ZEROS] = predictor
+        words[_STEP] = step
+    return trust
+
+
+_TRUST = _trust()
 
 _BRIEF = 16 * 320
 """Samples in a call up to which the interpreter's lock is kept.
@@ -59,6 +96,18 @@ class Coders(Protocol):
 
     def encode(self, pcm: Pcm, slots: Indices) -> Bytes:
         """Return the payloads ``(n, octets)`` of ``(n, samples)``, whole pieces of 10 ms."""
+
+    def bridge(self, payloads: Bytes, slots: Indices, samples: int) -> Pcm | None:
+        """Conceal a gap with the help of the packets that follow, and estimate the state after it.
+
+        Args:
+            payloads: all octets of the packets after the gap, ``(n, octets)``, LEAST_OCTETS at least.
+            slots: rows of the states, each at most once, ``(n,)``.
+            samples: how long the gap is.
+
+        Returns:
+            Audio ``(n, samples)``; None if these coders cannot copy their states.
+        """
 
 
 class CompiledCoders:
@@ -154,6 +203,57 @@ class CompiledCoders:
         if fault:
             raise IndexError(f"slots: not all of them are below {self._places}")
         return payloads
+
+    def bridge(self, payloads: Bytes, slots: Indices, samples: int) -> Pcm:
+        """Conceal a gap as :meth:`Coders.bridge` says.
+
+        A decoder follows its encoder only with every packet: its predictors and steps are wrong after a gap,
+        and so is the sound for some 40 ms. They are mended by what an encoder makes of the concealed sound,
+        which in turn needs the sound after the gap; so both are made twice.
+        """
+        concealer = self._concealer
+        ahead = concealer.ahead(slots, samples + _UNSURE)
+        before = self._decoders[slots]
+        after, pcm = before, np.zeros((0, 0), np.float32)
+        for _ in range(_PASSES):
+            future = self._decode_from(after.copy(), payloads)[:, _UNSURE:]
+            pcm = np.concatenate((concealer.between(ahead, future), future), axis=1)
+            after = self._followed(before, pcm[:, : samples + _DELAY])
+        self._decoders[slots] = after
+        concealer.bridged(pcm, slots, samples, _UNSURE)
+        return pcm[:, :samples]
+
+    def _followed(self, before: Bytes, pcm: Pcm) -> Bytes:
+        """Return what the states `before` a gap become if the sound of the gap was `pcm`, _DELAY longer."""
+        samples = (pcm.shape[1] - _DELAY) // _CHUNK * _CHUNK
+        if not samples:
+            return before
+        pcm = np.ascontiguousarray(pcm[:, -samples - _DELAY :])
+        encoders, codes = before.copy(), np.empty((len(pcm), samples // _SAMPLES_PER_CODE), np.uint8)
+        past = 4 * 2 * _FIELDS
+        encoders[:, past : past + 2 * _DELAY] = to_int16(pcm[:, :_DELAY]).view(np.uint8)
+        rows, sound = np.arange(len(pcm)), np.ascontiguousarray(pcm[:, _DELAY:])
+        self._encode[0](
+            address(encoders), len(rows), address(rows), len(rows), address(sound), codes.shape[1],
+            address(codes), self._alone,
+        )  # fmt: skip
+        after = before.copy()
+        self._decode_from(after, codes)
+        words, old = (states.view(np.int32)[:, : 2 * _FIELDS] for states in (after, before))
+        words[:] = old + np.rint((words - old) * _TRUST).astype(np.int32)
+        return after
+
+    def _decode_from(self, states: Bytes, codes: Bytes) -> Pcm:
+        """Decode rows of whole packets from states of their own, which are changed."""
+        codes = np.ascontiguousarray(codes)
+        count, octets = codes.shape
+        rows, lengths, counts = np.arange(count), np.full(count, octets, np.intp), np.empty(count, np.intp)
+        pcm, unheard = np.empty((count, _SAMPLES_PER_CODE * octets), np.float32), np.ones(count, np.intp)
+        self._decode[0](
+            address(states), count, address(rows), count, address(codes), octets, address(lengths),
+            address(pcm), pcm.shape[1], address(counts), address(pcm), 0, address(unheard), self._alone,
+        )  # fmt: skip
+        return pcm
 
 
 def _both(function: Any, result: type, arguments: Sequence[type]) -> tuple[Callable[..., int], ...]:
@@ -257,8 +357,18 @@ class G722Bank:
         slots: Indices,
         samples: int,
     ) -> Pcm:
-        """Return concealment: a G.722 packet repeats nothing of the packet before it."""
-        return self.conceal(slots, samples)
+        """Return concealment that leads from the sound before the gap to that of the packets after it.
+
+        Coders of libavcodec cannot copy their state: they conceal as :meth:`conceal`.
+        """
+        pcm = np.empty((len(slots), samples), np.float32)
+        for length, rows in by_length(lengths):
+            octets = min(length, payloads.shape[1], self._tick // _SAMPLES_PER_CODE)
+            made = None
+            if octets >= LEAST_OCTETS:
+                made = self._coders.bridge(payloads[rows, :octets], slots[rows], samples)
+            pcm[rows] = self.conceal(slots[rows], samples) if made is None else made
+        return pcm
 
     def encode(self, pcm: Pcm, slots: Indices) -> tuple[Bytes, Indices]:
         """Return one payload per row.

@@ -81,6 +81,9 @@ class AvCoders:
             coded += map(bytes, encoder.encode(frame))
         return np.frombuffer(b"".join(coded), np.uint8).reshape(len(slots), samples // _SAMPLES_PER_CODE)
 
+    def bridge(self, payloads: Bytes, slots: Indices, samples: int) -> None:
+        """Do nothing: a context cannot be copied."""
+
     def _decoded(self, slot: int, payload: bytes) -> Pcm:
         decoder = self._decoders[slot]
         if decoder is None:

@@ -2,9 +2,16 @@ import numpy as np
 import pytest
 
 from softswitch.audio.conceal import Concealer
+from softswitch.compiled import library
 from tests.audio.sounds import frames, noise, sine, voice
 
 SLOT = np.zeros(1, np.intp)
+
+
+def require_compiled():
+    """Skip a test where there is no compiled code."""
+    if library() is None:
+        pytest.skip("no compiled code")
 
 
 def played(pcm, lost, sample_rate=8000):
@@ -120,3 +127,59 @@ def test_full_scale_sound_stays_finite():
     heard = played(np.sign(noise(3200)) * np.float32(32767.0), {5, 6, 12})
     assert np.isfinite(heard).all()
     assert np.abs(heard).max() <= 32768
+
+
+def bridged(pcm, lost, samples=160):
+    """Return what is heard when the packet after each lost frame has come in time."""
+    concealer, pieces = Concealer(50 * samples, 1), frames(pcm, samples)
+    heard = [
+        concealer.bridge(pieces[number + 1][None], SLOT, samples)
+        if number in lost
+        else concealer.good(frame[None], SLOT)
+        for number, frame in enumerate(pieces)
+    ]
+    return np.concatenate([frame[0] for frame in heard])
+
+
+def test_bridge_is_nearer_to_a_voice_than_a_repetition_and_leaves_what_follows_as_it_is():
+    pcm, lost = voice(2.0, 8000), set(range(10, 90, 9))
+    heard, repeated = bridged(pcm, lost), played(pcm, lost)
+    gone = np.isin(np.arange(len(pcm)) // 160, sorted(lost))
+    assert np.mean((heard - pcm)[gone] ** 2) < 0.7 * np.mean((repeated - pcm)[gone] ** 2)
+    assert np.array_equal(heard[~gone], pcm[~gone])
+
+
+def test_edges_of_a_bridge_do_not_click():
+    pcm = voice(1.0, 8000)
+    steepest = np.abs(np.diff(pcm)).max()
+    assert np.abs(np.diff(bridged(pcm, {10, 20, 33}))).max() < 1.3 * steepest
+
+
+def test_gap_after_a_bridge_that_replaces_the_next_sound_begins_anew():
+    pcm = sine(200.0, 0.2, 8000)
+    once, twice = Concealer(8000, 1), Concealer(8000, 1)
+    for frame in frames(pcm, 160)[:4]:
+        once.good(frame[None], SLOT)
+        twice.good(frame[None], SLOT)
+    whole = once.between(once.ahead(SLOT, 184), pcm[None, 824:960])
+    twice.bridged(np.concatenate((whole, pcm[None, 824:960]), axis=1), SLOT, 160, 24)
+    after = Concealer(8000, 1)
+    after.good(np.concatenate((pcm[None, 320:640], whole[:, :160]), axis=1), SLOT)
+    assert np.array_equal(twice.lost(SLOT, 160), after.lost(SLOT, 160))
+
+
+def test_reset_forgets_the_end_of_a_bridge():
+    concealer, silence = Concealer(8000, 1), np.zeros((1, 160), np.float32)
+    concealer.bridged(np.full((1, 300), 500, np.float32), SLOT, 160, 24)
+    concealer.reset(0)
+    assert not concealer.good(silence, SLOT).any()
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 16000])
+def test_compiled_continuation_is_that_of_python(sample_rate):
+    require_compiled()
+    concealer = Concealer(sample_rate, 1)
+    pcm = np.stack([voice(1.0, sample_rate, pitch)[-sample_rate // 50 :] for pitch in (80.0, 130.0, 240.0)])
+    for samples in (1, 30, 160, 400):
+        slowly = concealer.continue_slowly(pcm, samples)
+        assert np.allclose(concealer._continued(pcm, samples), slowly, atol=0.1)

@@ -355,3 +355,71 @@ def test_rows_of_other_types_and_orders_are_taken(kind):
     wide[:, 12:172] = coded
     heard = bank.decode(wide[:, 12:172], lengths, slots)[0]
     assert np.array_equal(heard, plain.decode(expected, lengths, np.ascontiguousarray(slots))[0])
+
+
+def crossed(bank, packets, lost, *, recover=True):
+    """Return what is heard of packets of many rows, some of which are lost for all."""
+    slots, heard = np.arange(len(packets[0])), []
+    for number, packet in enumerate(packets):
+        lengths = np.full(len(slots), packet.shape[1])
+        if number not in lost:
+            heard.append(bank.decode(packet, lengths, slots)[0])
+        elif recover:
+            heard.append(bank.recover(packets[number + 1], lengths, slots, 320))
+        else:
+            heard.append(bank.conceal(slots, 320))
+    return np.concatenate(heard, axis=1)
+
+
+def voices():
+    """Return packets of 2 s of three voices."""
+    pcm = np.stack([voice(2.0, 16000, pitch, seed) for seed, pitch in enumerate((90.0, 130.0, 210.0))])
+    bank = G722Bank(slots=3)
+    return [bank.encode(pcm[:, at : at + 320], np.arange(3))[0] for at in range(0, pcm.shape[1], 320)]
+
+
+def test_packet_after_a_gap_makes_the_gap_and_what_follows_more_like_the_voice():
+    packets, lost = voices(), set(range(10, 95, 7))
+    whole, bridged = (
+        crossed(G722Bank(slots=3, coders=compiled_coders), packets, gaps) for gaps in (set(), lost)
+    )
+    repeated = crossed(G722Bank(slots=3, coders=compiled_coders), packets, lost, recover=False)
+    frame = np.arange(whole.shape[1]) // 320
+    for first, last in ((0, 0), (1, 2)):
+        near = np.isin(frame, [number + k for number in lost for k in range(first, last + 1)])
+        error, before = (np.mean((heard - whole)[:, near] ** 2) for heard in (bridged, repeated))
+        assert error < 0.8 * before
+
+
+def test_rows_are_bridged_together_as_they_are_alone():
+    packets, lost = voices(), {10, 20, 21, 40}
+    together = crossed(G722Bank(slots=3, coders=compiled_coders), packets, lost)
+    rows = G722Bank(slots=3, coders=partial(compiled_coders, alone=True))
+    assert np.array_equal(crossed(rows, packets, lost), together)
+    for row in range(3):
+        bank = G722Bank(slots=1, coders=compiled_coders)
+        heard = crossed(bank, [packet[row : row + 1] for packet in packets], lost)
+        assert np.abs(heard[0] - together[row]).max() <= 1.0
+
+
+@pytest.mark.parametrize("octets", [0, 7, 80, 159, 160, 960])
+@pytest.mark.parametrize("samples", [1, 100, 160, 320, 400, 480])
+def test_gaps_of_any_length_are_bridged(kind, octets, samples):
+    bank, packets = G722Bank(slots=3, coders=kind), voices()
+    slots, lengths = np.arange(3), np.full(3, octets)
+    crossed(bank, packets[:5], set())
+    after = np.concatenate(packets[6:13], axis=1)[:, :octets]
+    heard = bank.recover(after, lengths, slots, samples)
+    assert heard.shape == (3, samples)
+    assert np.isfinite(heard).all()
+    bank.decode(after, lengths, slots)
+    assert np.abs(crossed(bank, packets[13:], set())).max() < 32768
+
+
+def test_coders_of_libavcodec_conceal_from_the_past_alone():
+    packets, lost = voices(), {10, 20, 40}
+    heard = [
+        crossed(G722Bank(slots=3, coders=av_coders), packets, lost, recover=recover)
+        for recover in (True, False)
+    ]
+    assert np.array_equal(*heard)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from softswitch.audio.pitch import best_lags
-from tests.audio.sounds import noise, sine
+from softswitch.audio.pitch import best_lags, coarseness, compiled, search_lags
+from tests.audio.sounds import noise, sine, voice
 
 
 @pytest.mark.parametrize("sample_rate", [8000, 16000, 24000])
@@ -31,3 +31,22 @@ def test_lags_stay_within_what_was_asked():
     lags, _ = best_lags(noise(24000).reshape(40, 600), 61, 239, 240, 24000)
     assert lags.min() >= 61
     assert lags.max() <= 239
+
+
+@pytest.mark.skipif(compiled() is None, reason="no compiled code")
+@pytest.mark.parametrize("sample_rate", [8000, 16000, 24000])
+def test_compiled_search_finds_what_python_finds(sample_rate):
+    shortest, longest, window = sample_rate // 400, sample_rate * 15 // 1000, sample_rate // 100
+    sounds = [voice(1.0, sample_rate, pitch) for pitch in (80.0, 130.0, 240.0)] + [noise(sample_rate)]
+    count = longest + window
+    rows = np.stack([pcm[at : at + count] for pcm in sounds for at in range(0, len(pcm) - count, 997)])
+    lags, strengths = best_lags(rows, shortest, longest, window, sample_rate)
+    slowly, strong = search_lags(rows, shortest, longest, window, coarseness(sample_rate))
+    assert np.allclose(strengths, strong, atol=1e-3)
+    assert np.mean(lags == slowly) > 0.99
+
+
+@pytest.mark.skipif(compiled() is None, reason="no compiled code")
+def test_rows_that_the_compiled_search_refuses_are_searched_in_python():
+    lags, _ = best_lags(np.tile(sine(100.0, 1.0, 8000), (2, 1)), 20, 120, 80, 8000)
+    assert lags.tolist() == [80, 80]

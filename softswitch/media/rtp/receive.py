@@ -355,13 +355,15 @@ class RtpReceiver:
         # bus: a little more is made than the gap takes.
         samples = self._formats.whole(kind, wanted)
         bank = self._formats.bank(kind)
+        gains = _ENDING if action == SILENCE else _fade(due.run[rows], duration)
         if action == RECOVER and (due.kind[rows] == kind).all():
+            # It leads to the packet that follows, and has to end with the level of that.
+            gains = None
             pcm = bank.recover(self._payloads(due, rows), due.length[rows], slots, samples)
             self.recovered_total += len(rows)
         else:
             pcm = bank.conceal(slots, samples)
             self.concealed_total += len(rows)
-        gains = _ENDING if action == SILENCE else _fade(due.run[rows], duration)
         if action != SILENCE:
             self.concealed[slots] += duration
         if gains is not None:

@@ -263,7 +263,7 @@ class Transcoder:
             pcm = decoder.recover(payloads[rows], packets.lengths[rows], slots, samples)
             self.recovered_total += len(rows)
         elif other == _OPUS:
-            pcm = decoder.conceal(slots, samples)
+            pcm = decoder.recover(payloads[rows], packets.lengths[rows], slots, samples)
         else:
             return
         sound = self._resampled(_exactly(pcm, samples), slots, rate_in, rate_out)
