@@ -85,8 +85,9 @@ class OpusBank:
             OpusUnavailableError: no libopus was found.
         """
         # First of all, since __del__ reads them even where the rest of this method raised.
-        self._encoders: list[int] = []
-        self._decoders: list[int] = []
+        self._encoders: NDArray[np.int64] = np.zeros(0, np.int64)
+        self.decoders: NDArray[np.int64] = np.zeros(0, np.int64)
+        """Address of the decoder of each slot, 0 for none; growing replaces the array."""
         library = libopus.library()
         if library is None:
             raise OpusUnavailableError("opus: no libopus found, neither in PyAV's wheel nor on the system")
@@ -120,8 +121,8 @@ class OpusBank:
     def grow(self, slots: int) -> None:
         """Make room for slots 0 to `slots` - 1; open slots keep their state."""
         missing = slots - len(self._encoders)
-        self._encoders += [0] * missing
-        self._decoders += [0] * missing
+        self._encoders = np.pad(self._encoders, (0, max(missing, 0)))
+        self.decoders = np.pad(self.decoders, (0, max(missing, 0)))
         self._band = np.pad(self._band, (0, max(missing, 0)), constant_values=FULL)
         self._limited = np.pad(self._limited, (0, max(missing, 0)))
         self._below_ms = np.pad(self._below_ms, ((0, max(missing, 0)), (0, 0)))
@@ -137,8 +138,8 @@ class OpusBank:
         self._loss.pop(slot, None)
         self._band[slot], self._limited[slot] = FULL, False
         self._below_ms[slot], self._unseen[slot] = 0.0, _LOOK_FRAMES
-        encoder, self._encoders[slot] = self._encoders[slot], 0
-        decoder, self._decoders[slot] = self._decoders[slot], 0
+        encoder, self._encoders[slot] = int(self._encoders[slot]), 0
+        decoder, self.decoders[slot] = int(self.decoders[slot]), 0
         if encoder:
             self._library.opus_encoder_destroy(encoder)
         if decoder:
@@ -203,11 +204,10 @@ class OpusBank:
         pcm = np.zeros((len(slots), width), np.int16)
         payload, row = payloads.ctypes.data, pcm.ctypes.data
         payload_step, row_step = payloads.strides[0], pcm.strides[0]
-        decode, decoders = self._decode, self._decoders
-        for index, (slot, octets, expected) in enumerate(
-            zip(slots.tolist(), lengths.tolist(), counts.tolist(), strict=True)
+        decode = self._decode
+        for index, (decoder, octets, expected) in enumerate(
+            zip(self.decoders_of(slots), lengths.tolist(), counts.tolist(), strict=True)
         ):
-            decoder = decoders[slot] or self._decoder(slot)
             got = -1
             if expected:
                 got = decode(
@@ -257,11 +257,11 @@ class OpusBank:
         lengths = np.empty(len(slots), np.intp)
         frame, packet = frames.ctypes.data, packets.ctypes.data
         frame_step = frames.strides[0]
-        fresh = self._follow_band(pcm, slots)
-        encode, encoders = self._encode, self._encoders
-        for index, slot in enumerate(slots.tolist()):
+        encode = self._encode
+        encoders, fresh = self.prepare(pcm, slots)
+        for index, encoder in enumerate(encoders.tolist()):
             octets = encode(
-                encoders[slot] or self._encoder(slot),
+                encoder,
                 frame + index * frame_step,
                 samples,
                 packet + index * LONGEST_PACKET,
@@ -272,15 +272,35 @@ class OpusBank:
                     f"pcm: Opus cannot encode {samples} samples at {self.sample_rate} Hz as a packet"
                 )
             lengths[index] = octets
+        self.encoded(frames, slots, fresh)
+        return packets[:, : int(lengths.max(initial=0))], lengths
+
+    def prepare(self, pcm: Pcm, slots: Indices) -> tuple[NDArray[np.int64], list[int]]:
+        """Let encoders follow the band of what they are to encode; :meth:`encoded` comes next.
+
+        Args:
+            pcm: as that of :meth:`encode`.
+            slots: rows of the bank, ``(n,)``.
+
+        Returns:
+            The addresses of the encoders, ``(n,)``, and the slots of new ones.
+        """
+        fresh = self._follow_band(pcm, slots)
+        encoders = self._encoders[slots]
+        for row in np.flatnonzero(encoders == 0).tolist():
+            encoders[row] = self._encoder(int(slots[row]))
+        return encoders, fresh
+
+    def encoded(self, frames: NDArray[np.int16], slots: Indices, fresh: list[int]) -> None:
+        """Note what the encoders of `slots` have encoded, and that those of `fresh` are no longer new."""
         self._before = frames, slots
         for slot in fresh:
-            self._set(encoders[slot], libopus.SET_PREDICTION_DISABLED, 0)
-        return packets[:, : int(lengths.max(initial=0))], lengths
+            self._set(int(self._encoders[slot]), libopus.SET_PREDICTION_DISABLED, 0)
 
     def decoders_of(self, slots: Indices) -> list[int]:
         """Return the addresses of the decoders of `slots`, for compiled code that calls libopus."""
-        decoders = self._decoders
-        return [decoders[slot] or self._decoder(slot) for slot in slots.tolist()]
+        pairs = zip(self.decoders[slots].tolist(), slots.tolist(), strict=True)
+        return [decoder or self._decoder(slot) for decoder, slot in pairs]
 
     def encoders_of(self, slots: Indices) -> list[int] | None:
         """Return the addresses of the encoders of `slots`; None unless :meth:`tune` has limited their bands.
@@ -289,8 +309,8 @@ class OpusBank:
         """
         if np.count_nonzero(self._limited[slots]) < len(slots):
             return None
-        encoders = self._encoders
-        return [encoders[slot] or self._encoder(slot) for slot in slots.tolist()]
+        pairs = zip(self._encoders[slots].tolist(), slots.tolist(), strict=True)
+        return [encoder or self._encoder(slot) for encoder, slot in pairs]
 
     def _follow_band(self, pcm: Pcm, slots: Indices) -> list[int]:
         """Limit encoders to the band that their source has; return slots with new encoders.
@@ -329,7 +349,7 @@ class OpusBank:
 
     def _renew(self, slot: int) -> int:
         """Replace the encoder of `slot` by one of its bandwidth now; return the slot."""
-        encoder, self._encoders[slot] = self._encoders[slot], 0
+        encoder, self._encoders[slot] = int(self._encoders[slot]), 0
         if encoder:
             self._library.opus_encoder_destroy(encoder)
         encoder = self._encoder(slot)
@@ -353,8 +373,7 @@ class OpusBank:
         pcm = np.zeros((len(slots), max(whole, samples)), np.int16)
         row, row_step = pcm.ctypes.data, pcm.strides[0]
         octets = [0] * len(slots) if lengths is None else lengths.tolist()
-        for index, slot in enumerate(slots.tolist()):
-            decoder = self._decoders[slot] or self._decoder(slot)
+        for index, decoder in enumerate(self.decoders_of(slots)):
             target = row + index * row_step
             got = -1
             if payload is not None and octets[index]:
@@ -367,13 +386,13 @@ class OpusBank:
         decoder = self._library.opus_decoder_create(self.sample_rate, 1, None)
         if not decoder:
             raise MemoryError("opus: no memory for a decoder")
-        self._decoders[slot] = decoder
+        self.decoders[slot] = decoder
         return int(decoder)
 
     def _encoder(self, slot: int) -> int:
         """Return the encoder of `slot`; make it if the slot has no encoder yet."""
         if self._encoders[slot]:
-            return self._encoders[slot]
+            return int(self._encoders[slot])
         encoder = self._library.opus_encoder_create(self.sample_rate, 1, libopus.VOIP, None)
         if not encoder:
             raise MemoryError("opus: no memory for an encoder")

@@ -1,4 +1,4 @@
-"""What loss each encoder is to expect, by the reports of remote parties: whether redundancy is worth its cost.
+"""What loss encoders are to expect, by the reports of remote parties: whether redundancy is worth its cost.
 
 Opus with in-band FEC (SILK) takes twice the CPU of Opus without (CELT), which a clean network does not need.
 See docs/adr/0048.

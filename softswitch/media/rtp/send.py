@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from softswitch.audio.level import header_level
-from softswitch.audio.opus import LOSS_PERCENT
+from softswitch.audio.opus import LOSS_PERCENT, OpusBank
 from softswitch.audio.pcm import TICK_MS, Bytes, Indices, Pcm, fade
 from softswitch.media.messages import RtpParameters
 from softswitch.media.rtp.formats import CODECS, Formats, kind_of
@@ -315,10 +315,13 @@ class RtpEncoder:
         is_bare = levels is None and not (shares or self._seams)
         if ordinary and is_bare and ptime == TICK_MS and ordinary.makes(kind):
             return [ordinary.pack(kind, pcm, slots)]
+        bank = self._formats.bank(kind)
+        if ordinary and ptime == TICK_MS and isinstance(bank, OpusBank) and not (shares or self._seams):
+            return [ordinary.pack_opus(bank, pcm, slots, levels)]
         if shares and ptime == TICK_MS and not self._seams:
             states, first, which = self._sharing.encoded(slots)
             sound = self._formats.from_bus(kind, pcm[first], states)
-            payloads, lengths = self._formats.bank(kind).encode(sound, states)
+            payloads, lengths = bank.encode(sound, states)
             self._last[slots] = sound[which, -1]
             step = CODECS[kind].timestamp_step(TICK_MS)
             return [self._build(payloads[which], lengths[which], slots, step, levels)]
@@ -326,7 +329,7 @@ class RtpEncoder:
         if self._seams:
             sound = self._seamless(sound, slots, CODECS[kind].sample_rate)
         self._last[slots] = sound[:, -1]
-        bank, codec = self._formats.bank(kind), CODECS[kind]
+        codec = CODECS[kind]
         if ptime == TICK_MS:
             payloads, lengths = bank.encode(sound, slots)
             return [self._build(payloads, lengths, slots, codec.timestamp_step(TICK_MS), levels)]
