@@ -76,7 +76,7 @@ struct books {
     const int64_t *steps;
     const int64_t *per_octet;
     const int64_t *playing;
-    const int64_t *held;
+    int64_t *held;
     int64_t *senders;
     float *last;
     /* Packets to be forwarded, rows of `width` octets: null if there are no relays. */
@@ -111,6 +111,9 @@ struct books {
     void *const *decoders;
     opus_decode_t *opus_decode;
     int64_t faults;
+    /* Decoded sound that was not played yet, in rows of `room` samples: null while slots that hold some are left. */
+    float *lines;
+    int64_t room;
 };
 
 static uint32_t big32(const uint8_t *at) { return (uint32_t)at[0] << 24 | at[1] << 16 | at[2] << 8 | at[3]; }
@@ -629,14 +632,14 @@ static void decode_opus(struct books *b, int64_t slot, const uint8_t *payload, i
         out[k] = pcm[k];
 }
 
-/* Play the next packet of a slot; return 0, and change nothing, if it is not an ordinary one of 20 ms of G.711 or Opus.
+/* Decode the next packet of a slot; return 0, and change nothing, if it is not an ordinary one of 20 ms of G.711 or Opus.
  */
-ALWAYS int play(struct books *b, int64_t slot, float *out, int wide)
+ALWAYS int decode_next(struct books *b, int64_t slot, float *out, int wide)
 {
     int64_t *state = b->state + slot * STATE_FIELDS;
     int64_t place = slot * DEPTH + (state[NEXT] & (DEPTH - 1)), kind = b->playing[slot];
     const int64_t *note = b->notes + place * NOTE_FIELDS;
-    if (b->held[slot] || note[NUMBER] != state[NEXT] || note[MEDIA] != state[CURSOR])
+    if (note[NUMBER] != state[NEXT] || note[MEDIA] != state[CURSOR])
         return 0;
     if (note[DURATION] != FRAME_UNITS || note[KIND] != kind)
         return 0;
@@ -657,6 +660,30 @@ ALWAYS int play(struct books *b, int64_t slot, float *out, int wide)
     decode(law->decoding, codes, line + PAST_UP, sound);
     memcpy(past, line + NARROW, sizeof(float) * PAST_UP);
     upsample(line, b->taps_up, out, wide);
+    return 1;
+}
+
+/* Play the next 20 ms of a slot; return 0, and change nothing, if that takes more than an ordinary packet. */
+ALWAYS int play(struct books *b, int64_t slot, float *out, int wide)
+{
+    int64_t held = b->held[slot];
+    if (!held)
+        return decode_next(b, slot, out, wide);
+    if (!b->lines)
+        return 0;
+    float *line = b->lines + slot * b->room, frame[WIDE];
+    if (held < WIDE) {
+        /* What stretching has left is played first, and as much of the new packet is held instead. */
+        if (!decode_next(b, slot, frame, wide))
+            return 0;
+        memcpy(out, line, sizeof(float) * held);
+        memcpy(out + held, frame, sizeof(float) * (WIDE - held));
+        memcpy(line, frame + WIDE - held, sizeof(float) * held);
+        return 1;
+    }
+    memcpy(out, line, sizeof(float) * WIDE);
+    memmove(line, line + WIDE, sizeof(float) * (held - WIDE));
+    b->held[slot] -= WIDE;
     return 1;
 }
 

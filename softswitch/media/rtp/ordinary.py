@@ -72,6 +72,8 @@ class _Books(ctypes.Structure):
         ("decoders", ctypes.c_void_p),
         ("opus_decode", ctypes.c_void_p),
         ("faults", ctypes.c_int64),
+        ("lines", ctypes.c_void_p),
+        ("room", ctypes.c_int64),
     ]  # fmt: skip
 
 
@@ -149,6 +151,8 @@ class OrdinaryPackets:
         """Kind of the packet that each slot played last; the receiver's."""
         self.held: Ints = np.zeros(0, np.int64)
         """Samples that each slot has decoded and not played; the receiver's."""
+        self.lines: Pcm = np.zeros((0, 0), np.float32)
+        """These samples; the receiver's."""
         self.last: Pcm = np.zeros(0, np.float32)
         """Last sample encoded for each slot; the encoder's."""
         self.transcoder: Transcoder | None = None
@@ -163,7 +167,7 @@ class OrdinaryPackets:
         self._at = ctypes.addressof(self._books)
         self._revision, self._ring = -1, np.zeros((0, 0), np.uint8)
         self._rest: Indices = np.zeros(0, np.intp)
-        self._rest_at = 0
+        self._rest_at = self._lines_at = 0
         self._addresses = tuple(Address() for _ in range(7))
         self._memories = tuple((Address(), Address()) for _ in range(_LAWS))
         """Addresses of what the decoders of conversions keep for concealment, by kind."""
@@ -216,19 +220,23 @@ class OrdinaryPackets:
                 self._convert(self.transcoder)
         return rest
 
-    def play(self, slots: Indices, stretched: Mask | None, out: Pcm) -> Indices | None:
+    def play(
+        self, slots: Indices, stretched: Mask | None, out: Pcm, *, settles: bool = False
+    ) -> Indices | None:
         """Play the next packet of those slots for which it is an ordinary one of 20 ms of G.711 or Opus.
 
         Args:
             slots: each at most once, ``(n,)``, n at least 1.
             stretched: slots that are left, a mask of all slots; None for none.
             out: ``(n, 480)``.
+            settles: slots that hold samples are left, since these may be dropped now.
 
         Returns:
             The rows that were left; None if there are none.
         """
         count = len(slots)
         self._look(count)
+        self._books.lines = None if settles else self._lines_at
         left = self._play(
             self._at, self._addresses[3].of(slots), count, None if stretched is None else address(stretched),
             self._addresses[4].of(out), self._rest_at,
@@ -408,6 +416,7 @@ class OrdinaryPackets:
             "ring": jitter.ring,
             "playing": self.playing,
             "held": self.held,
+            "lines": self.lines,
             "last": self.last,
             "left": np.zeros(len(self.playing), np.int64),
         }
@@ -428,6 +437,7 @@ class OrdinaryPackets:
                 sound, lost = bank.concealer.tables()
                 law.sound, law.lost = sound.ctypes.data, lost.ctypes.data
                 tables += [sound, lost]
+        self._lines_at, books.room = address(self.lines), self.lines.shape[1]
         opus = formats.known(_OPUS)
         books.opus_decode, books.decoders = self._opus_decode, None
         if isinstance(opus, OpusBank):
