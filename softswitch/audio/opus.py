@@ -326,12 +326,13 @@ class OpusBank:
         if np.count_nonzero(self._limited[slots]) == len(slots):
             # Their band is known. What follows begins anew when it is set again.
             return []
+        # All of a call are looked at together: a look costs little more for many than for one.
         unseen = self._unseen[slots] + 1
-        due = np.flatnonzero(unseen >= _LOOK_FRAMES)
-        self._unseen[slots] = np.where(unseen >= _LOOK_FRAMES, 0, unseen)
-        if not len(due):
+        if unseen.max() < _LOOK_FRAMES:
+            self._unseen[slots] = unseen
             return []
-        pcm, slots, unseen = pcm[due], slots[due], np.minimum(unseen[due], _LOOK_FRAMES)
+        self._unseen[slots] = 0
+        unseen = np.minimum(unseen, _LOOK_FRAMES)
         seen, present = bands(pcm), self._band[slots]
         samples = pcm.shape[1]
         power = np.einsum("ij,ij->i", pcm, pcm) / samples

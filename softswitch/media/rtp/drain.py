@@ -7,7 +7,7 @@ import numpy as np
 from softswitch.media.rtp.batch import LONGEST, STRIDE, Batch, Rows, load
 from softswitch.media.rtp.link import Link
 from softswitch.media.rtp.secure import is_rtcp
-from softswitch.media.rtp.sockets import ROUNDS, SILENCE_S, MediaSocket, Poller
+from softswitch.media.rtp.sockets import ROUNDS, SILENCE_S, Address, MediaSocket, Poller
 from softswitch.media.rtp.steady import SteadySockets
 from softswitch.rtp.packet import Packets
 
@@ -50,6 +50,10 @@ _MANY = 8
 """Number of silent sockets from which on they may be most of them."""
 
 
+Stray = tuple[int, bytes, Address]
+"""Port, datagram and its source."""
+
+
 class Reception:
     """Drains sockets and inboxes; those of relayed ports can be drained alone, several times a tick."""
 
@@ -64,6 +68,9 @@ class Reception:
         self.steady = SteadySockets(batch or load())
         """Connected sockets, which are read and sent without addresses."""
         self._other_poller, self._relayed_poller = Poller(), Poller()
+        self._shared_pollers = Poller(), Poller()
+        """Sockets of ICE: of links that are not relayed, and of those that are."""
+        self._strays: list[Stray] = []
         self._links: dict[MediaSocket, Link] = {}
         self._delivering: list[Link] = []
         self._drained = float("inf")
@@ -80,6 +87,9 @@ class Reception:
         """Begin to drain a link."""
         if not link.is_polled:
             self._delivering.append(link)
+            if link.is_shared and link.socket is not None:
+                self._links[link.socket] = link
+                self._shared(is_relayed=link.is_relayed).add(link.socket)
             return
         for member in (link.socket, link.control):
             if member is not None:
@@ -91,6 +101,8 @@ class Reception:
         """Stop draining a link; to be called before its sockets are closed."""
         if link in self._delivering:
             self._delivering.remove(link)
+        if link.is_shared and link.socket is not None and self._links.pop(link.socket, None) is not None:
+            self._shared(is_relayed=link.is_relayed).remove(link.socket)
         for member in (link.socket, link.control):
             if member is not None and self._links.pop(member, None) is not None:
                 self._unwatch(link, member)
@@ -142,14 +154,24 @@ class Reception:
                 self._review(now)
         if taken:
             batches.append(self._rows.first(taken))
+        for is_relayed in (True,) if relayed_only else (True, False):
+            if self._shared(is_relayed=is_relayed):
+                self._fill_inboxes(self._shared(is_relayed=is_relayed), is_stale=is_stale)
         if self._delivering and (batch := self._empty_inboxes(relayed_only=relayed_only, is_stale=is_stale)):
             batches.append(batch)
         return batches
+
+    def take_strays(self) -> list[Stray]:
+        """Return what was read from sockets of ICE and is not media of the remote party."""
+        strays, self._strays = self._strays, []
+        return strays
 
     def close(self) -> None:
         """Close the epolls."""
         self._other_poller.close()
         self._relayed_poller.close()
+        for poller in self._shared_pollers:
+            poller.close()
         self.steady.close()
 
     def _review(self, now: float) -> None:
@@ -326,6 +348,31 @@ class Reception:
             return -1
         view[: len(plain)] = plain
         return len(plain)
+
+    def _shared(self, *, is_relayed: bool) -> Poller:
+        return self._shared_pollers[is_relayed]
+
+    def _fill_inboxes(self, poller: Poller, *, is_stale: bool) -> None:
+        """Read the sockets of ICE: media of the remote party go into the inboxes, all else is stray."""
+        for media_socket in poller.ready():
+            link, signalled, read = self._links[media_socket], media_socket.source.signalled, media_socket.udp
+            inbox = link.inbox
+            for _ in range(_MOST_STALE if is_stale else _MOST_DELIVERED):
+                try:
+                    datagram, sender = read.recvfrom(STRIDE)
+                except BlockingIOError:
+                    break
+                except OSError:
+                    # An ICMP error caused by a sent datagram, say.
+                    self._refuse(link, "receive_errors", 1)
+                    continue
+                # Media by the first octet, 128 to 191 (RFC 7983 section 7).
+                if sender[:2] != signalled or not datagram or datagram[0] >> 6 != 2:
+                    self._strays.append((link.port, datagram, sender[:2]))
+                    continue
+                if len(inbox) == inbox.maxlen:
+                    self._refuse(link, "stale_datagrams", 1)
+                inbox.append(datagram)
 
     def _empty_inboxes(self, *, relayed_only: bool, is_stale: bool) -> Packets | None:
         packets: list[bytes] = []

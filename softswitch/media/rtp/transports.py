@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 
 from softswitch.audio.pcm import Bytes, Indices
 from softswitch.media.messages import ConnectPlain, ConnectSecure
-from softswitch.media.rtp.drain import Reception
+from softswitch.media.rtp.drain import Reception, Stray
 from softswitch.media.rtp.link import Inbox, Link
 from softswitch.media.rtp.secure import SrtpPair
 from softswitch.media.rtp.sockets import MediaSocket
@@ -88,6 +88,7 @@ class Transports:
         self._disconnect(link)
         link.keys, link.socket, link.control_keys = keys, media_socket, control_keys
         link.is_connected, link.is_polled = True, False
+        link.is_shared = message.reads and media_socket is not None
         self._reception.join(link)
 
     def _keys(self, slot: int, message: ConnectPlain | ConnectSecure) -> SrtpPair:
@@ -120,6 +121,10 @@ class Transports:
             Batches of packets; the next call overwrites them.
         """
         return self._reception.drain(now, relayed_only=relayed_only)
+
+    def take_strays(self) -> list[Stray]:
+        """Return the datagrams read from sockets of WebRTC that are not media of the remote party."""
+        return self._reception.take_strays()
 
     def send(self, rows: Bytes, lengths: Indices, slots: Indices, datagrams: list[tuple[int, bytes]]) -> None:
         """Send packets, protected where the link is keyed.
@@ -203,7 +208,7 @@ class Transports:
             if member is not None:
                 member.close()
         link.socket = link.control = link.control_keys = None
-        link.is_polled = link.is_connected = False
+        link.is_polled = link.is_connected = link.is_shared = False
 
 
 def discard(fd: int) -> None:
