@@ -6,7 +6,8 @@ import numpy as np
 
 from softswitch.media.rtp.batch import LONGEST, STRIDE, Batch, Rows, load
 from softswitch.media.rtp.link import Link
-from softswitch.media.rtp.secure import is_rtcp
+from softswitch.media.rtp.secure import REPLAYED, is_rtcp
+from softswitch.media.rtp.secure_batch import SecureBatch
 from softswitch.media.rtp.sockets import ROUNDS, SILENCE_S, Address, MediaSocket, Poller
 from softswitch.media.rtp.steady import SteadySockets
 from softswitch.rtp.packet import Packets
@@ -57,14 +58,20 @@ Stray = tuple[int, bytes, Address]
 class Reception:
     """Drains sockets and inboxes; those of relayed ports can be drained alone, several times a tick."""
 
-    def __init__(self, refuse: Callable[[Link, str, int], None], batch: Batch | None = None) -> None:
+    def __init__(
+        self,
+        refuse: Callable[[Link, str, int], None],
+        batch: Batch | None = None,
+        secure: SecureBatch | None = None,
+    ) -> None:
         """Begin without links.
 
         Args:
             refuse: called with link, counter and number to count refused datagrams.
             batch: makes the system calls of connected sockets; None: the best that there is.
+            secure: decrypts delivered packets; None: Python does.
         """
-        self._refuse = refuse
+        self._refuse, self._secure = refuse, secure
         self.steady = SteadySockets(batch or load())
         """Connected sockets, which are read and sent without addresses."""
         self._other_poller, self._relayed_poller = Poller(), Poller()
@@ -377,6 +384,7 @@ class Reception:
     def _empty_inboxes(self, *, relayed_only: bool, is_stale: bool) -> Packets | None:
         packets: list[bytes] = []
         slots: list[int] = []
+        encrypted: list[tuple[int, int, Link]] = []
         for link in self._delivering:
             inbox = link.inbox
             if not inbox or (relayed_only and not link.is_relayed):
@@ -396,22 +404,50 @@ class Reception:
                 if old >= 0 and not _is_kept(packet):
                     self._refuse(link, "stale_datagrams", 1)
                     continue
-                plain = packet if link.keys is None else self._decrypted(link, packet)
+                session = self._session_at(link, packet)
+                plain = packet if link.keys is None or session else self._decrypted(link, packet)
                 if plain is None:
                     continue
-                if 0 < len(plain) <= LONGEST:
+                # An empty one that should be encrypted is refused as such.
+                if (0 if session else 1) <= len(plain) <= LONGEST:
                     packets.append(plain)
                     slots.append(link.slot)
+                    if session:
+                        encrypted.append((len(packets) - 1, session, link))
                 else:
                     self._refuse(link, "odd_datagrams", 1)
         if not packets:
             return None
         sizes = list(map(len, packets))
-        width = max(*sizes, _NARROWEST)
+        # Whole words, which libsrtp works on.
+        width = (max(*sizes, _NARROWEST) + 3) // 4 * 4
         if min(sizes) < width:
             packets = [packet.ljust(width, b"\0") for packet in packets]
         rows = np.frombuffer(bytearray().join(packets), np.uint8).reshape(len(packets), width)
-        return rows, np.array(sizes, np.intp), np.array(slots, np.intp)
+        batch = rows, np.array(sizes, np.intp), np.array(slots, np.intp)
+        return self._opened(batch, encrypted) if encrypted else batch
+
+    def _session_at(self, link: Link, packet: bytes) -> int:
+        """Return the address of the session that decrypts a packet together with others; 0: none does."""
+        if self._secure is None or link.keys is None:
+            return 0
+        if link.control_keys is not None and len(packet) > 1 and is_rtcp(packet):
+            return link.control_keys.inbound_at
+        return link.keys.inbound_at
+
+    def _opened(self, batch: Packets, encrypted: list[tuple[int, int, Link]]) -> Packets | None:
+        """Decrypt packets in their rows; return those that were not refused."""
+        rows, lengths, slots = batch
+        sessions = np.zeros(len(slots), np.int64)
+        for row, session, _ in encrypted:
+            sessions[row] = session
+        if self._secure is None or not self._secure.open(rows, lengths, sessions):
+            return batch
+        for row, _, link in encrypted:
+            if (status := -int(lengths[row])) > 0:
+                self._refuse(link, "srtp_replays" if status in REPLAYED else "srtp_errors", 1)
+        kept = np.flatnonzero(lengths > 0)
+        return (rows[kept], lengths[kept], slots[kept]) if len(kept) else None
 
     def _decrypted(self, link: Link, packet: bytes) -> bytes | None:
         """Return a delivered packet decrypted, None if it was refused."""
