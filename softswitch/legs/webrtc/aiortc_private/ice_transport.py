@@ -34,7 +34,7 @@ class IceTransport(asyncio.DatagramTransport):
         protocol.connection_made(self)
 
     def pause_reading(self) -> None:
-        """Read no more: the media engine reads a duplicate of the socket."""
+        """Stop to read: the media engine reads a duplicate of the socket."""
         if self._reader is not None:
             self._reader.close()
             self._reader = None
