@@ -15,9 +15,14 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "softswitch"
-SOURCES = tuple(
-    PACKAGE / name for name in ("media/rtp/batch.c", "media/rtp/ordinary.c", "audio/g722.c", "audio/pitch.c")
+_NAMES = (
+    "media/rtp/batch.c",
+    "media/rtp/ordinary.c",
+    "media/rtp/secure.c",
+    "audio/g722.c",
+    "audio/pitch.c",
 )
+SOURCES = tuple(PACKAGE / name for name in _NAMES)
 LIBRARY = PACKAGE / "media" / "rtp" / "_batch.so"
 TIMEOUT_S = 120
 

@@ -58,6 +58,8 @@ def running_parts(
                 webrtc.send(port, datagram)
                 if telephones is not None:
                     telephones.send(port, datagram)
+            for port, datagram, source in output.strays:
+                webrtc.stray(port, datagram, source)
             resources.routes.deliver(output)
 
         def emit(output: Output) -> None:

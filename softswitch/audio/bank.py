@@ -64,7 +64,7 @@ class Bank(Protocol):
         Args:
             slot: row.
             bitrate: bits per second.
-            loss_percent: expected packet loss.
+            loss_percent: expected packet loss; 0: the network is clean, redundancy is not worth its cost.
             band_hz: sample rate of the source, Hz: the encoder sends at most the band that it has.
         """
 

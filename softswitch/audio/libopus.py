@@ -21,7 +21,8 @@ BANDS = {8000: BANDWIDTH_NARROW, 16000: 1103, 24000: 1104, 48000: 1105}
 """OPUS_BANDWIDTH_* (narrow, wide, super-wide, full) by the sample rate that holds the band, Hz."""
 SET_PREDICTION_DISABLED = 4042
 RESET_STATE = 4028
-SIGNAL_VOICE = 3001
+SET_VBR_CONSTRAINT = 4020
+SIGNAL_VOICE, SIGNAL_MUSIC = 3001, 3002
 
 _NAMES = ("libopus.so.0", "libopus.0.dylib", "opus.dll")
 _WHEEL_PLACES = ("../av.libs", ".dylibs", ".libs")

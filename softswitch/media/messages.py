@@ -202,6 +202,9 @@ class ConnectSecure(Message, frozen=True):
     """Key of RTCP where RTCP has a DTLS association of its own (RFC 5764 section 3); empty: the key of RTP.
     RTCP with its own key leaves in ``Output.datagrams``."""
     rtcp_send_key: bytes = b""
+    reads: bool = False
+    """The engine reads `fd` as well: media of the remote address. All other datagrams leave in
+    ``Output.strays``."""
 
 
 class AddFeedPort(Message, frozen=True):

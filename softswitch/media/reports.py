@@ -122,3 +122,5 @@ class Output(msgspec.Struct):
     """(port or tap, audio of this tick in the port's or tap's format)."""
     datagrams: list[tuple[int, bytes]] = []
     """(port, datagram) for ports connected without an ``fd``; encrypted where the port has keys."""
+    strays: list[tuple[int, bytes, tuple[str, int]]] = []
+    """(port, datagram, its source) read from a socket of ICE and no media of the peer: STUN and DTLS."""

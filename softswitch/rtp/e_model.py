@@ -54,8 +54,8 @@ CODECS: Final = {
     "G722": Impairment(WIDEBAND, 13.0, WIDEBAND_CONCEALED),
     # The ITU-T has no figures of Opus. These are of M. Al-Ahmadi, P. Pocta and H. Melvin, Instrumental
     # estimation of E-model equipment impairment factor parameters for super-wideband Opus codec (ISSC 2019),
-    # as published with their program: super-wideband, variable rate, 40 kbit/s (the switch's default), random
-    # loss. They are counted from 129, as if the band ended at 8 kHz: rather too low than too high.
+    # as published with their program: super-wideband, variable rate, 40 kbit/s, random loss.
+    # They are counted from 129, as if the band ended at 8 kHz: rather too low than too high.
     "OPUS": Impairment(WIDEBAND, 10.7, 9.8),
     # Not coded. No RTP leg of the switch offers it so far.
     "L16": Impairment(WIDEBAND, 0.0, WIDEBAND_CONCEALED),

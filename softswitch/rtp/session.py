@@ -163,6 +163,11 @@ class Sessions:
         """
         if len(slots) == 0:
             return
+        # Where compiled code takes the audio, what is left is most often RTCP.
+        if is_rtcp(rows).all():
+            for row in range(len(slots)):
+                self._receive_control(int(slots[row]), rows[row, : int(lengths[row])].tobytes(), now)
+            return
         headers = parse(rows, lengths)
         kinds = self._kinds.take(slots * _TYPES + headers.payload_type)
         # `offset` is one number if all headers are bare and complete; only other datagrams may be malformed.

@@ -358,7 +358,7 @@ class Media(Section, frozen=True):
 
     prebuffer_ms: Count = 60
     """Milliseconds of a client's audio to buffer before playing it."""
-    opus_bitrate: Annotated[int, Meta(ge=6000, le=128000)] = 40000
+    opus_bitrate: Annotated[int, Meta(ge=6000, le=128000)] = 48000
     """Bits per second of Opus that is sent, where a room or the peer asks for nothing else."""
     opus_complexity: Annotated[int, Meta(ge=0, le=10)] = 0
     """Effort of the Opus encoders, 0-10: 5 costs three times the CPU of 0, and sounds a little better."""

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from softswitch.audio import libopus
-from softswitch.audio.opus import OpusBank, OpusUnavailableError
+from softswitch.audio.opus import PLAIN_BITRATE, OpusBank, OpusUnavailableError
 from softswitch.audio.resample import Resampler
 from tests.audio.sounds import frames, noise, sine, voice
 
@@ -65,11 +65,25 @@ def test_bitrate_is_kept(bank):
     def rate():
         return sum(int(lengths[0]) for _, lengths in coded(bank, voice(2.0, 24000))) * 8 / 2
 
-    assert rate() == pytest.approx(32000, rel=0.25)
+    assert rate() == pytest.approx(48000, rel=0.25)
     bank.tune(0, bitrate=16000)
     assert rate() == pytest.approx(16000, rel=0.25)
     bank.tune(0, bitrate=1)
     bank.tune(0, bitrate=10**9, loss_percent=1000)
+
+
+def test_network_without_loss_gets_celt_where_the_bitrate_suffices(bank):
+    def kinds():
+        return {payloads[0, 0] >> 3 >= HYBRID_OR_SILK for payloads, _ in coded(bank, voice(1.0, 24000))[10:]}
+
+    bank.tune(0, loss_percent=0)
+    assert kinds() == {True}
+    bank.tune(0, bitrate=PLAIN_BITRATE - 1)
+    assert kinds() == {False}
+    bank.tune(0, bitrate=PLAIN_BITRATE)
+    assert kinds() == {True}
+    bank.tune(0, loss_percent=10)
+    assert kinds() == {False}
 
 
 def test_packet_passes_a_network_of_1200_octets_whatever_the_bitrate(bank):

@@ -25,6 +25,7 @@ class Rig:
         self.reports: list = []
         self.frames: dict = {}
         self.datagrams: dict = {}
+        self.strays: list[tuple[int, bytes, tuple[str, int]]] = []
         self._ids = count(1)
 
     def new_id(self) -> int:
@@ -45,6 +46,7 @@ class Rig:
                 self.frames.setdefault(port, []).append(data)
             for port, datagram in output.datagrams:
                 self.datagrams.setdefault(port, []).append(datagram)
+            self.strays += output.strays
         self.reports += fresh
         return fresh
 

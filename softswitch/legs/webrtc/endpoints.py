@@ -91,6 +91,11 @@ class WebRtcEndpoints:
         if leg := self._legs.get(port):
             leg.send(datagram)
 
+    def stray(self, port: int, datagram: bytes, source: tuple[str, int]) -> None:
+        """Hand a datagram of `Output.strays` to its leg."""
+        if leg := self._legs.get(port):
+            leg.stray(datagram, source)
+
     async def released(self, seconds: float = RELEASE_S) -> None:
         """Wait for the relays of ended legs to be given back, for so many seconds at most.
 

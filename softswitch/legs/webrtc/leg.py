@@ -135,6 +135,11 @@ class WebRtcLeg:
         if self._link is not None:
             self._link.send(datagram)
 
+    def stray(self, datagram: bytes, source: tuple[str, int]) -> None:
+        """Take a datagram that the engine has read from the socket of ICE: no media of the peer."""
+        if self._link is not None:
+            self._link.stray(datagram, source)
+
     @property
     def path(self) -> str:
         """Return the pair of candidates that media use, in words; "" before there is one."""
@@ -304,8 +309,11 @@ class WebRtcLeg:
                     fd=fd,
                     remote_host=pair.remote[0],
                     remote_port=pair.remote[1],
+                    reads=fd >= 0,
                 )
             )
+            # What comes until the engine begins to read waits in the socket.
+            link.hand_over()
         except (OSError, NotNowError) as error:
             # The engine owns the descriptor only once it has taken the message.
             if fd >= 0:

@@ -362,6 +362,16 @@ class SecureLink:
         """
         return self._ice.duplicate_socket() if self._ice is not None else -1
 
+    def hand_over(self) -> None:
+        """Leave the reading of the socket in use to the media engine; `stray` gets what is no media."""
+        if self._ice is not None:
+            self._ice.hand_over()
+
+    def stray(self, datagram: bytes, source: tuple[str, int]) -> None:
+        """Take a datagram of the socket in use that is not media of the peer."""
+        if self._ice is not None:
+            self._ice.stray(datagram, source)
+
     def media_received(self, datagram: bytes) -> None:
         """Hand media on; media that overtake the last step of the handshake wait in the engine."""
         self._owner.media_received(datagram)

@@ -238,12 +238,14 @@ class Engine:
         output = m.Output()
         for batch in self._parts.transports.receive(now, relayed_only=True):
             self._receive_batch(now, *batch)
+        output.strays += self._parts.transports.take_strays()
         self._send_forwarded(output)
         return output
 
     def _receive(self, tick: TickState) -> None:
         for batch in self._parts.transports.receive(tick.now):
             self._receive_batch(tick.now, *batch)
+        tick.output.strays += self._parts.transports.take_strays()
 
     def _receive_batch(self, now: float, rows: Bytes, lengths: Indices, slots: Indices) -> None:
         def receive(first: int, last: int) -> None:

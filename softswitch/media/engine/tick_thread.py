@@ -183,7 +183,9 @@ class TickThread:
 
     def hand_out(self, output: Output) -> None:
         """Emit an output unless it is empty."""
-        if self._emit is None or not (output.reports or output.frames or output.datagrams):
+        if self._emit is None:
+            return
+        if not (output.reports or output.frames or output.datagrams or output.strays):
             return
         try:
             self._emit(output)

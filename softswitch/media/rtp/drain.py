@@ -6,8 +6,9 @@ import numpy as np
 
 from softswitch.media.rtp.batch import LONGEST, STRIDE, Batch, Rows, load
 from softswitch.media.rtp.link import Link
-from softswitch.media.rtp.secure import is_rtcp
-from softswitch.media.rtp.sockets import ROUNDS, SILENCE_S, MediaSocket, Poller
+from softswitch.media.rtp.secure import REPLAYED, is_rtcp
+from softswitch.media.rtp.secure_batch import SecureBatch
+from softswitch.media.rtp.sockets import ROUNDS, SILENCE_S, Address, MediaSocket, Poller
 from softswitch.media.rtp.steady import SteadySockets
 from softswitch.rtp.packet import Packets
 
@@ -50,20 +51,33 @@ _MANY = 8
 """Number of silent sockets from which on they may be most of them."""
 
 
+Stray = tuple[int, bytes, Address]
+"""Port, datagram and its source."""
+
+
 class Reception:
     """Drains sockets and inboxes; those of relayed ports can be drained alone, several times a tick."""
 
-    def __init__(self, refuse: Callable[[Link, str, int], None], batch: Batch | None = None) -> None:
+    def __init__(
+        self,
+        refuse: Callable[[Link, str, int], None],
+        batch: Batch | None = None,
+        secure: SecureBatch | None = None,
+    ) -> None:
         """Begin without links.
 
         Args:
             refuse: called with link, counter and number to count refused datagrams.
             batch: makes the system calls of connected sockets; None: the best that there is.
+            secure: decrypts delivered packets; None: Python does.
         """
-        self._refuse = refuse
+        self._refuse, self._secure = refuse, secure
         self.steady = SteadySockets(batch or load())
         """Connected sockets, which are read and sent without addresses."""
         self._other_poller, self._relayed_poller = Poller(), Poller()
+        self._shared_pollers = Poller(), Poller()
+        """Sockets of ICE: of links that are not relayed, and of those that are."""
+        self._strays: list[Stray] = []
         self._links: dict[MediaSocket, Link] = {}
         self._delivering: list[Link] = []
         self._drained = float("inf")
@@ -80,6 +94,9 @@ class Reception:
         """Begin to drain a link."""
         if not link.is_polled:
             self._delivering.append(link)
+            if link.is_shared and link.socket is not None:
+                self._links[link.socket] = link
+                self._shared(is_relayed=link.is_relayed).add(link.socket)
             return
         for member in (link.socket, link.control):
             if member is not None:
@@ -91,6 +108,8 @@ class Reception:
         """Stop draining a link; to be called before its sockets are closed."""
         if link in self._delivering:
             self._delivering.remove(link)
+        if link.is_shared and link.socket is not None and self._links.pop(link.socket, None) is not None:
+            self._shared(is_relayed=link.is_relayed).remove(link.socket)
         for member in (link.socket, link.control):
             if member is not None and self._links.pop(member, None) is not None:
                 self._unwatch(link, member)
@@ -142,14 +161,24 @@ class Reception:
                 self._review(now)
         if taken:
             batches.append(self._rows.first(taken))
+        for is_relayed in (True,) if relayed_only else (True, False):
+            if self._shared(is_relayed=is_relayed):
+                self._fill_inboxes(self._shared(is_relayed=is_relayed), is_stale=is_stale)
         if self._delivering and (batch := self._empty_inboxes(relayed_only=relayed_only, is_stale=is_stale)):
             batches.append(batch)
         return batches
+
+    def take_strays(self) -> list[Stray]:
+        """Return what was read from sockets of ICE and is not media of the remote party."""
+        strays, self._strays = self._strays, []
+        return strays
 
     def close(self) -> None:
         """Close the epolls."""
         self._other_poller.close()
         self._relayed_poller.close()
+        for poller in self._shared_pollers:
+            poller.close()
         self.steady.close()
 
     def _review(self, now: float) -> None:
@@ -327,9 +356,35 @@ class Reception:
         view[: len(plain)] = plain
         return len(plain)
 
+    def _shared(self, *, is_relayed: bool) -> Poller:
+        return self._shared_pollers[is_relayed]
+
+    def _fill_inboxes(self, poller: Poller, *, is_stale: bool) -> None:
+        """Read the sockets of ICE: media of the remote party go into the inboxes, all else is stray."""
+        for media_socket in poller.ready():
+            link, signalled, read = self._links[media_socket], media_socket.source.signalled, media_socket.udp
+            inbox = link.inbox
+            for _ in range(_MOST_STALE if is_stale else _MOST_DELIVERED):
+                try:
+                    datagram, sender = read.recvfrom(STRIDE)
+                except BlockingIOError:
+                    break
+                except OSError:
+                    # An ICMP error caused by a sent datagram, say.
+                    self._refuse(link, "receive_errors", 1)
+                    continue
+                # Media by the first octet, 128 to 191 (RFC 7983 section 7).
+                if sender[:2] != signalled or not datagram or datagram[0] >> 6 != 2:
+                    self._strays.append((link.port, datagram, sender[:2]))
+                    continue
+                if len(inbox) == inbox.maxlen:
+                    self._refuse(link, "stale_datagrams", 1)
+                inbox.append(datagram)
+
     def _empty_inboxes(self, *, relayed_only: bool, is_stale: bool) -> Packets | None:
         packets: list[bytes] = []
         slots: list[int] = []
+        encrypted: list[tuple[int, int, Link]] = []
         for link in self._delivering:
             inbox = link.inbox
             if not inbox or (relayed_only and not link.is_relayed):
@@ -349,22 +404,50 @@ class Reception:
                 if old >= 0 and not _is_kept(packet):
                     self._refuse(link, "stale_datagrams", 1)
                     continue
-                plain = packet if link.keys is None else self._decrypted(link, packet)
+                session = self._session_at(link, packet)
+                plain = packet if link.keys is None or session else self._decrypted(link, packet)
                 if plain is None:
                     continue
-                if 0 < len(plain) <= LONGEST:
+                # An empty one that should be encrypted is refused as such.
+                if (0 if session else 1) <= len(plain) <= LONGEST:
                     packets.append(plain)
                     slots.append(link.slot)
+                    if session:
+                        encrypted.append((len(packets) - 1, session, link))
                 else:
                     self._refuse(link, "odd_datagrams", 1)
         if not packets:
             return None
         sizes = list(map(len, packets))
-        width = max(*sizes, _NARROWEST)
+        # Whole words, which libsrtp works on.
+        width = (max(*sizes, _NARROWEST) + 3) // 4 * 4
         if min(sizes) < width:
             packets = [packet.ljust(width, b"\0") for packet in packets]
         rows = np.frombuffer(bytearray().join(packets), np.uint8).reshape(len(packets), width)
-        return rows, np.array(sizes, np.intp), np.array(slots, np.intp)
+        batch = rows, np.array(sizes, np.intp), np.array(slots, np.intp)
+        return self._opened(batch, encrypted) if encrypted else batch
+
+    def _session_at(self, link: Link, packet: bytes) -> int:
+        """Return the address of the session that decrypts a packet together with others; 0: none does."""
+        if self._secure is None or link.keys is None:
+            return 0
+        if link.control_keys is not None and len(packet) > 1 and is_rtcp(packet):
+            return link.control_keys.inbound_at
+        return link.keys.inbound_at
+
+    def _opened(self, batch: Packets, encrypted: list[tuple[int, int, Link]]) -> Packets | None:
+        """Decrypt packets in their rows; return those that were not refused."""
+        rows, lengths, slots = batch
+        sessions = np.zeros(len(slots), np.int64)
+        for row, session, _ in encrypted:
+            sessions[row] = session
+        if self._secure is None or not self._secure.open(rows, lengths, sessions):
+            return batch
+        for row, _, link in encrypted:
+            if (status := -int(lengths[row])) > 0:
+                self._refuse(link, "srtp_replays" if status in REPLAYED else "srtp_errors", 1)
+        kept = np.flatnonzero(lengths > 0)
+        return (rows[kept], lengths[kept], slots[kept]) if len(kept) else None
 
     def _decrypted(self, link: Link, packet: bytes) -> bytes | None:
         """Return a delivered packet decrypted, None if it was refused."""

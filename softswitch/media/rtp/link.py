@@ -34,5 +34,7 @@ class Link:
     is_polled: bool = False
     """Datagrams come by the sockets, not by the inbox."""
     is_relayed: bool = False
+    is_shared: bool = False
+    """The socket belongs to ICE: its media go into the inbox, everything else to the event loop."""
     counts: dict[str, int] = field(default_factory=dict)
     """Refused datagrams by name of their counter."""

@@ -26,6 +26,9 @@ enum { OPUS = 3, KINDS = 4 };
 enum { TARGET, TAKEN, STEP, SHIFT, FIRST, FROM_MEDIA, FROM_STAMP, NEWEST, LAST, AT, PARTS, FROM, RELAY_FIELDS };
 /* Least duration of packets that a target asks for, milliseconds: then one packet is made of one. */
 enum { WHOLE_MS = 20 };
+/* Bit of the first octet for a header extension, the octets of one with the audio level (RFC 6464), its bit for voice,
+ * and the level from which on it is set, -dBov. */
+enum { EXTENDED_BIT = 0x10, LEVEL_EXTENSION = 8, VOICE_BIT = 128, VOICED = 50 };
 
 /* G.711 of one law: tables, and the bank's memory for concealment. */
 struct law {
@@ -38,6 +41,7 @@ struct law {
 /* A packet to be converted: its row, its slots, and the header that it will have. */
 struct conversion {
     int64_t row;
+    int64_t head;
     int64_t slot;
     int64_t target;
     int64_t pair;
@@ -47,6 +51,10 @@ struct conversion {
     int64_t end;
     int64_t mark;
 };
+
+/* opus_decode and opus_encode of libopus, whose addresses Python knows. */
+typedef int opus_decode_t(void *decoder, const uint8_t *data, int32_t octets, int16_t *pcm, int samples, int fec);
+typedef int opus_encode_t(void *encoder, const int16_t *pcm, int samples, uint8_t *data, int32_t most);
 
 /* Arrays of all slots, owned by Python. */
 struct books {
@@ -68,7 +76,7 @@ struct books {
     const int64_t *steps;
     const int64_t *per_octet;
     const int64_t *playing;
-    const int64_t *held;
+    int64_t *held;
     int64_t *senders;
     float *last;
     /* Packets to be forwarded, rows of `width` octets: null if there are no relays. */
@@ -99,6 +107,13 @@ struct books {
     const float *taps_up;
     const float *taps_down;
     struct law laws[2];
+    /* Opus: decoder of each slot, 0 for none; null where nothing is decoded here. Packets concealed until Python asks. */
+    void *const *decoders;
+    opus_decode_t *opus_decode;
+    int64_t faults;
+    /* Decoded sound that was not played yet, in rows of `room` samples: null while slots that hold some are left. */
+    float *lines;
+    int64_t room;
 };
 
 static uint32_t big32(const uint8_t *at) { return (uint32_t)at[0] << 24 | at[1] << 16 | at[2] << 8 | at[3]; }
@@ -144,8 +159,8 @@ static void put_relayed(struct books *b, uint8_t *out, int64_t target, int64_t o
 }
 
 /* Note a packet to be converted; return 0 if there is something to decide. Others of its slot are left in this batch. */
-static int convert(struct books *b, int64_t *relay, const uint8_t *row, int64_t index, int64_t slot, int64_t octets,
-                   int64_t kind, int64_t extended, int64_t stamp, int64_t duration)
+static int convert(struct books *b, int64_t *relay, const uint8_t *row, int64_t index, int64_t head, int64_t slot,
+                   int64_t octets, int64_t kind, int64_t extended, int64_t stamp, int64_t duration)
 {
     int64_t taken = relay[TAKEN], target = relay[TARGET];
     if (!b->prepared || b->prepared[slot] != kind || duration != FRAME_UNITS || (uint64_t)taken >= KINDS)
@@ -154,7 +169,7 @@ static int convert(struct books *b, int64_t *relay, const uint8_t *row, int64_t 
         return 0;
     b->per_pair[kind * KINDS + taken]++;
     b->found[b->conversions++] = (struct conversion){
-        .row = index, .slot = slot, .target = target, .pair = kind * KINDS + taken, .octets = octets,
+        .row = index, .head = head, .slot = slot, .target = target, .pair = kind * KINDS + taken, .octets = octets,
         .number = extended + relay[SHIFT], .stamp = stamp, .end = stamp + duration / relay[STEP], .mark = row[1] & 128,
     };
     b->left[slot] = b->batch;
@@ -165,8 +180,8 @@ static int convert(struct books *b, int64_t *relay, const uint8_t *row, int64_t 
  *
  * Returns 0, and changes nothing, if there is something to decide.
  */
-static int forward(struct books *b, int64_t *relay, const uint8_t *row, int64_t index, int64_t slot, int64_t octets,
-                   int64_t kind, int64_t extended, int64_t media, int64_t duration, int64_t arrival)
+static int forward(struct books *b, int64_t *relay, const uint8_t *row, int64_t index, int64_t head, int64_t slot,
+                   int64_t octets, int64_t kind, int64_t extended, int64_t media, int64_t duration, int64_t arrival)
 {
     if (relay[PARTS] != 1 || relay[FROM] != b->steps[kind] || extended <= relay[NEWEST])
         return 0;
@@ -179,10 +194,10 @@ static int forward(struct books *b, int64_t *relay, const uint8_t *row, int64_t 
         uint8_t *out = b->forwarded + b->forwards * b->width;
         put_relayed(b, out, relay[TARGET], octets, extended + relay[SHIFT], stamp, stamp + duration / relay[STEP],
                     row[1] & 128);
-        memcpy(out + HEADER, row + HEADER, (size_t)octets);
+        memcpy(out + HEADER, row + head, (size_t)octets);
         b->forwarded_lengths[b->forwards] = HEADER + octets;
         b->forwarded_slots[b->forwards++] = relay[TARGET];
-    } else if (!convert(b, relay, row, index, slot, octets, kind, extended, stamp, duration))
+    } else if (!convert(b, relay, row, index, head, slot, octets, kind, extended, stamp, duration))
         return 0;
     relay[NEWEST] = extended;
     relay[LAST] = stamp;
@@ -190,18 +205,31 @@ static int forward(struct books *b, int64_t *relay, const uint8_t *row, int64_t 
     return 1;
 }
 
+/* Octets of a header without sources, padding and more than one extension; 0 for any other (RFC 3550 section 5.1). */
+static int64_t head_of(const uint8_t *row, int64_t length)
+{
+    if (length < HEADER || (row[0] & ~EXTENDED_BIT) != 0x80)
+        return 0;
+    if (row[0] == 0x80)
+        return HEADER;
+    if (length < HEADER + 4)
+        return 0;
+    int64_t head = HEADER + 4 + 4 * (row[HEADER + 2] << 8 | row[HEADER + 3]);
+    return length < head ? 0 : head;
+}
+
 /* Take one packet in; return 0, and change nothing, if it is not ordinary. */
 static int accept(struct books *b, const uint8_t *row, int64_t index, int64_t length, int64_t slot, int64_t arrival,
                   int timed)
 {
-    int64_t *relay = b->relays + slot * RELAY_FIELDS;
-    if (length < HEADER || row[0] != 0x80 || (relay[TARGET] >= 0 && !b->forwarded))
+    int64_t *relay = b->relays + slot * RELAY_FIELDS, head = head_of(row, length);
+    if (!head || (relay[TARGET] >= 0 && !b->forwarded))
         return 0;
     int64_t kind = b->kinds[slot * TYPES + (row[1] & 127)];
     if (kind < 0)
         return 0;
-    int64_t sequence = row[2] << 8 | row[3], octets = length - HEADER;
-    int64_t duration = kind == OPUS ? opus_units(row + HEADER, octets) : octets * b->per_octet[kind];
+    int64_t sequence = row[2] << 8 | row[3], octets = length - head;
+    int64_t duration = kind == OPUS ? opus_units(row + head, octets) : octets * b->per_octet[kind];
     int64_t *source = b->sources + slot * SOURCE_FIELDS;
     if (((sequence - source[RAW]) & 0xFFFF) != 1 || source[SSRC] != big32(row + 8))
         return 0;
@@ -218,7 +246,8 @@ static int accept(struct books *b, const uint8_t *row, int64_t index, int64_t le
     int64_t next = b->suspended[slot] ? extended : b->state[slot * STATE_FIELDS + NEXT];
     if (extended < next || note[NUMBER] >= next)
         return 0;
-    if (relay[TARGET] >= 0 && !forward(b, relay, row, index, slot, octets, kind, extended, media, duration, arrival))
+    if (relay[TARGET] >= 0 &&
+        !forward(b, relay, row, index, head, slot, octets, kind, extended, media, duration, arrival))
         return 0;
 
     source[RAW] = sequence;
@@ -243,7 +272,7 @@ static int accept(struct books *b, const uint8_t *row, int64_t index, int64_t le
     note[DURATION] = duration;
     note[LENGTH] = octets;
     note[KIND] = kind;
-    memcpy(b->ring + place * b->ring_width, row + HEADER, (size_t)octets);
+    memcpy(b->ring + place * b->ring_width, row + head, (size_t)octets);
     return 1;
 }
 
@@ -259,7 +288,7 @@ static void sort_conversions(struct books *b, const uint8_t *rows, int64_t strid
         const struct conversion *one = b->found + i;
         int64_t place = at[one->pair]++;
         b->sorted[place] = *one;
-        memcpy(b->payloads + place * b->ring_width, rows + one->row * stride + HEADER, (size_t)one->octets);
+        memcpy(b->payloads + place * b->ring_width, rows + one->row * stride + one->head, (size_t)one->octets);
         b->payload_lengths[place] = one->octets;
         b->sources_of[place] = one->slot;
         b->targets_of[place] = one->target;
@@ -498,9 +527,37 @@ void softswitch_put_law(struct books *b, int kind, int64_t first, int count, con
     }
 }
 
-/* opus_decode and opus_encode of libopus, whose addresses Python knows. */
-typedef int opus_decode_t(void *decoder, const uint8_t *data, int32_t octets, int16_t *pcm, int samples, int fec);
-typedef int opus_encode_t(void *encoder, const int16_t *pcm, int samples, uint8_t *data, int32_t most);
+/* Let numbers too small for full precision count as zero, and return what was set before, for `restore_small`.
+ *
+ * After digital silence and in empty bands the filters of libopus come to such numbers, each of which costs a processor
+ * a hundred cycles and more: an encoder took three times as long.
+ */
+static uint64_t ignore_small(void)
+{
+#if defined(__x86_64__)
+    uint32_t before = __builtin_ia32_stmxcsr();
+    __builtin_ia32_ldmxcsr(before | 0x8040);
+    return before;
+#elif defined(__aarch64__)
+    uint64_t before;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(before));
+    __asm__ volatile("msr fpcr, %0" : : "r"(before | 1u << 24));
+    return before;
+#else
+    return 0;
+#endif
+}
+
+static void restore_small(uint64_t before)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_ldmxcsr((uint32_t)before);
+#elif defined(__aarch64__)
+    __asm__ volatile("msr fpcr, %0" : : "r"(before));
+#else
+    (void)before;
+#endif
+}
 
 /* Decode `count` packets of Opus of 20 ms, each by its decoder, into rows of `samples`, as OpusBank.decode does.
  *
@@ -511,6 +568,7 @@ int softswitch_decode_opus(opus_decode_t *opus, void *const *decoders, const uin
 {
     int16_t pcm[WIDE];
     int faults = 0;
+    uint64_t before = ignore_small();
     for (int i = 0; i < count; i++) {
         memset(pcm, 0, sizeof pcm);
         if (opus(decoders[i], payloads + i * stride, (int32_t)octets[i], pcm, samples, 0) <= 0) {
@@ -520,6 +578,7 @@ int softswitch_decode_opus(opus_decode_t *opus, void *const *decoders, const uin
         for (int k = 0; k < samples; k++)
             out[(int64_t)i * samples + k] = pcm[k];
     }
+    restore_small(before);
     return faults;
 }
 
@@ -533,6 +592,7 @@ int softswitch_put_opus(struct books *b, opus_encode_t *opus, void *const *encod
 {
     int16_t frame[WIDE];
     int faults = 0;
+    uint64_t before = ignore_small();
     for (int i = 0; i < count; i++) {
         const struct conversion *one = b->sorted + first + i;
         uint8_t *row = out + i * width;
@@ -547,30 +607,83 @@ int softswitch_put_opus(struct books *b, opus_encode_t *opus, void *const *encod
         put_relayed(b, row, one->target, octets, one->number, one->stamp, one->end, one->mark);
         lengths[i] = HEADER + octets;
     }
+    restore_small(before);
     return faults;
 }
 
-/* Play the next packet of a slot; return 0, and change nothing, if it is not an ordinary one of 20 ms of G.711. */
-ALWAYS int play(const struct books *b, int64_t slot, float *out, int wide)
+/* Go on behind a packet of 20 ms. */
+ALWAYS void advance(int64_t *state)
 {
-    int64_t *state = b->state + slot * STATE_FIELDS;
-    int64_t place = slot * DEPTH + (state[NEXT] & (DEPTH - 1)), kind = b->playing[slot];
-    const int64_t *note = b->notes + place * NOTE_FIELDS;
-    if (b->held[slot] || (uint64_t)kind > 1 || note[NUMBER] != state[NEXT] || note[MEDIA] != state[CURSOR])
-        return 0;
-    const struct law *law = b->laws + kind;
-    if (!law->sound || !b->past_up || note[DURATION] != FRAME_UNITS || note[KIND] != kind || law->lost[slot])
-        return 0;
     state[NEXT]++;
     state[CURSOR] += FRAME_UNITS;
     state[LASTING] = FRAME_UNITS;
     state[RUN] = 0;
+}
+
+/* Decode a packet of 20 ms of Opus into a frame of the bus; one that cannot be decoded is concealed and counted. */
+static void decode_opus(struct books *b, int64_t slot, const uint8_t *payload, int64_t octets, float *out)
+{
+    int16_t pcm[WIDE] = {0};
+    if (b->opus_decode(b->decoders[slot], payload, (int32_t)octets, pcm, WIDE, 0) <= 0) {
+        b->faults++;
+        b->opus_decode(b->decoders[slot], NULL, 0, pcm, WIDE, 0);
+    }
+    for (int k = 0; k < WIDE; k++)
+        out[k] = pcm[k];
+}
+
+/* Decode the next packet of a slot; return 0, and change nothing, if it is not an ordinary one of 20 ms of G.711 or Opus.
+ */
+ALWAYS int decode_next(struct books *b, int64_t slot, float *out, int wide)
+{
+    int64_t *state = b->state + slot * STATE_FIELDS;
+    int64_t place = slot * DEPTH + (state[NEXT] & (DEPTH - 1)), kind = b->playing[slot];
+    const int64_t *note = b->notes + place * NOTE_FIELDS;
+    if (note[NUMBER] != state[NEXT] || note[MEDIA] != state[CURSOR])
+        return 0;
+    if (note[DURATION] != FRAME_UNITS || note[KIND] != kind)
+        return 0;
+    if (kind == OPUS) {
+        if (!b->decoders || !b->decoders[slot])
+            return 0;
+        advance(state);
+        decode_opus(b, slot, b->ring + place * b->ring_width, note[LENGTH], out);
+        return 1;
+    }
+    const struct law *law = b->laws + kind;
+    if ((uint64_t)kind > 1 || !law->sound || !b->past_up || law->lost[slot])
+        return 0;
+    advance(state);
     const uint8_t *codes = b->ring + place * b->ring_width;
     float line[PAST_UP + NARROW], *past = b->past_up + slot * PAST_UP, *sound = law->sound + slot * KEPT;
     memcpy(line, past, sizeof(float) * PAST_UP);
     decode(law->decoding, codes, line + PAST_UP, sound);
     memcpy(past, line + NARROW, sizeof(float) * PAST_UP);
     upsample(line, b->taps_up, out, wide);
+    return 1;
+}
+
+/* Play the next 20 ms of a slot; return 0, and change nothing, if that takes more than an ordinary packet. */
+ALWAYS int play(struct books *b, int64_t slot, float *out, int wide)
+{
+    int64_t held = b->held[slot];
+    if (!held)
+        return decode_next(b, slot, out, wide);
+    if (!b->lines)
+        return 0;
+    float *line = b->lines + slot * b->room, frame[WIDE];
+    if (held < WIDE) {
+        /* What stretching has left is played first, and as much of the new packet is held instead. */
+        if (!decode_next(b, slot, frame, wide))
+            return 0;
+        memcpy(out, line, sizeof(float) * held);
+        memcpy(out + held, frame, sizeof(float) * (WIDE - held));
+        memcpy(line, frame + WIDE - held, sizeof(float) * held);
+        return 1;
+    }
+    memcpy(out, line, sizeof(float) * WIDE);
+    memmove(line, line + WIDE, sizeof(float) * (held - WIDE));
+    b->held[slot] -= WIDE;
     return 1;
 }
 
@@ -594,7 +707,7 @@ ALWAYS void pack(const struct books *b, const struct law *law, int64_t slot, con
     sender[MARK] = 0;
 }
 
-ALWAYS int play_all(const struct books *b, const int64_t *slots, int count, const uint8_t *stretched, float *out,
+ALWAYS int play_all(struct books *b, const int64_t *slots, int count, const uint8_t *stretched, float *out,
                     int64_t *rest, int wide)
 {
     int left = 0;
@@ -615,7 +728,7 @@ ALWAYS void pack_all(const struct books *b, int kind, const int64_t *slots, int 
 #define WITH_FMA __attribute__((target("avx2,fma")))
 static int has_fma(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
-WITH_FMA static int play_fma(const struct books *b, const int64_t *slots, int count, const uint8_t *stretched,
+WITH_FMA static int play_fma(struct books *b, const int64_t *slots, int count, const uint8_t *stretched,
                              float *out, int64_t *rest)
 {
     return play_all(b, slots, count, stretched, out, rest, 1);
@@ -632,14 +745,19 @@ WITH_FMA static void pack_fma(const struct books *b, int kind, const int64_t *sl
  *
  * A slot whose `stretched` is set is left. Returns how many slots were left; their rows go into `rest`.
  */
-int softswitch_play(const struct books *b, const int64_t *slots, int count, const uint8_t *stretched, float *out,
+int softswitch_play(struct books *b, const int64_t *slots, int count, const uint8_t *stretched, float *out,
                     int64_t *rest)
 {
+    uint64_t before = ignore_small();
+    int left;
 #if defined(__x86_64__)
     if (has_fma())
-        return play_fma(b, slots, count, stretched, out, rest);
+        left = play_fma(b, slots, count, stretched, out, rest);
+    else
 #endif
-    return play_all(b, slots, count, stretched, out, rest, 0);
+        left = play_all(b, slots, count, stretched, out, rest, 0);
+    restore_small(before);
+    return left;
 }
 
 /* Make a packet of 172 octets for each slot from the rows of `pcm`, (count, 480) at 24 kHz, in G.711 of law `kind`. */
@@ -652,4 +770,47 @@ void softswitch_pack(const struct books *b, int kind, const int64_t *slots, int 
     }
 #endif
     pack_all(b, kind, slots, count, pcm, out, 0);
+}
+
+/* Encode 20 ms at 24 kHz in each row of `pcm` as Opus, each by its encoder, and make the packet of each slot.
+ *
+ * `levels` has -dBov of each row for slots that send the audio level, or is null. Row i of `frames`, (count, 480), gets
+ * the samples as the encoder had them, row i of `out` the packet, with a payload of at most `most` octets, lengths[i] its
+ * octets, or 0 if it could not be encoded. Returns how many could not.
+ */
+int softswitch_pack_opus(struct books *b, opus_encode_t *opus, void *const *encoders, const int64_t *slots, int count,
+                         const float *pcm, const int64_t *levels, int16_t *frames, uint8_t *out, int64_t width,
+                         int64_t most, int64_t *lengths)
+{
+    int faults = 0;
+    uint64_t before = ignore_small();
+    for (int64_t i = 0; i < count; i++) {
+        int64_t *sender = b->senders + slots[i] * SENDER_FIELDS;
+        int64_t head = HEADER + (levels && sender[LEVEL] > 0 ? LEVEL_EXTENSION : 0);
+        int16_t *frame = frames + i * WIDE;
+        uint8_t *row = out + i * width;
+        for (int k = 0; k < WIDE; k++)
+            frame[k] = (int16_t)rounded(pcm[i * WIDE + k]);
+        int octets = opus(encoders[i], frame, WIDE, row + head, (int32_t)most);
+        lengths[i] = octets > 0 ? head + octets : 0;
+        if (octets <= 0) {
+            faults++;
+            continue;
+        }
+        put_header(row, sender[TYPE] | sender[MARK], sender[SEQUENCE], sender[STAMP], sender[OWN_SSRC]);
+        if (head > HEADER) {
+            row[0] |= EXTENDED_BIT;
+            put32(row + HEADER, 0xBEDE0001u);
+            put32(row + HEADER + 4, (uint32_t)(sender[LEVEL] << 4) << 24 |
+                                        (uint32_t)(levels[i] | (levels[i] < VOICED ? VOICE_BIT : 0)) << 16);
+        }
+        b->last[slots[i]] = pcm[i * WIDE + WIDE - 1];
+        sender[SEQUENCE]++;
+        sender[STAMP] += FRAME_UNITS;
+        sender[PACKETS]++;
+        sender[OCTETS] += octets;
+        sender[MARK] = 0;
+    }
+    restore_small(before);
+    return faults;
 }

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from softswitch.audio import libopus
 from softswitch.audio.bank import Bank, LinearBank
+from softswitch.audio.codec import OPUS
 from softswitch.audio.g711 import DECODING, ENCODING
 from softswitch.audio.opus import LONGEST_PACKET, OpusBank
-from softswitch.audio.pcm import Bytes, Indices, Pcm
+from softswitch.audio.pcm import FRAME, Bytes, Indices, Pcm
 from softswitch.compiled import Address, address
 from softswitch.media.rtp.formats import CODECS, Formats
 from softswitch.media.rtp.transcode import Transcoder
-from softswitch.rtp.packet import HEADER, Ints, Mask, Packets
+from softswitch.rtp.packet import HEADER, LEVEL_EXTENSION, Ints, Mask, Packets
 from softswitch.rtp.session import Sessions
 
 _RATE = 8000
@@ -30,7 +31,12 @@ _LAWS = 2
 _PACKET = HEADER + 160
 """Octets of a packet of 20 ms of G.711."""
 
-_CONVERSION = 9
+_OPUS = CODECS.index(OPUS)
+
+_ROW = HEADER + LEVEL_EXTENSION + LONGEST_PACKET
+"""Octets of a row for a packet of Opus."""
+
+_CONVERSION = 10
 """Numbers in ``struct conversion`` of ordinary.c."""
 
 
@@ -63,6 +69,11 @@ class _Books(ctypes.Structure):
         )),
         *((name, ctypes.c_void_p) for name in ("past_up", "past_down", "taps_up", "taps_down")),
         ("laws", _Law * _LAWS),
+        ("decoders", ctypes.c_void_p),
+        ("opus_decode", ctypes.c_void_p),
+        ("faults", ctypes.c_int64),
+        ("lines", ctypes.c_void_p),
+        ("room", ctypes.c_int64),
     ]  # fmt: skip
 
 
@@ -125,6 +136,11 @@ class OrdinaryPackets:
         self._decode_opus.argtypes = [
             pointer, pointer, pointer, long, pointer, number, number, pointer,
         ]  # fmt: skip
+        self._pack_opus = code.softswitch_pack_opus
+        self._pack_opus.argtypes = [
+            pointer, pointer, pointer, pointer, number, pointer, pointer, pointer, pointer, long, long,
+            pointer,
+        ]  # fmt: skip
         self._pack.restype = self._put_converted.restype = self._put_law.restype = None
         opus = libopus.library()
         self._opus_decode, self._opus_encode = (
@@ -135,6 +151,8 @@ class OrdinaryPackets:
         """Kind of the packet that each slot played last; the receiver's."""
         self.held: Ints = np.zeros(0, np.int64)
         """Samples that each slot has decoded and not played; the receiver's."""
+        self.lines: Pcm = np.zeros((0, 0), np.float32)
+        """These samples; the receiver's."""
         self.last: Pcm = np.zeros(0, np.float32)
         """Last sample encoded for each slot; the encoder's."""
         self.transcoder: Transcoder | None = None
@@ -149,7 +167,7 @@ class OrdinaryPackets:
         self._at = ctypes.addressof(self._books)
         self._revision, self._ring = -1, np.zeros((0, 0), np.uint8)
         self._rest: Indices = np.zeros(0, np.intp)
-        self._rest_at = 0
+        self._rest_at = self._lines_at = 0
         self._addresses = tuple(Address() for _ in range(7))
         self._memories = tuple((Address(), Address()) for _ in range(_LAWS))
         """Addresses of what the decoders of conversions keep for concealment, by kind."""
@@ -202,23 +220,30 @@ class OrdinaryPackets:
                 self._convert(self.transcoder)
         return rest
 
-    def play(self, slots: Indices, stretched: Mask | None, out: Pcm) -> Indices | None:
-        """Play the next packet of those slots for which it is an ordinary one of 20 ms of G.711.
+    def play(
+        self, slots: Indices, stretched: Mask | None, out: Pcm, *, settles: bool = False
+    ) -> Indices | None:
+        """Play the next packet of those slots for which it is an ordinary one of 20 ms of G.711 or Opus.
 
         Args:
             slots: each at most once, ``(n,)``, n at least 1.
             stretched: slots that are left, a mask of all slots; None for none.
             out: ``(n, 480)``.
+            settles: slots that hold samples are left, since these may be dropped now.
 
         Returns:
             The rows that were left; None if there are none.
         """
         count = len(slots)
         self._look(count)
+        self._books.lines = None if settles else self._lines_at
         left = self._play(
             self._at, self._addresses[3].of(slots), count, None if stretched is None else address(stretched),
             self._addresses[4].of(out), self._rest_at,
         )  # fmt: skip
+        if self._books.faults:
+            self._formats.bank(_OPUS).faults += self._books.faults
+            self._books.faults = 0
         return self._rest[:left].copy() if left else None
 
     def review(self, slots: Indices, held: Ints | None, now: int) -> None:
@@ -263,6 +288,30 @@ class OrdinaryPackets:
         by_slots, by_pcm = self._addresses[5:]
         self._pack(self._at, kind, by_slots.of(slots), count, by_pcm.of(pcm), made.at)
         return made.rows, made.lengths, slots
+
+    def pack_opus(self, bank: OpusBank, pcm: Pcm, slots: Indices, levels: Ints | None) -> Packets:
+        """Make a packet of Opus for each slot, as :meth:`OpusBank.encode` and :meth:`Senders.build` do.
+
+        Args:
+            bank: encodes.
+            pcm: 20 ms of each at the bus rate, ``(n, 480)``, n at least 1.
+            slots: each at most once, ``(n,)``.
+            levels: -dBov of each, ``(n,)``, for slots that send the audio level; None where there are none.
+        """
+        count, pcm = len(slots), np.ascontiguousarray(pcm)
+        self._look(count)
+        encoders, fresh = bank.prepare(pcm, slots)
+        frames = np.empty((count, FRAME), np.int16)
+        out, lengths = np.empty((count, _ROW), np.uint8), np.empty(count, np.intp)
+        if self._pack_opus(
+            self._at, self._opus_encode, address(encoders), self._addresses[5].of(slots), count, address(pcm),
+            None if levels is None else address(levels), address(frames), address(out), _ROW, LONGEST_PACKET,
+            address(lengths),
+        ):  # fmt: skip
+            raise ValueError("libopus cannot encode 20 ms")
+        bank.encoded(frames, slots, fresh)
+        # As wide as the longest one: what follows copies whole rows.
+        return out[:, : int(lengths.max())], lengths, slots
 
     def _look(self, count: int) -> None:
         """Follow arrays that were replaced, and make room for the rows that are left."""
@@ -367,6 +416,7 @@ class OrdinaryPackets:
             "ring": jitter.ring,
             "playing": self.playing,
             "held": self.held,
+            "lines": self.lines,
             "last": self.last,
             "left": np.zeros(len(self.playing), np.int64),
         }
@@ -387,6 +437,12 @@ class OrdinaryPackets:
                 sound, lost = bank.concealer.tables()
                 law.sound, law.lost = sound.ctypes.data, lost.ctypes.data
                 tables += [sound, lost]
+        self._lines_at, books.room = address(self.lines), self.lines.shape[1]
+        opus = formats.known(_OPUS)
+        books.opus_decode, books.decoders = self._opus_decode, None
+        if isinstance(opus, OpusBank):
+            books.decoders = address(opus.decoders)
+            tables.append(opus.decoders)
         self._kept = [*kept.values(), *tables]
         self._revision, self._ring = formats.revision, jitter.ring
         self._make_room_to_convert(len(self._conversions))

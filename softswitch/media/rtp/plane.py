@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 
 import numpy as np
 
+from softswitch.audio.opus import LOSS_PERCENT
 from softswitch.audio.pcm import Bytes, Indices, Pcm
 from softswitch.compiled import library
 from softswitch.media.messages import (
@@ -19,6 +20,7 @@ from softswitch.media.rtp.formats import CODECS, Formats, OpusOptions, codings, 
 from softswitch.media.rtp.ordinary import OrdinaryPackets
 from softswitch.media.rtp.quality import QualityWatch
 from softswitch.media.rtp.receive import RtpReceiver
+from softswitch.media.rtp.redundancy import Redundancy
 from softswitch.media.rtp.relay import RtpRelay
 from softswitch.media.rtp.send import RtpEncoder
 from softswitch.rtp.packet import UNITS, UNITS_PER_MS, Packets
@@ -30,14 +32,6 @@ _WATCH_TICKS = 5
 
 SILENT_S = 3.0
 """Seconds without RTP and RTCP after which a port that is not on hold is reported as silent."""
-
-_LEAST_LOSS_PERCENT, _MOST_LOSS_PERCENT = 10, 20
-"""Range of the packet loss that an Opus encoder is told to expect, percent.
-
-Never less than 10: the first losses come without warning, and below 10 libopus makes its redundancy too
-coarse to be useful. Never more than 20: beyond, the redundancy costs more quality than it saves (measured by
-PESQ).
-"""
 
 
 class RtpPlane:
@@ -77,6 +71,7 @@ class RtpPlane:
         """Whether something was received since the last tick: only then can media have begun."""
         self._lost_earlier = 0
         self._quality = QualityWatch()
+        self._redundancy = Redundancy()
         self._reports: list[Report] = []
         self.grow(slots)
 
@@ -140,6 +135,7 @@ class RtpPlane:
         self._lost_earlier += int(final["packets_lost"])
         del self._ports[slot]
         self._quality.close(slot)
+        self._redundancy.close(slot)
         self._awaited.discard(slot)
         self._open = None
         self._sessions.close(slot)
@@ -167,7 +163,7 @@ class RtpPlane:
             if len(rest) < len(slots):
                 rows, lengths, slots = rows[rest], lengths[rest], slots[rest]
         self._sessions.receive(rows, lengths, slots, now)
-        self._take_feedback()
+        self._take_feedback(now)
 
     def pull(self, slots: Indices, out: Pcm, now: float) -> None:
         """Write the next received frame of each slot: decoded or concealed, stretched, resampled.
@@ -199,6 +195,8 @@ class RtpPlane:
         """Return the RTCP packets that are due, and report silent ports and key presses; once per tick."""
         self._now = now
         self._sessions.poll(now)
+        for slot in self._redundancy.unreported(now):
+            self._encoder.expect_loss(slot, LOSS_PERCENT)
         for slot, press in self._sessions.take_presses():
             if press.digit in DIGITS and slot in self._ports:
                 crossed = self._sessions.relays.crosses(slot)
@@ -335,13 +333,12 @@ class RtpPlane:
     def _jitter_stamps(self, slot: int, now: float) -> int:
         return self._sessions.jitter_stamps(slot, CODECS[max(self._receiver.kind(slot), 0)].clock_rate, now)
 
-    def _take_feedback(self) -> None:
-        """Set the expected loss of encoders to the loss that remote parties report."""
+    def _take_feedback(self, now: float) -> None:
+        """Set the expected loss of encoders by the loss that remote parties report."""
         for feedback in self._sessions.reporter.take_feedback():
             if feedback.slot in self._ports:
-                percent = round(100 * feedback.loss)
-                armed = min(max(percent, _LEAST_LOSS_PERCENT), _MOST_LOSS_PERCENT)
-                self._formats.bank(self._encoder.kind(feedback.slot)).tune(feedback.slot, loss_percent=armed)
+                expected = self._redundancy.report(feedback.slot, feedback.loss, now)
+                self._encoder.expect_loss(feedback.slot, expected)
 
     def _watch(self, now: float) -> None:
         """Report ports whose media begins, stops or resumes."""

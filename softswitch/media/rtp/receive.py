@@ -79,7 +79,8 @@ class RtpReceiver:
         self.concealed = np.pad(self.concealed, (0, more))
         self._stretched = np.pad(self._stretched, (0, more))
         if self._ordinary is not None:
-            self._ordinary.playing, self._ordinary.held = self._kind, self._store.held
+            self._ordinary.playing = self._kind
+            self._ordinary.held, self._ordinary.lines = self._store.held, self._store.lines
 
     def open(self, slot: int) -> None:
         """Clear `slot`."""
@@ -155,7 +156,8 @@ class RtpReceiver:
         if self._ordinary is None:
             self._pull_rest(slots, out, now)
             return
-        rest = self._ordinary.play(slots, self._stretched if jitter.stretching else None, out)
+        stretched = self._stretched if jitter.stretching else None
+        rest = self._ordinary.play(slots, stretched, out, settles=self._ticks % _SETTLING == 0)
         if rest is None:
             return
         if len(rest) == len(slots):

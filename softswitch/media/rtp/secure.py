@@ -3,8 +3,10 @@
 The library is imported by `load`, or with the first pair of sessions.
 """
 
+from dataclasses import dataclass
+from functools import cache
 from types import ModuleType
-from typing import Literal
+from typing import Any, Literal
 
 _WINDOW = 1024
 """Packets of the replay window (RFC 3711 §3.3.2): packets delayed by 20 s are still told from replays."""
@@ -18,6 +20,9 @@ _PROFILES = {
 """Octets of master key and salt together, by the name of the protection profile."""
 
 _SHORTEST_RTP, _SHORTEST_RTCP = 12, 8
+
+REPLAYED = (9, 10)
+"""Statuses of libsrtp for a packet that came before, or whose number is too old to tell."""
 
 Refusal = Literal["srtp_errors", "srtp_replays"]
 """Name of the counter of a refused packet."""
@@ -33,6 +38,36 @@ def load() -> ModuleType:
 def is_rtcp(datagram: bytes | memoryview) -> bool:
     """Return True for RTCP (second octet 192-223), False for RTP (RFC 5761 section 4)."""
     return 192 <= datagram[1] <= 223
+
+
+@dataclass(frozen=True, slots=True)
+class Functions:
+    """Addresses of functions of libsrtp, for compiled code; all 0 where pylibsrtp does not have them."""
+
+    protect: int = 0
+    unprotect: int = 0
+    unprotect_rtcp: int = 0
+
+
+@cache
+def _functions() -> Functions:
+    try:
+        from pylibsrtp._binding import ffi, lib  # type: ignore[import-not-found]  # noqa: PLC0415
+
+        names = ("srtp_protect", "srtp_unprotect", "srtp_unprotect_rtcp")
+        return Functions(*(int(ffi.cast("intptr_t", ffi.addressof(lib, name))) for name in names))
+    except (ImportError, AttributeError, TypeError):
+        return Functions()
+
+
+def _session_at(session: Any) -> int:
+    """Return the address of libsrtp's session in one of pylibsrtp; 0 if it is not found."""
+    try:
+        from pylibsrtp._binding import ffi  # noqa: PLC0415
+
+        return int(ffi.cast("intptr_t", session._srtp[0])) if _functions().protect else 0  # noqa: SLF001
+    except (ImportError, AttributeError, TypeError):
+        return 0
 
 
 class SrtpPair:
@@ -69,6 +104,13 @@ class SrtpPair:
         self.error: type[Exception] = library.Error
         """What :meth:`protect` raises."""
         self._material = receive_key, send_key, profile
+        self.inbound_at, self.outbound_at = _session_at(self._inbound), _session_at(self._outbound)
+        """Addresses of libsrtp's sessions, for compiled code; 0: unknown."""
+
+    @staticmethod
+    def functions() -> Functions:
+        """Return the functions of libsrtp that compiled code calls."""
+        return _functions()
 
     def fits(self, receive_key: bytes, send_key: bytes, profile: str) -> bool:
         """Return True if the keys are the same: the sessions and their rollover counters continue then."""

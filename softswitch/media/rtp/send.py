@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from softswitch.audio.level import header_level
+from softswitch.audio.opus import LOSS_PERCENT, OpusBank
 from softswitch.audio.pcm import TICK_MS, Bytes, Indices, Pcm, fade
 from softswitch.media.messages import RtpParameters
 from softswitch.media.rtp.formats import CODECS, Formats, kind_of
@@ -77,6 +78,10 @@ class RtpEncoder:
         self._last = np.zeros(0, np.float32)
         """Last sample encoded for each slot."""
         self._sharing = Sharing(formats)
+        self._losses: dict[int, int] = {}
+        """Loss that each slot has to expect, percent, where it is not LOSS_PERCENT."""
+        self._told: dict[int, int] = {}
+        """Loss that the encoder of each slot was told to expect, percent, where it is not LOSS_PERCENT."""
         self._event_formats: dict[int, tuple[int, int]] = {}
         self._dialling: dict[int, _Dialling] = {}
         self._pending: dict[int, _Pending] = {}
@@ -109,10 +114,14 @@ class RtpEncoder:
         if codec.name == "opus":
             ptime = max(ms for ms in _OPUS_MS if ms <= ptime)
             self._formats.bank(kind).tune(slot, bitrate=rate)
+        if kind != self.kind(slot):
+            # Another encoder, which was told nothing.
+            self._told.pop(slot, None)
         self._mode[slot] = kind * _KIND + ptime
         self._grouped = None
         self._last[slot] = 0.0
-        self._sharing.set_form(slot, (kind, ptime, rate, parameters.level_extension))
+        dissolved = self._sharing.set_form(slot, (kind, ptime, rate, parameters.level_extension))
+        self._tell_losses(dissolved | {slot})
         self._pending.pop(slot, None)
         self._senders.set_format(slot, parameters.send.payload_type, parameters.level_extension)
         if parameters.send_events is None:
@@ -135,9 +144,11 @@ class RtpEncoder:
 
     def close(self, slot: int) -> None:
         """Clear `slot`."""
-        for table in (self._event_formats, self._dialling, self._pending, self._seams):
+        for table in (
+            self._event_formats, self._dialling, self._pending, self._seams, self._losses, self._told
+        ):  # fmt: skip
             table.pop(slot, None)
-        self._sharing.close(slot)
+        self._tell_losses(self._sharing.close(slot))
         self._paused.discard(slot)
 
     def share(self, groups: Iterable[Iterable[int]]) -> None:
@@ -146,7 +157,25 @@ class RtpEncoder:
         Args:
             groups: slots whose ports hear the same; no slot is in two groups.
         """
-        self._sharing.arrange(groups)
+        self._tell_losses(self._sharing.arrange(groups))
+
+    def expect_loss(self, slot: int, percent: int) -> None:
+        """Set the loss on the way to a slot; its encoder expects the largest of all who share it."""
+        if percent == self._losses.get(slot, LOSS_PERCENT):
+            return
+        self._losses[slot] = percent
+        self._tell_losses([slot])
+
+    def _tell_losses(self, slots: Iterable[int]) -> None:
+        """Tell the encoders of slots what loss to expect, where that has changed."""
+        if not self._losses:
+            return
+        for state in {self._sharing.state(slot) for slot in slots}:
+            members = self._sharing.members(state)
+            percent = max(self._losses.get(slot, LOSS_PERCENT) for slot in members)
+            if percent != self._told.get(state, LOSS_PERCENT):
+                self._told[state] = percent
+                self._formats.bank(self.kind(state)).tune(state, loss_percent=percent)
 
     def set_sending(self, slot: int, sends: bool) -> None:
         """Set whether a slot may send; its timestamps advance while it may not."""
@@ -286,10 +315,13 @@ class RtpEncoder:
         is_bare = levels is None and not (shares or self._seams)
         if ordinary and is_bare and ptime == TICK_MS and ordinary.makes(kind):
             return [ordinary.pack(kind, pcm, slots)]
+        bank = self._formats.bank(kind)
+        if ordinary and ptime == TICK_MS and isinstance(bank, OpusBank) and not (shares or self._seams):
+            return [ordinary.pack_opus(bank, pcm, slots, levels)]
         if shares and ptime == TICK_MS and not self._seams:
             states, first, which = self._sharing.encoded(slots)
             sound = self._formats.from_bus(kind, pcm[first], states)
-            payloads, lengths = self._formats.bank(kind).encode(sound, states)
+            payloads, lengths = bank.encode(sound, states)
             self._last[slots] = sound[which, -1]
             step = CODECS[kind].timestamp_step(TICK_MS)
             return [self._build(payloads[which], lengths[which], slots, step, levels)]
@@ -297,7 +329,7 @@ class RtpEncoder:
         if self._seams:
             sound = self._seamless(sound, slots, CODECS[kind].sample_rate)
         self._last[slots] = sound[:, -1]
-        bank, codec = self._formats.bank(kind), CODECS[kind]
+        codec = CODECS[kind]
         if ptime == TICK_MS:
             payloads, lengths = bank.encode(sound, slots)
             return [self._build(payloads, lengths, slots, codec.timestamp_step(TICK_MS), levels)]

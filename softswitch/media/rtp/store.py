@@ -18,7 +18,8 @@ class PcmStore:
     def __init__(self) -> None:
         self.held = np.zeros(0, np.int64)
         """Samples held in each slot."""
-        self._lines: Pcm = np.zeros((0, ROOM), np.float32)
+        self.lines: Pcm = np.zeros((0, ROOM), np.float32)
+        """The samples, the next one first."""
 
     def grow(self, slots: int) -> None:
         """Make room for slots 0 to `slots` - 1."""
@@ -28,8 +29,8 @@ class PcmStore:
         # row.
         lines: Pcm = np.zeros((slots, ROOM), np.float32)
         waiting = np.flatnonzero(self.held)
-        lines[waiting] = self._lines[waiting]
-        self._lines = lines
+        lines[waiting] = self.lines[waiting]
+        self.lines = lines
         self.held = np.pad(self.held, (0, slots - len(self.held)))
 
     def clear(self, slot: int) -> None:
@@ -42,32 +43,32 @@ class PcmStore:
         first = int(held[0]) if len(held) else 0
         if (held == first).all():
             count = min(pcm.shape[1], ROOM - first)
-            self._lines[slots, first : first + count] = pcm[:, :count]
+            self.lines[slots, first : first + count] = pcm[:, :count]
             self.held[slots] = first + count
             return
         # Each row is appended at its own position; samples that would lie beyond ROOM are left out.
         places = held[:, None] + np.arange(pcm.shape[1])
         if int(held.max()) + pcm.shape[1] <= ROOM:
-            self._lines[slots[:, None], places] = pcm
+            self.lines[slots[:, None], places] = pcm
         else:
             rows, columns = np.nonzero(places < ROOM)
-            self._lines[slots[rows], places[rows, columns]] = pcm[rows, columns]
+            self.lines[slots[rows], places[rows, columns]] = pcm[rows, columns]
         self.held[slots] = np.minimum(held + pcm.shape[1], ROOM)
 
     def take(self, slots: Indices, out: Pcm) -> None:
         """Move the first 20 ms of each slot into ``(n, 480)``; missing samples are zero."""
         held: Ints = self.held[slots]
         if (held == FRAME).all():
-            out[:] = self._lines[slots, :FRAME]
+            out[:] = self.lines[slots, :FRAME]
             self.held[slots] = 0
             return
-        out[:] = self._lines[slots, :FRAME]
+        out[:] = self.lines[slots, :FRAME]
         if len(held) and held.min() < FRAME:
             out[np.arange(FRAME) >= held[:, None]] = 0.0
         left = np.maximum(held - FRAME, 0)
         longest = int(left.max(initial=0))
         if longest:
-            self._lines[slots, :longest] = self._lines[slots, FRAME : FRAME + longest]
+            self.lines[slots, :longest] = self.lines[slots, FRAME : FRAME + longest]
         self.held[slots] = left
 
     def settle(self, slots: Indices, heard: Pcm) -> None:
@@ -89,6 +90,6 @@ class PcmStore:
         # Both the end of the frame just played and the held rest, each `rest` samples long, must be quiet.
         within = at < rest[:, None]
         before = np.abs(heard[rows[:, None], np.maximum(FRAME - 1 - at, 0)])
-        waiting = np.abs(self._lines[slots, : len(at)])
+        waiting = np.abs(self.lines[slots, : len(at)])
         quiet = (np.where(within, np.maximum(before, waiting), 0.0) < _QUIET).all(axis=1)
         self.held[slots[quiet]] = 0

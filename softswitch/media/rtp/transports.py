@@ -5,10 +5,12 @@ import os
 from collections.abc import Set as AbstractSet
 
 from softswitch.audio.pcm import Bytes, Indices
+from softswitch.compiled import library
 from softswitch.media.messages import ConnectPlain, ConnectSecure
-from softswitch.media.rtp.drain import Reception
+from softswitch.media.rtp.drain import Reception, Stray
 from softswitch.media.rtp.link import Inbox, Link
 from softswitch.media.rtp.secure import SrtpPair
+from softswitch.media.rtp.secure_batch import SecureBatch
 from softswitch.media.rtp.sockets import MediaSocket
 from softswitch.rtp.packet import Packets
 
@@ -23,7 +25,10 @@ class Transports:
         self._counters = counters
         self._links: dict[int, Link] = {}
         self._relayed: AbstractSet[int] = frozenset()
-        self._reception = Reception(self._refuse)
+        code = library()
+        self._secure = SecureBatch(code) if code is not None else None
+        """Decrypts what is delivered, and sends what goes to fixed addresses."""
+        self._reception = Reception(self._refuse, secure=self._secure)
 
     def open(self, port: int, slot: int, inbox: Inbox) -> None:
         """Make a link that is not connected yet; delivered datagrams are queued in `inbox`."""
@@ -88,7 +93,10 @@ class Transports:
         self._disconnect(link)
         link.keys, link.socket, link.control_keys = keys, media_socket, control_keys
         link.is_connected, link.is_polled = True, False
+        link.is_shared = message.reads and media_socket is not None
         self._reception.join(link)
+        if self._secure is not None and media_socket is not None:
+            self._secure.add(slot, link.keys, media_socket)
 
     def _keys(self, slot: int, message: ConnectPlain | ConnectSecure) -> SrtpPair:
         """Return SRTP sessions for a message: those of the link if the keys have not changed."""
@@ -121,6 +129,10 @@ class Transports:
         """
         return self._reception.drain(now, relayed_only=relayed_only)
 
+    def take_strays(self) -> list[Stray]:
+        """Return the datagrams read from sockets of WebRTC that are not media of the remote party."""
+        return self._reception.take_strays()
+
     def send(self, rows: Bytes, lengths: Indices, slots: Indices, datagrams: list[tuple[int, bytes]]) -> None:
         """Send packets, protected where the link is keyed.
 
@@ -134,6 +146,16 @@ class Transports:
             others, failed = self._reception.steady.send(rows, lengths, slots)
             for row in failed.tolist():
                 self._refuse(self._links[int(slots[row])], "send_errors")
+            if not len(others):
+                return
+            if len(others) < len(slots):
+                rows, lengths, slots = rows[others], lengths[others], slots[others]
+        if self._secure is not None and len(self._secure):
+            others, failed, refused = self._secure.send(rows, lengths, slots)
+            for row in failed.tolist():
+                self._refuse(self._links[int(slots[row])], "send_errors")
+            for row in refused.tolist():
+                self._refuse(self._links[int(slots[row])], "srtp_errors")
             if not len(others):
                 return
             if len(others) < len(slots):
@@ -199,11 +221,13 @@ class Transports:
 
     def _disconnect(self, link: Link) -> None:
         self._reception.leave(link)
+        if self._secure is not None:
+            self._secure.remove(link.slot)
         for member in (link.socket, link.control):
             if member is not None:
                 member.close()
         link.socket = link.control = link.control_keys = None
-        link.is_polled = link.is_connected = False
+        link.is_polled = link.is_connected = link.is_shared = False
 
 
 def discard(fd: int) -> None:

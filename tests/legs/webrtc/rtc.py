@@ -5,7 +5,7 @@ import contextlib
 import fractions
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -37,6 +37,8 @@ class FakeEngine:
         self.plain: list[bytes] = []
         self._srtp: SrtpPair | None = None
         self._connected: ConnectSecure | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self.stray: Callable[[int, bytes, tuple[str, int]], None] = lambda *_: None
 
     def post(self, message: Message) -> None:
         self.messages.append(message)
@@ -46,6 +48,22 @@ class FakeEngine:
             self._connected = message
             if before is None or before.send_key != message.send_key:
                 self._srtp = SrtpPair(message.receive_key, message.send_key, message.profile)
+            if message.reads:
+                self._reading = asyncio.get_running_loop().create_task(self._read(message))
+
+    async def _read(self, connected: ConnectSecure) -> None:
+        """Read the socket every few milliseconds, as the tick would."""
+        remote = connected.remote_host, connected.remote_port
+        with socket.socket(fileno=os.dup(connected.fd)) as plain:
+            while True:
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        datagram, (host, port, *_) = plain.recvfrom(2048)
+                        if (host, port) == remote and datagram and datagram[0] >> 6 == 2:
+                            self.deliver(connected.port, datagram)
+                        else:
+                            self.stray(connected.port, datagram, (host, port))
+                await asyncio.sleep(0.005)
 
     def deliver(self, port: int, datagram: bytes) -> None:
         self.delivered.append(datagram)
@@ -67,6 +85,9 @@ class FakeEngine:
         return self._srtp.protect(packet)
 
     def close(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
         if self._connected is not None and self._connected.fd >= 0:
             os.close(self._connected.fd)
         self._connected = None
@@ -141,6 +162,7 @@ class Bench:
     def __init__(self, ice: Ice = LOOPBACK, **options: Any) -> None:
         self.engine = FakeEngine()
         self.endpoints = WebRtcEndpoints(self.engine, ice, **options)
+        self.engine.stray = self.endpoints.stray
         self.reports: list[Report] = []
         self.legs: list[WebRtcLeg] = []
         self._fars: list[Far] = []

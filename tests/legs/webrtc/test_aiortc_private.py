@@ -34,6 +34,7 @@ from softswitch.legs.webrtc.aiortc_private import (
 )
 from softswitch.legs.webrtc.aiortc_private.connection import NamedContext
 from softswitch.legs.webrtc.aiortc_private.dtls import DatagramPipe
+from softswitch.legs.webrtc.aiortc_private.ice_transport import IceTransport
 from softswitch.legs.webrtc.ice import GatherServers, TurnAccess
 from softswitch.legs.webrtc.source_filter import Drops
 from softswitch.media.rtp.secure import SrtpPair
@@ -657,3 +658,42 @@ async def test_a_pipe_is_bounded_and_fails_once_it_is_closed() -> None:
         assert await pipe._recv() == b"x"
     with pytest.raises(ConnectionError):
         await pipe._recv()
+
+
+@pytest.mark.each_loop
+async def test_transport_stops_to_read_and_goes_on_to_send() -> None:
+    class Collector(asyncio.DatagramProtocol):
+        def __init__(self) -> None:
+            self.got: list[bytes] = []
+            self.lost = False
+
+        def datagram_received(self, data: bytes, addr: object) -> None:
+            self.got.append(data)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self.lost = True
+
+    with socket.socket(type=socket.SOCK_DGRAM) as far:
+        far.bind(("127.0.0.1", 0))
+        far.settimeout(5)
+        udp = socket.socket(type=socket.SOCK_DGRAM)
+        udp.setblocking(False)
+        udp.bind(("127.0.0.1", 0))
+        address, collector = udp.getsockname(), Collector()
+        transport = IceTransport(udp, collector)
+        far.sendto(b"one", address)
+        await until(lambda: collector.got == [b"one"])
+        transport.pause_reading()
+        far.sendto(b"two", address)
+        transport.sendto(b"sent", far.getsockname())
+        assert far.recv(100) == b"sent"
+        await asyncio.sleep(0)
+        assert collector.got == [b"one"]
+        transport.resume_reading()
+        await until(lambda: collector.got == [b"one", b"two"])
+        assert collector.got == [b"one", b"two"]
+        transport.close()
+        transport.sendto(b"late", far.getsockname())
+        await until(lambda: collector.lost)
+        assert transport.is_closing()
+        assert udp.fileno() == -1

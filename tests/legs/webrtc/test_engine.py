@@ -46,6 +46,8 @@ class Harness:
 
     def _take(self, output: Output) -> None:
         self.engine_reports += output.reports
+        for port, datagram, source in output.strays:
+            self.endpoints.stray(port, datagram, source)
         for port, datagram in output.datagrams:
             self.endpoints.send(port, datagram)
         for port, pcm in output.frames:

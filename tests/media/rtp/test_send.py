@@ -163,6 +163,47 @@ def test_reported_loss_arms_the_encoder():
     assert pair.far.counters["recovered"] > 100
 
 
+def test_clean_network_gets_no_redundancy_until_it_loses_a_packet():
+    pair = Pair("opus")
+
+    def is_celt():
+        # Configurations from 16 on are CELT (RFC 6716 table 2).
+        return pair.wire[-1][2][12] >> 3 >= 16
+
+    pair.carry(voice(1))
+    assert not is_celt()
+    pair.carry(voice(12))
+    assert is_celt()
+    pair.drop = lambda tick, slot: tick % 100 == 0
+    pair.carry(voice(8))
+    assert not is_celt()
+    pair.drop = lambda tick, slot: False
+    pair.carry(voice(20))
+    assert not is_celt()
+    pair.carry(voice(30))
+    assert is_celt()
+
+
+def test_encoder_of_several_expects_the_largest_loss():
+    pair = Pair("opus", slots=3)
+    told = {}
+    bank = pair.near._formats.bank(3)
+    bank.tune = lambda slot, loss_percent: told.update({slot: loss_percent})
+    encoder = pair.near._encoder
+    for slot in range(3):
+        encoder.expect_loss(slot, 0)
+    assert told == {0: 0, 1: 0, 2: 0}
+    pair.near.share([(0, 1)])
+    encoder.expect_loss(1, 15)
+    assert told == {0: 15, 1: 0, 2: 0}
+    pair.near.share([])
+    assert told == {0: 0, 1: 15, 2: 0}
+    pair.near.share([(1, 2)])
+    assert told == {0: 0, 1: 15, 2: 0}
+    pair.near.close(1)
+    assert told == {0: 0, 1: 15, 2: 0}
+
+
 def test_forged_feedback_changes_nothing():
     pair = Pair("opus")
     give(pair.near, [(0, b"\x81\xc9\x00\x07" + bytes(28))], pair.now)

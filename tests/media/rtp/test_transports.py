@@ -120,6 +120,65 @@ def test_secure_port_sends_on_the_socket_it_was_given(rig, far):
     assert not is_open(fd)
 
 
+def shared_socket(rig, port, far) -> tuple[int, tuple[str, int]]:
+    """Give a port a socket that it reads as well; return the descriptor and its address."""
+    fd, address = near_socket()
+    rig.post(m.ConnectSecure(port, KEY, OTHER_KEY, PROFILE, fd, *far.getsockname(), reads=True))
+    rig.tick()
+    return fd, address
+
+
+def test_socket_of_ice_is_read_and_what_is_no_media_of_the_peer_handed_out(rig, far):
+    port, monitor = rig.rtp_port(connected=False), rig.feed_port(speaks=False)
+    fd, address = shared_socket(rig, port, far)
+    peer = SrtpPair(OTHER_KEY, KEY, PROFILE)
+    with socket.socket(type=socket.SOCK_DGRAM) as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        stranger.sendto(b"\x80 no media of the peer", address)
+        far.sendto(b"\x00\x01 a check", address)
+        far.sendto(peer.protect(packet(steady(9.0))), address)
+        far.sendto(b"\x16 a handshake", address)
+        rig.tick()
+        assert (rig.heard(monitor)[-480:] == 9.0).all()
+        assert rig.strays == [
+            (port, b"\x80 no media of the peer", stranger.getsockname()),
+            (port, b"\x00\x01 a check", far.getsockname()),
+            (port, b"\x16 a handshake", far.getsockname()),
+        ]
+    rig.post(m.RemovePort(port))
+    rig.tick()
+    assert not is_open(fd)
+
+
+def test_socket_of_ice_is_left_when_another_one_or_none_is_given(rig, far):
+    port = rig.rtp_port(connected=False)
+    first, _ = shared_socket(rig, port, far)
+    second, address = shared_socket(rig, port, far)
+    assert not is_open(first) or first == second
+    far.sendto(b"\x00\x01 a check", address)
+    rig.tick()
+    assert len(rig.strays) == 1
+    rig.post(m.ConnectSecure(port, KEY, OTHER_KEY, PROFILE))
+    rig.tick(2)
+    assert not is_open(second)
+
+
+def test_socket_of_ice_keeps_the_newest_media_of_a_stall(rig, far):
+    port = rig.rtp_port(connected=False)
+    _, address = shared_socket(rig, port, far)
+    peer = SrtpPair(OTHER_KEY, KEY, PROFILE)
+    for _ in range(70):
+        far.sendto(peer.protect(packet(steady(9.0))), address)
+    far.sendto(b"\x00\x01 a check", address)
+    rig.now += 1.4
+    rig.tick()
+    assert len(rig.strays) == 1
+    rig.post(m.RemovePort(port))
+    [closed] = [report for report in rig.tick() if isinstance(report, m.PortClosed)]
+    # An inbox holds 64, of which the newest eight are kept.
+    assert closed.statistics["stale_datagrams"] == 62
+
+
 def test_rtcp_with_keys_of_its_own_is_delivered_and_handed_out(rig, far):
     seen: list[bytes] = []
     rig.plane.receive = lambda rows, lengths, slots, now: seen.extend(

@@ -18,6 +18,7 @@ from aioice.stun import Class, Message, Method, TransactionError, TransactionFai
 from softswitch.egress import SWITCH
 from softswitch.legs.datagrams.icmp import allow_fragments
 from softswitch.legs.webrtc.aiortc_private.consent import EXPIRES_S, Consent
+from softswitch.legs.webrtc.aiortc_private.ice_transport import IceTransport
 from softswitch.legs.webrtc.aiortc_private.options import Address, IceOptions, IceOwner, NominatedPair
 from softswitch.legs.webrtc.ice import GatherServers, host_addresses
 from softswitch.legs.webrtc.source_filter import MAX_DATAGRAM, Drops, StunFilter, kind_of
@@ -211,22 +212,14 @@ class IceConnection(Connection):
 
     async def _bind(self, address: str) -> StunProtocol | None:
         first, last = self.options.ports
-        loop = asyncio.get_running_loop()
         for _ in range(_BIND_TRIES if first else 1):
             port = self._random.randint(first, last) if first else 0
+            protocol = FilteredProtocol(self)
             try:
-                transport, protocol = await loop.create_datagram_endpoint(
-                    lambda: FilteredProtocol(self), local_addr=(address, port)
-                )
+                IceTransport(_bound(address, port), protocol)
             except OSError as error:
                 reason = error.strerror
                 continue
-            plain: socket.socket | None = transport.get_extra_info("socket")
-            if plain is not None:
-                plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER)
-                # ICMP errors are not requested: they would crash uvloop's transport, since libuv reports them
-                # without an address. ICE notices by itself that no response comes.
-                allow_fragments(plain)
             return protocol
         logger.warning("a host candidate is missing", extra={"address": address, "reason": reason})
         return None
@@ -439,6 +432,23 @@ class IceConnection(Connection):
             return -1
         return os.dup(pair.protocol.transport.get_extra_info("socket").fileno())
 
+    def hand_over(self) -> None:
+        """Leave the reading of the nominated pair's socket to the media engine, and read all others."""
+        pair = self._nominated.get(1)
+        for protocol in self._protocols:
+            transport = protocol.transport
+            if isinstance(transport, IceTransport) and not transport.is_closing():
+                if pair is not None and protocol is pair.protocol:
+                    transport.pause_reading()
+                else:
+                    transport.resume_reading()
+
+    def stray(self, datagram: bytes, source: Address) -> None:
+        """Take a datagram that the media engine has read from the nominated pair's socket: no media."""
+        pair = self._nominated.get(1)
+        if pair is not None and not self._closing:
+            pair.protocol.datagram_received(datagram, source)
+
     def send_now(self, datagram: bytes) -> bool:
         """Send on the nominated pair; False without one."""
         pair = self._nominated.get(1)
@@ -479,6 +489,25 @@ class IceConnection(Connection):
                     _abort(protocol)
         with contextlib.suppress(asyncio.CancelledError):
             await closing
+
+
+def _bound(address: str, port: int) -> socket.socket:
+    """Return a socket on a local address and port.
+
+    Raises:
+        OSError: the port is in use, or no descriptor is left.
+    """
+    udp = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        udp.setblocking(False)
+        udp.bind((address, port))
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER)
+        # ICE notices by itself that no response comes: ICMP errors are not requested.
+        allow_fragments(udp)
+    except OSError:
+        udp.close()
+        raise
+    return udp
 
 
 class RelayError(Exception):
