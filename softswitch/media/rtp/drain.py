@@ -99,11 +99,14 @@ class Reception:
 
     def relay(self, link: Link, *, relayed: bool) -> None:
         """Set whether a link is relayed, hence drained more often."""
-        if link.is_connected:
-            self.leave(link)
+        media_socket = link.socket
+        # RTCP is read as before, and what is delivered by the caller has no socket to watch.
+        if media_socket is None or media_socket not in self._links:
+            link.is_relayed = relayed
+            return
+        self._unwatch(link, media_socket)
         link.is_relayed = relayed
-        if link.is_connected:
-            self.join(link)
+        self._watch(link, media_socket)
 
     def drain(self, now: float, *, relayed_only: bool) -> list[Packets]:
         """Return the packets received since the last call.

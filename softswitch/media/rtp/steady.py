@@ -24,7 +24,8 @@ class SteadySockets:
 
     def __contains__(self, member: MediaSocket) -> bool:
         fd = member.udp.fileno()
-        return any(members.get(fd) is member for members in self._members)
+        mixed, relayed = self._members
+        return mixed.get(fd) is member or relayed.get(fd) is member
 
     def __len__(self) -> int:
         return sum(map(len, self._members))
