@@ -1,5 +1,6 @@
 """Reads the datagrams of all RTP ports, from sockets or inboxes, into rows of one array, decrypted."""
 
+import select
 from collections.abc import Callable
 
 import numpy as np
@@ -64,6 +65,10 @@ class Reception:
         self.steady = SteadySockets(batch or load())
         """Connected sockets, which are read and sent without addresses."""
         self._other_poller, self._relayed_poller = Poller(), Poller()
+        # An epoll of epolls: it is ready when one of them is.
+        self._relayed_epoll = select.epoll()
+        for watched in (self._relayed_poller, self.steady):
+            self._relayed_epoll.register(watched.relayed_fd(), select.EPOLLIN)
         self._links: dict[MediaSocket, Link] = {}
         self._delivering: list[Link] = []
         self._drained = float("inf")
@@ -149,8 +154,20 @@ class Reception:
             batches.append(batch)
         return batches
 
+    def await_relayed(self, seconds: float) -> bool:
+        """Wait for a datagram of a relayed link.
+
+        Returns:
+            False where none came within so many seconds. True at once where others deliver the datagrams of a
+            relayed link.
+        """
+        if any(link.is_relayed for link in self._delivering):
+            return True
+        return bool(self._relayed_epoll.poll(seconds, 1))
+
     def close(self) -> None:
         """Close the epolls."""
+        self._relayed_epoll.close()
         self._other_poller.close()
         self._relayed_poller.close()
         self.steady.close()

@@ -250,6 +250,10 @@ class Poller:
         del self._members[fd]
         self._epoll.unregister(fd)
 
+    def relayed_fd(self) -> int:
+        """Return the descriptor of the epoll, to watch it where the sockets are relayed."""
+        return self._epoll.fileno()
+
     def rounds(self) -> Iterator[list[MediaSocket]]:
         """Yield the sockets that have a datagram, up to 16 times; the caller reads one datagram of each."""
         members = self._members

@@ -68,6 +68,10 @@ class SteadySockets:
         """Return the socket of a descriptor."""
         return self._members[0].get(fd) or self._members[1][fd]
 
+    def relayed_fd(self) -> int:
+        """Return the descriptor of the epoll of the relayed sockets."""
+        return self._epolls[True].fileno()
+
     def ready(self, *, is_relayed: bool) -> list[MediaSocket]:
         """Return the sockets that have a datagram, for a reader that looks at each."""
         members = self._members[is_relayed]

@@ -121,6 +121,10 @@ class Transports:
         """
         return self._reception.drain(now, relayed_only=relayed_only)
 
+    def await_relayed(self, seconds: float) -> bool:
+        """Wait for a packet of a relayed port; return False where none came within so many seconds."""
+        return self._reception.await_relayed(seconds)
+
     def send(self, rows: Bytes, lengths: Indices, slots: Indices, datagrams: list[tuple[int, bytes]]) -> None:
         """Send packets, protected where the link is keyed.
 
