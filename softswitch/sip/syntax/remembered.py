@@ -22,9 +22,6 @@ def remembered(parse: Callable[Concatenate[str, P], T]) -> Callable[Concatenate[
     known = cast("Callable[Concatenate[str, P], T]", lru_cache(MOST_TEXTS)(parse))
 
     def parse_once(text: str, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        if len(text) > LONGEST_TEXT:
-            return parse(text, *args, **kwargs)
-        # Calls without keywords, which are nearly all, need no dictionary for them.
-        return known(text, *args, **kwargs) if kwargs else known(text, *args)
+        return (known if len(text) <= LONGEST_TEXT else parse)(text, *args, **kwargs)
 
     return update_wrapper(parse_once, parse)

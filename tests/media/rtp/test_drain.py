@@ -316,8 +316,8 @@ def test_silence_of_a_few_sources_disconnects_them(make_harness):
 
 
 @pytest.mark.parametrize("batch", each_batch())
-def test_relayed_links_are_awaited_and_others_are_not(batch: Batch) -> None:
-    harness = Harness(batch=batch)
+def test_relayed_links_are_awaited_and_others_are_not(batch, make_harness):
+    harness = make_harness(socket.AF_INET, batch)
     mixed, relayed = harness.open(), harness.open()
     harness.reception.relay(relayed, relayed=True)
     harness.send(mixed, b"\x80" + bytes(11))
@@ -331,8 +331,7 @@ def test_relayed_links_are_awaited_and_others_are_not(batch: Batch) -> None:
     assert not harness.reception.await_relayed(0.0)
 
 
-def test_relayed_links_whose_datagrams_others_deliver_are_not_waited_for() -> None:
-    harness = Harness()
+def test_relayed_links_whose_datagrams_others_deliver_are_not_waited_for(harness):
     link = harness.open(polled=False)
     assert not harness.reception.await_relayed(0.0)
     harness.reception.relay(link, relayed=True)

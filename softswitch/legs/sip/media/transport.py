@@ -122,9 +122,7 @@ class MediaTasks:
         self._over.set()
         self._owner = None
         if self._task is None and self.transports:
-            self._task = asyncio.get_running_loop().create_task(
-                self._close(), name=f"sip media {self._port}"
-            )
+            self._task = asyncio.get_running_loop().create_task(self._close(), name=f"sip media {self._port}")
             self._task.add_done_callback(self._died)
 
     @property
