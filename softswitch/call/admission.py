@@ -90,6 +90,8 @@ class Admission:
         """Calls refused since the start."""
         self.begun = 0
         """Overloads since the start."""
+        self.has_rounds = False
+        """Whether :meth:`next_round` follows each admitted call; otherwise :data:`ROUND` is no bound."""
         self._in_round = 0
         """Calls admitted in this round of the event loop, while :attr:`is_shedding`."""
         self._is_bounded = False
@@ -135,14 +137,8 @@ class Admission:
         """Note that the event loop has begun another round."""
         self._in_round = 0
 
-    def admits(self, now: float, *, has_rounds: bool = False) -> bool:
-        """Decide on one new call and count it.
-
-        Args:
-            now: Monotonic seconds.
-            has_rounds: Whether :meth:`next_round` is going to be called; otherwise :data:`ROUND` is no
-                bound.
-        """
+    def admits(self, now: float) -> bool:
+        """Decide on one new call and count it."""
         if self.is_shedding:
             if self._in_round >= ROUND:
                 self.refused += 1
@@ -158,7 +154,7 @@ class Admission:
                 self._calm_since = now
                 return False
             self._tokens -= 1.0
-            self._in_round += has_rounds
+            self._in_round += self.has_rounds
         self._count(now)
         self.admitted += 1
         return True

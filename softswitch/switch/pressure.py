@@ -59,6 +59,7 @@ class Pressure:
         """Measure every `LOOK_S` seconds, or `REST_S` while nothing happens, until cancelled."""
         self._seen = self._read_ticks()
         self._loop = asyncio.get_running_loop()
+        self.admission.has_rounds = self._enabled
         while True:
             period_s = REST_S if self._may_rest() else LOOK_S
             self._stirred.clear()
@@ -110,7 +111,7 @@ class Pressure:
         """Decide on one new call: return 0 to admit it, else the seconds after which to try again."""
         self._stirred.set()
         admission, loop = self.admission, self._loop if self._enabled else None
-        is_admitted = admission.admits(self._clock(), has_rounds=loop is not None)
+        is_admitted = admission.admits(self._clock())
         if is_admitted and admission.is_shedding and loop is not None and not self._in_round:
             self._in_round = True
             loop.call_soon(self._next_round)

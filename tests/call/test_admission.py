@@ -111,6 +111,7 @@ def shedding() -> Admission:
     for look in range(2, 10):
         admission.look(LATE, look * LOOK_S)
     assert admission.is_shedding
+    admission.has_rounds = True
     return admission
 
 
@@ -119,7 +120,7 @@ def test_calls_beyond_those_of_a_round_are_refused_under_overload():
     for number in range(3):
         now = 10.0 + number / 10
         admission.next_round()
-        taken = [admission.admits(now, has_rounds=True) for _ in range(5)]
+        taken = [admission.admits(now) for _ in range(5)]
         assert taken == [True] * ROUND + [False] * (5 - ROUND)
 
 
@@ -131,7 +132,7 @@ def test_rate_stays_where_the_rounds_refuse():
     for look in range(30, 60):
         admission.next_round()
         for _ in range(ROUND + 1):
-            admission.admits(look * LOOK_S, has_rounds=True)
+            admission.admits(look * LOOK_S)
         admission.look(CALM, look * LOOK_S)
     assert admission.is_shedding
     assert admission.rate == before
@@ -139,4 +140,5 @@ def test_rate_stays_where_the_rounds_refuse():
 
 def test_rounds_bound_nothing_without_overload():
     admission = Admission()
-    assert all(admission.admits(1.0, has_rounds=True) for _ in range(100))
+    admission.has_rounds = True
+    assert all(admission.admits(1.0) for _ in range(100))

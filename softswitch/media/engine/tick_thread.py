@@ -168,7 +168,7 @@ class TickThread:
     def _wait(self) -> None:
         """Sleep until the next tick; while ports are relayed, forward their packets every 5 ms.
 
-        Calls that are silent, or ring, wake the thread no more often than others.
+        Calls that are silent, or ring, wake the thread as seldom as others.
         """
         carried = self._alive_at
         while (delay := self._clock.wait_s(now := time.monotonic())) > 0:

@@ -166,7 +166,10 @@ class EffectExecutor:
         self._shared.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(RELEASE_S):
-                await asyncio.gather(self.streams.release(), self.legs.release())
+                if self.streams.is_empty:
+                    await self.legs.release()
+                else:
+                    await asyncio.gather(self.streams.release(), self.legs.release())
                 await self.recording.closed.wait()
         self.legs.forget()
 
