@@ -6,7 +6,7 @@ sources read at each scrape (`Metrics.register`).
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -129,6 +129,17 @@ def _bound(bound: float) -> str:
     return "+Inf" if bound == float("inf") else repr(bound)
 
 
+class CallMetrics(NamedTuple):
+    """Metrics of the calls of one kind: a look-up by labels costs more than the counting."""
+
+    started: Counter
+    active: Gauge
+    seconds: Histogram
+    answer_seconds: Histogram
+    ended: dict[str, Counter]
+    """By the label of the reason."""
+
+
 class Metrics:
     """Metrics of one switch, in a registry of their own."""
 
@@ -159,6 +170,7 @@ class Metrics:
         )
         self.events = self._counter("events", "Events sent to clients", "event")
         self._event_counters: dict[str, Counter] = {}
+        self._of_kinds: dict[str, CallMetrics] = {}
         """Counters of events by name: looking one up by its label takes longer than counting."""
         self.audio_dropped_seconds = self._counter(
             "audio_dropped_seconds", "Audio dropped, in seconds", "place", "reason"
@@ -208,6 +220,43 @@ class Metrics:
             "stage",
             "provider",
         )
+
+    def call_started(self, kind: str) -> None:
+        """Count a call that begins; `kind` is a value of :class:`softswitch.call.kind.LegKind`."""
+        metrics = self._of_kind(kind)
+        metrics.started.inc()
+        metrics.active.inc()
+
+    def call_ended(self, kind: str, reason: str, lasted_s: float | None, answer_s: float) -> None:
+        """Count a call that has ended.
+
+        Args:
+            kind: as for :meth:`call_started`.
+            reason: its hangup reason.
+            lasted_s: seconds from its answer to its end; None: it was not answered.
+            answer_s: seconds from its beginning to its answer.
+        """
+        metrics, label = self._of_kind(kind), reason_label(reason)
+        metrics.active.dec()
+        counter = metrics.ended.get(label)
+        if counter is None:
+            counter = metrics.ended[label] = self.calls_ended.labels(kind, label)
+        counter.inc()
+        if lasted_s is not None:
+            metrics.seconds.observe(lasted_s)
+            metrics.answer_seconds.observe(answer_s)
+
+    def _of_kind(self, kind: str) -> CallMetrics:
+        found = self._of_kinds.get(kind)
+        if found is None:
+            found = self._of_kinds[kind] = CallMetrics(
+                self.calls_started.labels(kind),
+                self.calls_active.labels(kind),
+                self.call_seconds.labels(kind),
+                self.answer_seconds.labels(kind),
+                {},
+            )
+        return found
 
     def count_event(self, name: str) -> None:
         """Count an event that was sent to clients.

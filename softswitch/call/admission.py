@@ -37,8 +37,15 @@ CUT = 0.05
 """Largest share by which one measurement lowers the rate."""
 FALLING = 0.97
 """Share of the last measured pressure below which the pressure counts as falling."""
-BEGIN = 0.6
+BEGIN = 0.8
 """First rate as a share of the calls a second before the overload, which were too many."""
+ROUND = 2
+"""Calls admitted in one round of the event loop while shedding.
+
+The set-up of a call waits for some ten rounds, and a round gets longer with each call that is in set-up. So
+this bounds how many are: about twenty, whatever the machine. Calls that ring do not count, since they wait
+for people.
+"""
 CALM_S = 3.0
 """Time without pressure and without a refused call after which shedding ends, seconds."""
 REMEMBERED_S = 1.0
@@ -83,6 +90,12 @@ class Admission:
         """Calls refused since the start."""
         self.begun = 0
         """Overloads since the start."""
+        self.has_rounds = False
+        """Whether :meth:`next_round` follows each admitted call; otherwise :data:`ROUND` is no bound."""
+        self._in_round = 0
+        """Calls admitted in this round of the event loop, while :attr:`is_shedding`."""
+        self._is_bounded = False
+        """A call was refused because of :data:`ROUND`, not of the rate, since the last measurement."""
         self._too_high = 0.0
         """Rate at which the last cuts began, calls a second; 0: there were none."""
         self._is_cutting = False
@@ -102,11 +115,15 @@ class Admission:
             return
         # Work that waits already takes its time to go away. While it shrinks the rate stays as it is, because
         # a lower one would leave the switch idle afterwards.
+        is_bounded, self._is_bounded = self._is_bounded, False
         is_falling, self._last = signs.pressure < FALLING * self._last, signs.pressure
         if self.pressure > 1.0 and not is_falling:
             if not self._is_cutting:
                 self._is_cutting, self._too_high = True, self.rate
             self.rate = max(SLOWEST, self.rate * (1.0 - CUT * min(self.pressure - 1.0, 1.0)))
+        elif is_bounded:
+            # The rate was not what refused calls: it would grow without a measure.
+            self._is_cutting = False
         elif self.pressure < RELAXED or signs.pressure < RELAXED / 2:
             self._is_cutting = False
             is_near = NEAR * self._too_high < self.rate < PAST * self._too_high
@@ -116,9 +133,18 @@ class Admission:
         elif now - self._calm_since >= CALM_S:
             self.is_shedding = False
 
+    def next_round(self) -> None:
+        """Note that the event loop has begun another round."""
+        self._in_round = 0
+
     def admits(self, now: float) -> bool:
         """Decide on one new call and count it."""
         if self.is_shedding:
+            if self._in_round >= ROUND:
+                self.refused += 1
+                self._calm_since = now
+                self._is_bounded = True
+                return False
             # Tokens for at most a tenth of a second: a pause in the flood must not allow a burst after it.
             most = max(1.0, self.rate / 10)
             self._tokens = min(most, self._tokens + (now - self._filled) * self.rate)
@@ -128,6 +154,7 @@ class Admission:
                 self._calm_since = now
                 return False
             self._tokens -= 1.0
+            self._in_round += self.has_rounds
         self._count(now)
         self.admitted += 1
         return True

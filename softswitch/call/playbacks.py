@@ -115,6 +115,8 @@ class Playbacks:
 
     def deadline(self) -> float | None:
         """Return when an idle streamed text ends, monotonic seconds."""
+        if not self._current:
+            return None
         idle = [p.active + IDLE_S for p in self._current.values() if self._idle(p)]
         return min(idle, default=None)
 

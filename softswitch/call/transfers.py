@@ -242,6 +242,8 @@ class Transfers:
 
     def deadline(self) -> float | None:
         """Return when a decision, the ringing or a NOTIFY is overdue, monotonic seconds."""
+        if self._asked is None and self._ours is None:
+            return None
         due = [self._asked.due] if self._asked is not None else []
         if self._ours is not None:
             due.append(self._ours[1])

@@ -48,12 +48,18 @@ class Pressure:
         self._has_ticked = True
         """Whether the engine ran between the last two measurements."""
         self._seen = (0, 0)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The event loop whose rounds bound the calls admitted; None before :meth:`run`."""
+        self._in_round = False
+        """Whether the end of this round of the event loop is awaited."""
         self._stirred = asyncio.Event()
         """Set by what ends the rest; cleared by each measurement."""
 
     async def run(self) -> None:
         """Measure every `LOOK_S` seconds, or `REST_S` while nothing happens, until cancelled."""
         self._seen = self._read_ticks()
+        self._loop = asyncio.get_running_loop()
+        self.admission.has_rounds = self._enabled
         while True:
             period_s = REST_S if self._may_rest() else LOOK_S
             self._stirred.clear()
@@ -104,9 +110,16 @@ class Pressure:
     def refuse(self) -> int:
         """Decide on one new call: return 0 to admit it, else the seconds after which to try again."""
         self._stirred.set()
-        if not self._enabled or self.admission.admits(self._clock()):
-            return 0
-        return self.admission.retry_after_s
+        admission, loop = self.admission, self._loop if self._enabled else None
+        is_admitted = admission.admits(self._clock())
+        if is_admitted and admission.is_shedding and loop is not None and not self._in_round:
+            self._in_round = True
+            loop.call_soon(self._next_round)
+        return 0 if is_admitted or not self._enabled else admission.retry_after_s
+
+    def _next_round(self) -> None:
+        self._in_round = False
+        self.admission.next_round()
 
     def check(self) -> None:
         """Decide on one new call.

@@ -17,7 +17,11 @@ from softswitch.switch.resources import Resources
 CHANGED_S = 0.5
 """Longest time from a change of a call's state until it is written, seconds."""
 TOGETHER_S = 0.1
-"""Time by which records are written earlier, so that those of several calls are written together, seconds."""
+"""Time by which records are written earlier, so that those of several calls are written together, seconds.
+
+By so much at most the record of an ended call is written later, while more than one call ends in that time:
+each write wakes a thread, commits, and wakes the event loop.
+"""
 
 _encode = json.JSONEncoder(default=str).encode
 
@@ -32,6 +36,10 @@ class CallRecords:
         self._changed: dict[str, tuple[Conversation, float]] = {}
         """Calls whose state changed since they were written last, and when they are due; the oldest first."""
         self._timer: asyncio.TimerHandle | None = None
+        self._wrote = 0.0
+        """When records of ended calls were written last, by the clock of the event loop."""
+        self._together: asyncio.Event | None = None
+        """Set when the records of the calls that have ended since are written; None: none has."""
         self._unwritten: dict[str, tuple[Conversation, float]] = {}
         """Calls that have ended, and when (monotonic seconds), until their records are stored."""
         self.parts = CallParts(resources, tasks)
@@ -79,10 +87,30 @@ class CallRecords:
             del self._changed[call_id]
             self._resources.store.save_call(_record(conversation, None))
 
+    def _next_write(self) -> asyncio.Event | None:
+        """Return what is set when records are written next; None: now, as the last time was long ago."""
+        loop = asyncio.get_running_loop()
+        if self._together is None:
+            now = loop.time()
+            if now - self._wrote >= TOGETHER_S:
+                self._wrote = now
+                return None
+            self._together = asyncio.Event()
+            loop.call_at(self._wrote + TOGETHER_S, self._write_together)
+        return self._together
+
+    def _write_together(self) -> None:
+        together, self._together = self._together, None
+        self._wrote = asyncio.get_running_loop().time()
+        if together is not None:
+            together.set()
+
     async def _write(self, conversation: Conversation, ended: float, trace: TakeTrace | None) -> None:
         call_id = conversation.call.id
         try:
             await conversation.released.wait()
+            if (together := self._next_write()) is not None:
+                await together.wait()
             record = _record(conversation, ended)
             self.parts.save(record, trace, conversation.quality())
             await self._resources.store.save_call(record)

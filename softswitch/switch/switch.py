@@ -15,7 +15,6 @@ from softswitch.call.lifetime import CallLimits
 from softswitch.call.state import State
 from softswitch.errors import ForbiddenError, NotNowError, RejectedError
 from softswitch.log.tasks import Tasks
-from softswitch.metrics import reason_label
 from softswitch.store.store import CallRecord
 from softswitch.switch.conversation.bridges import Bridges
 from softswitch.switch.conversation.conversation import Conversation
@@ -118,8 +117,7 @@ class Switch:
         for follow in self.followers:
             follow(conversation)
         self._empty.clear()
-        self.resources.metrics.calls_started.labels(kind).inc()
-        self.resources.metrics.calls_active.labels(kind).inc()
+        self.resources.metrics.call_started(kind)
         self._tasks.spawn(conversation.run(), name=f"call {call_id}", call=call_id)
         await conversation.started.wait()
         if self.tell is not None:
@@ -305,13 +303,14 @@ class Switch:
         self._tokens.forget(call.id)
         if not self._calls:
             self._empty.set()
-        metrics = self.resources.metrics
-        metrics.calls_active.labels(call.kind).dec()
-        metrics.calls_ended.labels(call.kind, reason_label(call.reason)).inc()
         ended = call.times.ended if call.times.ended is not None else time.monotonic()
-        if call.times.answered is not None:
-            metrics.call_seconds.labels(call.kind).observe(ended - call.times.answered)
-            metrics.answer_seconds.labels(call.kind).observe(call.times.answered - call.times.created)
+        answered = call.times.answered
+        self.resources.metrics.call_ended(
+            call.kind,
+            call.reason,
+            ended - answered if answered is not None else None,
+            answered - call.times.created if answered is not None else 0.0,
+        )
         self.records.end(conversation, ended)
 
     def ended(self, call_id: str) -> CallRecord | None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from softswitch.call.admission import CALM_S, LOOK_S, SLOWEST, Admission, Signs
+from softswitch.call.admission import CALM_S, LOOK_S, ROUND, SLOWEST, Admission, Signs
 
 CALM = Signs()
 LATE = Signs(late_share=0.6)
@@ -101,3 +101,44 @@ def test_refused_callers_are_told_different_times():
             told.add(admission.retry_after_s)
     assert len(told) > 3
     assert min(told) >= 3
+
+
+def shedding() -> Admission:
+    """Return an admission under overload with a high rate and saved up tokens."""
+    admission = Admission()
+    for number in range(200):
+        admission.admits(number / 1000)
+    for look in range(2, 10):
+        admission.look(LATE, look * LOOK_S)
+    assert admission.is_shedding
+    admission.has_rounds = True
+    return admission
+
+
+def test_calls_beyond_those_of_a_round_are_refused_under_overload():
+    admission = shedding()
+    for number in range(3):
+        now = 10.0 + number / 10
+        admission.next_round()
+        taken = [admission.admits(now) for _ in range(5)]
+        assert taken == [True] * ROUND + [False] * (5 - ROUND)
+
+
+def test_rate_stays_where_the_rounds_refuse():
+    admission = shedding()
+    for look in range(10, 30):
+        admission.look(CALM, look * LOOK_S)
+    before = admission.rate
+    for look in range(30, 60):
+        admission.next_round()
+        for _ in range(ROUND + 1):
+            admission.admits(look * LOOK_S)
+        admission.look(CALM, look * LOOK_S)
+    assert admission.is_shedding
+    assert admission.rate == before
+
+
+def test_rounds_bound_nothing_without_overload():
+    admission = Admission()
+    admission.has_rounds = True
+    assert all(admission.admits(1.0) for _ in range(100))

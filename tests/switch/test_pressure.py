@@ -157,3 +157,19 @@ async def test_measurements_go_on_while_ticks_run(ticks, running):
     running._ticks = Busy(ticks)
     running.refuse()
     await more(running, 50)
+
+
+async def test_under_overload_each_round_of_the_loop_admits_few_calls(ticks, clock):
+    pressure = Pressure(ticks, clock=clock)
+    task = asyncio.ensure_future(pressure.run())
+    await asyncio.sleep(0)
+    for _ in range(100):
+        pressure.check()
+    looks(pressure, clock, 10, lag_s=0.5)
+    assert pressure.is_shedding
+    for _ in range(3):
+        clock.now += 1.0
+        assert [not pressure.refuse() for _ in range(4)] == [True, True, False, False]
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

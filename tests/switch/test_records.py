@@ -72,3 +72,19 @@ async def test_record_has_the_transcript_where_the_settings_keep_it(
     await conversation.released.wait()
     await settle()
     assert ("good day" in house.store.ended[-1].transcript_json) == kept
+
+
+async def test_calls_that_end_soon_after_another_are_written_together(
+    house: House,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(records, "TOGETHER_S", 0.2)
+    calls = [await up(house, name) for name in ("first", "second", "third")]
+    times: list[float] = []
+    for conversation in calls:
+        conversation.command(c.Hangup(reason="done"))
+    for conversation in calls:
+        await conversation.recorded.wait()
+        times.append(asyncio.get_running_loop().time())
+    assert [record.id for record in house.store.ended] == ["first", "second", "third"]
+    assert times[1] - times[0] > times[2] - times[1]

@@ -75,6 +75,7 @@ class Engine:
             self.counters,
             is_relaying=lambda: self.relaying > 0,
             relay_now=self.relay_now,
+            await_relayed=self._parts.transports.await_relayed,
         )
 
     @property

@@ -19,6 +19,9 @@ NICENESS = -10
 RELAY_PERIOD_S = 0.005
 """Longest wait of a relayed packet, seconds: the wait adds jitter at the remote party."""
 
+LAST_PASS_S = 0.001
+"""Time before a tick in which no packets are relayed by themselves, seconds."""
+
 MOST_RESTARTS = 10
 """Failures of the thread within :data:`RESTARTS_S` after which it restarts; one more and it gives up."""
 
@@ -40,6 +43,7 @@ class TickThread:
         *,
         is_relaying: Callable[[], bool],
         relay_now: Callable[[float], Output],
+        await_relayed: Callable[[float], bool] = lambda seconds: True,
     ) -> None:
         """Prepare the thread; it runs after :meth:`start`.
 
@@ -48,12 +52,13 @@ class TickThread:
             is_idle: called before every tick; True: no tick is needed until :meth:`wake`.
             counters: gets ticks, late_ticks, jumped_ticks, tick_errors, emit_errors and thread_restarts.
             is_relaying: called between two ticks; True: relayed packets must not wait for the next tick.
-            relay_now: called with monotonic seconds every 5 ms while `is_relaying`.
+            relay_now: called with monotonic seconds while `is_relaying` and packets come, every 5 ms at most.
+            await_relayed: waits so many seconds at most; returns False where no packet to relay came.
         """
         self.seconds = Histogram()
         """Histogram of the duration of ticks."""
         self._tick, self._is_idle, self._counters = tick, is_idle, counters
-        self._is_relaying, self._relay_now = is_relaying, relay_now
+        self._is_relaying, self._relay_now, self._await_relayed = is_relaying, relay_now, await_relayed
         self._clock = Clock()
         self._emit: Callable[[Output], None] | None = None
         self._wakened = threading.Condition()
@@ -161,15 +166,30 @@ class TickThread:
         self._clock.restart(time.monotonic())
 
     def _wait(self) -> None:
-        """Sleep until the next tick; while ports are relayed, forward their packets every 5 ms."""
-        while (delay := self._clock.wait_s(time.monotonic())) > 0:
-            # The waits are aligned to the deadline of the tick: `steps` relay passes remain before it. A pass
-            # less than a millisecond before the tick would find nothing that the tick does not carry itself.
-            steps = int((delay - 0.001) / RELAY_PERIOD_S) if self._is_relaying() else 0
-            time.sleep(delay - steps * RELAY_PERIOD_S)
-            if not steps:
+        """Sleep until the next tick; while ports are relayed, forward their packets every 5 ms.
+
+        Calls that are silent, or ring, wake the thread as seldom as others.
+        """
+        carried = self._alive_at
+        while (delay := self._clock.wait_s(now := time.monotonic())) > 0:
+            rest = max(carried + RELAY_PERIOD_S - now, 0.0)
+            # A pass less than a millisecond before the tick would find nothing that the tick does not carry
+            # itself.
+            if rest > delay - LAST_PASS_S or not self._is_relaying():
+                time.sleep(delay)
                 return
-            self._once(self._relay_now, time.monotonic())
+            # An epoll waits for whole milliseconds, rounded up: the last one is slept.
+            if not self._await_relayed(delay - LAST_PASS_S):
+                continue
+            now = time.monotonic()
+            rest = carried + RELAY_PERIOD_S - now
+            if rest > 0.0:
+                time.sleep(rest)
+                now = time.monotonic()
+            if self._clock.wait_s(now) < LAST_PASS_S:
+                continue
+            carried = now
+            self._once(self._relay_now, now)
 
     def _once(self, work: Callable[[float], Output], now: float) -> None:
         try:

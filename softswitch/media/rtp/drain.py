@@ -1,5 +1,6 @@
 """Reads the datagrams of all RTP ports, from sockets or inboxes, into rows of one array, decrypted."""
 
+import select
 from collections.abc import Callable
 
 import numpy as np
@@ -78,6 +79,10 @@ class Reception:
         self._shared_pollers = Poller(), Poller()
         """Sockets of ICE: of links that are not relayed, and of those that are."""
         self._strays: list[Stray] = []
+        # An epoll of epolls: it is ready when one of them is.
+        self._relayed_epoll = select.epoll()
+        for watched in (self._relayed_poller, self.steady, self._shared(is_relayed=True)):
+            self._relayed_epoll.register(watched.relayed_fd(), select.EPOLLIN)
         self._links: dict[MediaSocket, Link] = {}
         self._delivering: list[Link] = []
         self._drained = float("inf")
@@ -118,11 +123,14 @@ class Reception:
 
     def relay(self, link: Link, *, relayed: bool) -> None:
         """Set whether a link is relayed, hence drained more often."""
-        if link.is_connected:
-            self.leave(link)
+        media_socket = link.socket
+        # RTCP is read as before, and what is delivered by the caller has no socket to watch.
+        if media_socket is None or media_socket not in self._links:
+            link.is_relayed = relayed
+            return
+        self._unwatch(link, media_socket)
         link.is_relayed = relayed
-        if link.is_connected:
-            self.join(link)
+        self._watch(link, media_socket)
 
     def drain(self, now: float, *, relayed_only: bool) -> list[Packets]:
         """Return the packets received since the last call.
@@ -173,8 +181,20 @@ class Reception:
         strays, self._strays = self._strays, []
         return strays
 
+    def await_relayed(self, seconds: float) -> bool:
+        """Wait for a datagram of a relayed link.
+
+        Returns:
+            False where none came within so many seconds. True at once where others deliver the datagrams of a
+            relayed link.
+        """
+        if any(link.is_relayed and not link.is_shared for link in self._delivering):
+            return True
+        return bool(self._relayed_epoll.poll(seconds, 1))
+
     def close(self) -> None:
         """Close the epolls."""
+        self._relayed_epoll.close()
         self._other_poller.close()
         self._relayed_poller.close()
         for poller in self._shared_pollers:

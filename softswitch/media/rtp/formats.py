@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from math import gcd
 
 import numpy as np
@@ -25,12 +26,15 @@ _OCTET_CLOCK = 8000
 """Octets in a second of G.711 and G.722, both 64 kbit/s."""
 
 
+@cache
+def _kinds() -> dict[str, int]:
+    """Return the kinds by encoding name in lower case."""
+    return {codec.name.lower(): kind for kind, codec in enumerate(CODECS)}
+
+
 def kind_of(name: str) -> int | None:
     """Return the kind of an encoding name, in upper or lower case; None for an unknown audio codec."""
-    for kind, codec in enumerate(CODECS):
-        if codec.name.lower() == name.lower():
-            return kind
-    return None
+    return _kinds().get(name.lower())
 
 
 def kinds_by_type(formats: Iterable[PayloadFormat]) -> dict[int, int]:

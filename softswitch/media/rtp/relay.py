@@ -85,8 +85,8 @@ class RtpRelay:
         """Return True if `target` can be sent the packets of `source`, telephone events included."""
         if source in self._unfit:
             return False
-        other = self._encoder.kind(target)
-        if not any(kind == other or Transcoder.converts(kind, other) for kind in self._kinds[source]):
+        other, kinds = self._encoder.kind(target), self._kinds[source]
+        if other not in kinds and not any(Transcoder.converts(kind, other) for kind in kinds):
             return False
         return source not in self._with_events or self._encoder.events(target) is not None
 

@@ -5,6 +5,7 @@ import select
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import ip_address
 
 from softswitch.errors import PeerError
@@ -32,6 +33,12 @@ _UNSPECIFIED = bytes(16)
 """A struct sockaddr of the family AF_UNSPEC (0)."""
 
 Address = tuple[str, int]
+
+
+@lru_cache(1024)
+def _version(host: str) -> int:
+    """Return the IP version of a numeric address: most calls of a trunk have the same; raises ValueError."""
+    return ip_address(host).version
 
 
 @dataclass(slots=True)
@@ -126,7 +133,7 @@ class MediaSocket:
         """
         self.udp = socket.socket(fileno=self.fd)
         try:
-            family = ip_address(self.host).version
+            family = _version(self.host)
             if not 0 < self.port < 65536:
                 raise ValueError(f"port {self.port} is not within 1-65535")
         except ValueError as error:
@@ -242,6 +249,10 @@ class Poller:
         fd = member.udp.fileno()
         del self._members[fd]
         self._epoll.unregister(fd)
+
+    def relayed_fd(self) -> int:
+        """Return the descriptor of the epoll, to watch it where the sockets are relayed."""
+        return self._epoll.fileno()
 
     def rounds(self) -> Iterator[list[MediaSocket]]:
         """Yield the sockets that have a datagram, up to 16 times; the caller reads one datagram of each."""

@@ -24,7 +24,8 @@ class SteadySockets:
 
     def __contains__(self, member: MediaSocket) -> bool:
         fd = member.udp.fileno()
-        return any(members.get(fd) is member for members in self._members)
+        mixed, relayed = self._members
+        return mixed.get(fd) is member or relayed.get(fd) is member
 
     def __len__(self) -> int:
         return sum(map(len, self._members))
@@ -66,6 +67,10 @@ class SteadySockets:
     def member(self, fd: int) -> MediaSocket:
         """Return the socket of a descriptor."""
         return self._members[0].get(fd) or self._members[1][fd]
+
+    def relayed_fd(self) -> int:
+        """Return the descriptor of the epoll of the relayed sockets."""
+        return self._epolls[True].fileno()
 
     def ready(self, *, is_relayed: bool) -> list[MediaSocket]:
         """Return the sockets that have a datagram, for a reader that looks at each."""

@@ -133,6 +133,10 @@ class Transports:
         """Return the datagrams read from sockets of WebRTC that are not media of the remote party."""
         return self._reception.take_strays()
 
+    def await_relayed(self, seconds: float) -> bool:
+        """Wait for a packet of a relayed port; return False where none came within so many seconds."""
+        return self._reception.await_relayed(seconds)
+
     def send(self, rows: Bytes, lengths: Indices, slots: Indices, datagrams: list[tuple[int, bytes]]) -> None:
         """Send packets, protected where the link is keyed.
 

@@ -222,9 +222,9 @@ def _true_body(headers: Headers, body: bytes) -> bytes:
 
 def _check(message: Request | Response) -> None:
     """Read all headers once, so that their accessors do not raise later."""
-    if not message.via:
+    if "via" not in message.headers.entries:
         raise MalformedError(400, "Missing Via", field="Via")
-    _ = message.from_address, message.to_address
+    _ = message.top_via, message.from_address, message.to_address
     message.check_present()
     if not _CALL_ID.fullmatch(message.call_id):
         raise MalformedError(400, "Malformed Call-ID", field="Call-ID")

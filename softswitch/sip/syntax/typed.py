@@ -50,10 +50,11 @@ class _Typed(sipmessage.Message):
         Raises:
             MalformedError: A header is malformed.
         """
-        entries = self.headers.entries
+        entries, known = self.headers.entries, self._read
         for name, read in _READERS.items():
-            if name in entries:
-                self._reading(name, read)
+            entry = entries.get(name)
+            if entry is not None:
+                known[name] = entry, read(entry[1])
 
     # The library's setters are kept; mypy wants getter and setter side by side.
     @property

@@ -1,6 +1,7 @@
 """Timers of RFC 3261 section 17 (table 4) and RFC 6026, by the letters they have there."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +27,7 @@ class Timers:
         """
         if reliable and letter in "DIJK":
             return 0.0
-        return {
-            "A": self.t1,  # retransmits an INVITE
-            "B": 64 * self.t1,  # ends an INVITE without a response
-            "D": max(32.0, 64 * self.t1),  # absorbs copies of the response to an INVITE
-            "E": self.t1,  # retransmits a non-INVITE request
-            "F": 64 * self.t1,  # ends a non-INVITE request without a final response
-            "G": self.t1,  # retransmits a 300-699 response to an INVITE
-            "H": 64 * self.t1,  # ends the wait for the ACK of such a response
-            "I": self.t4,  # absorbs copies of the ACK
-            "J": 64 * self.t1,  # absorbs copies of a non-INVITE request
-            "K": self.t4,  # absorbs copies of a response
-            "L": 64 * self.t1,  # RFC 6026: absorbs copies of an accepted INVITE
-            "M": 64 * self.t1,  # RFC 6026: passes on 2xx responses of other branches
-        }[letter]
+        return _first_times(self)[letter]
 
     def next(self, letter: str, last: float) -> float:
         """Return the seconds that timer A, E or G runs after it fired.
@@ -51,3 +39,22 @@ class Timers:
             last: Seconds that it ran last.
         """
         return 2 * last if letter == "A" else min(2 * last, self.t2)
+
+
+@lru_cache(16)
+def _first_times(timers: Timers) -> dict[str, float]:
+    """Return the seconds that each timer runs when it is first started, by its letter."""
+    return {
+        "A": timers.t1,  # retransmits an INVITE
+        "B": 64 * timers.t1,  # ends an INVITE without a response
+        "D": max(32.0, 64 * timers.t1),  # absorbs copies of the response to an INVITE
+        "E": timers.t1,  # retransmits a non-INVITE request
+        "F": 64 * timers.t1,  # ends a non-INVITE request without a final response
+        "G": timers.t1,  # retransmits a 300-699 response to an INVITE
+        "H": 64 * timers.t1,  # ends the wait for the ACK of such a response
+        "I": timers.t4,  # absorbs copies of the ACK
+        "J": 64 * timers.t1,  # absorbs copies of a non-INVITE request
+        "K": timers.t4,  # absorbs copies of a response
+        "L": 64 * timers.t1,  # RFC 6026: absorbs copies of an accepted INVITE
+        "M": 64 * timers.t1,  # RFC 6026: passes on 2xx responses of other branches
+    }

@@ -61,6 +61,16 @@ class EffectExecutor:
             CommandRejected: The effect cannot be executed; the call lives on.
         """
         match effect:
+            # What every call has comes first: each class that does not fit costs a look.
+            case fx.CloseLeg():
+                self._detecting.discard(effect.leg)
+                self._tones.end(effect.leg)
+                self.legs.close(effect.leg, effect.reason, effect.headers)
+            case (
+                fx.OpenLeg() | fx.RingLeg() | fx.PrepareLeg() | fx.RejectLeg() | fx.OfferLeg()
+                | fx.AddLegCandidates() | fx.SendLegDigits()
+            ):  # fmt: skip
+                self.legs.carry(effect)
             case fx.PortMessage():
                 self._post(to_port(effect, self.legs.port(effect.leg)))
             case (
@@ -94,15 +104,6 @@ class EffectExecutor:
                 self._share(self.legs.port(effect.leg))
             case fx.SendLegMessage() | fx.ReferLeg() | fx.AcceptTransfer() | fx.TellTransfer():
                 self._carry_telephone(effect)
-            case fx.CloseLeg():
-                self._detecting.discard(effect.leg)
-                self._tones.end(effect.leg)
-                self.legs.close(effect.leg, effect.reason, effect.headers)
-            case (
-                fx.PrepareLeg() | fx.OpenLeg() | fx.RingLeg() | fx.RejectLeg() | fx.OfferLeg()
-                | fx.AddLegCandidates() | fx.SendLegDigits()
-            ):  # fmt: skip
-                self.legs.carry(effect)
             case fx.CloseCall():
                 raise TypeError("CloseCall ends the conversation itself and has no executor")
             case _:
@@ -165,7 +166,10 @@ class EffectExecutor:
         self._shared.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(RELEASE_S):
-                await asyncio.gather(self.streams.release(), self.legs.release())
+                if self.streams.is_empty:
+                    await self.legs.release()
+                else:
+                    await asyncio.gather(self.streams.release(), self.legs.release())
                 await self.recording.closed.wait()
         self.legs.forget()
 

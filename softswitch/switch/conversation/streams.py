@@ -52,6 +52,11 @@ class CallStreams:
             case fx.TellStream() if found := self._streams.get(effect.stream):
                 found.tell(effect.word)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no stream to end."""
+        return not self._streams
+
     async def release(self) -> None:
         """End all streams and wait until their services were told; the caller bounds the time."""
         for stream in self._streams.values():

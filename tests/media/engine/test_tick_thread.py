@@ -136,3 +136,36 @@ def test_idle_thread_is_of_no_age_and_one_that_hangs_grows_old(monkeypatch: pyte
     assert bench.ticks_again()
     assert bench.thread.age_s() < 5
     bench.thread.stop()
+
+
+def test_relayed_ports_without_packets_wake_the_thread_for_ticks_only() -> None:
+    ticks, passes, coming = [0], [0], threading.Event()
+    done = threading.Event()
+
+    def tick(_now: float) -> Output:
+        ticks[0] += 1
+        if ticks[0] == 10:
+            coming.set()
+        if ticks[0] > 20:
+            done.set()
+        return Output()
+
+    def relay_now(_now: float) -> Output:
+        assert coming.is_set()
+        passes[0] += 1
+        return Output()
+
+    counters = dict.fromkeys(("thread_restarts", "ticks", "late_ticks", "jumped_ticks", "tick_errors"), 0)
+    thread = tick_thread.TickThread(
+        tick,
+        lambda: False,
+        counters,
+        is_relaying=lambda: True,
+        relay_now=relay_now,
+        await_relayed=coming.wait,
+    )
+    thread.start(lambda output: None)
+    assert done.wait(10)
+    thread.stop()
+    assert counters["tick_errors"] == 0
+    assert passes[0] > 0

@@ -313,3 +313,26 @@ def test_silence_of_a_few_sources_disconnects_them(make_harness):
         2,
         3,
     ]
+
+
+@pytest.mark.parametrize("batch", each_batch())
+def test_relayed_links_are_awaited_and_others_are_not(batch, make_harness):
+    harness = make_harness(socket.AF_INET, batch)
+    mixed, relayed = harness.open(), harness.open()
+    harness.reception.relay(relayed, relayed=True)
+    harness.send(mixed, b"\x80" + bytes(11))
+    assert not harness.reception.await_relayed(0.0)
+    harness.send(relayed, b"\x80" + bytes(11))
+    assert harness.reception.await_relayed(10.0)
+    assert [slot for slot, _ in harness.drain(relayed_only=True)] == [relayed.slot]
+    assert not harness.reception.await_relayed(0.0)
+    harness.reception.relay(relayed, relayed=False)
+    harness.send(relayed, b"\x80" + bytes(11))
+    assert not harness.reception.await_relayed(0.0)
+
+
+def test_relayed_links_whose_datagrams_others_deliver_are_not_waited_for(harness):
+    link = harness.open(polled=False)
+    assert not harness.reception.await_relayed(0.0)
+    harness.reception.relay(link, relayed=True)
+    assert harness.reception.await_relayed(10.0)

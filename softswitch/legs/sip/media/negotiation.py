@@ -32,6 +32,8 @@ from softswitch.sdp import (
     parse,
 )
 
+_WITHOUT_TASKS = frozenset({"plain", "sdes"})
+"""Keyings whose transports start no task: most calls of telephones have one of these."""
 LEVEL_EXTENSION = 1
 """Id of the audio level header extension in offers to browsers."""
 
@@ -256,7 +258,8 @@ class SipMedia:
     # --- transport and port ---------------------------------------------------------------------
 
     async def _open(self, keying: Keying, *, offering: bool) -> MediaTransport:
-        await self._tasks.begin()
+        if keying not in _WITHOUT_TASKS:
+            await self._tasks.begin()
         transport = make_transport(
             self._shared, self._tasks, self, port=self.port, options=self._options, keying=keying
         )

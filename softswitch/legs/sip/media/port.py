@@ -88,4 +88,6 @@ class MediaPort:
         if self._options.dtmf in {"auto", "rfc4733"}:
             # Events at another clock rate than the codec: many phones with Opus have events at 8000 Hz only.
             events = agreement.send_events or next(iter(agreement.events), None)
-        return rtp_parameters(replace(agreement, send_events=events), self._identity, near=self._near)
+        if events != agreement.send_events:
+            agreement = replace(agreement, send_events=events)
+        return rtp_parameters(agreement, self._identity, near=self._near)

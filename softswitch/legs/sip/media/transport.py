@@ -92,7 +92,7 @@ class MediaTasks:
         self._over = asyncio.Event()
 
     async def begin(self) -> None:
-        """Allow tasks from now on."""
+        """Allow tasks from now on; not needed before a transport that starts none is adopted."""
         if self._task is None:
             loop = asyncio.get_running_loop()
             self._task = loop.create_task(self._live(), name=f"sip media {self._port}")
@@ -121,6 +121,9 @@ class MediaTasks:
         """Cancel all tasks and close all transports; no event is reported afterwards."""
         self._over.set()
         self._owner = None
+        if self._task is None and self.transports:
+            self._task = asyncio.get_running_loop().create_task(self._close(), name=f"sip media {self._port}")
+            self._task.add_done_callback(self._died)
 
     @property
     def is_over(self) -> bool:
@@ -142,8 +145,11 @@ class MediaTasks:
                     task.cancel()
         finally:
             self._tasks = None
-            while self.transports:
-                await self.transports.pop().close()
+            await self._close()
+
+    async def _close(self) -> None:
+        while self.transports:
+            await self.transports.pop().close()
 
     def _died(self, task: asyncio.Task[None]) -> None:
         """End the leg whose media task failed; other legs go on."""
