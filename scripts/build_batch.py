@@ -15,7 +15,17 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "softswitch"
-SOURCES = tuple(PACKAGE / name for name in ("media/rtp/batch.c", "media/rtp/ordinary.c", "audio/g722.c"))
+SOURCES = tuple(
+    PACKAGE / name
+    for name in (
+        "media/rtp/batch.c",
+        "media/rtp/ordinary.c",
+        "audio/g722.c",
+        "audio/mix.c",
+        "audio/resample.c",
+        "media/tracks/bus.c",
+    )
+)
 LIBRARY = PACKAGE / "media" / "rtp" / "_batch.so"
 TIMEOUT_S = 120
 
@@ -41,7 +51,7 @@ def build() -> str:
     fresh = LIBRARY.with_suffix(".new")
     options = shlex.split(os.environ.get("CFLAGS", "-O3"))
     words = [*command, *options, "-std=gnu11", "-Wall", "-shared", "-fPIC", "-o", str(fresh)]
-    words += map(str, SOURCES)
+    words += [*map(str, SOURCES), "-lm"]
     try:
         done = subprocess.run(  # noqa: S603 - the compiler of this machine
             words, capture_output=True, text=True, timeout=TIMEOUT_S, check=False

@@ -316,7 +316,7 @@ class Engine:
             if row is not None:
                 mix = tick.layout.ports[row].mix
                 frames[mix] = frames[mix] + tone if mix in frames else tone
-        tick.sounding = mixing.add_tracks(frames, tick.heard)
+        tick.sounding = mixing.add_tracks(frames, tick.heard, playback.steady)
 
     def _send_tones(self, tick: TickState) -> None:
         self._parts.tone_sender.play(tick)

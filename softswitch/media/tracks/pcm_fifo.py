@@ -137,6 +137,19 @@ class PcmFifo:
             samples -= len(piece)
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
+    @property
+    def ahead(self) -> Pcm:
+        """Samples that come next and are resampled already, perhaps none; callers must not write to them."""
+        return self._ready[0] if self._ready else _EMPTY
+
+    def skip(self, samples: int) -> None:
+        """Do as if `samples`, at most those of :attr:`ahead`, had been taken."""
+        if samples:
+            self.taken += samples
+            first = self._ready.popleft()
+            if len(first) > samples:
+                self._ready.appendleft(first[samples:])
+
     def fade_out(self, samples: int) -> None:
         """Fade the next `samples` out and discard everything behind them."""
         start = self.taken
