@@ -55,9 +55,7 @@ class Legs:
         self.engine = Engine(vads={"energy": EnergyBank, "silero": silero})
         self._legs, self._now, self._tick, self.frames = legs, 1000.0, 0, 0
         sound = [speech_like(RATE, 10, seed) for seed in range(8)]
-        self._said = [
-            [pcm[at : at + FRAME_BYTES] for at in range(0, len(pcm), FRAME_BYTES)] for pcm in sound
-        ]
+        self._said = [[pcm[at : at + FRAME_BYTES] for at in range(0, len(pcm), FRAME_BYTES)] for pcm in sound]
         self._bed = speech_like(BED_RATE, 5, 99)
         self._fed = [0] * (legs + 1)
         for leg in range(1, legs + 1):

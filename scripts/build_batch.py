@@ -23,6 +23,7 @@ SOURCES = tuple(
         "audio/g722.c",
         "audio/mix.c",
         "audio/resample.c",
+        "audio/rows.c",
         "audio/silero.c",
         "media/tracks/bus.c",
     )

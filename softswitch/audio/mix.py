@@ -1,14 +1,11 @@
 """Sums of rows per mix, the sum of the others for each row, and a soft limiter."""
 
-import ctypes
-from collections.abc import Callable
-from functools import cache
-
 import numpy as np
 from numpy.typing import NDArray
 
 from softswitch.audio.pcm import FULL_SCALE, Indices, Pcm
-from softswitch.compiled import address, library
+from softswitch.audio.rows import compiled
+from softswitch.compiled import address
 
 _KNEE = 0.8 * FULL_SCALE
 """Magnitude (-1.9 dB of full scale) below which the limiter leaves samples unchanged."""
@@ -85,12 +82,12 @@ def limit(pcm: Pcm, which: NDArray[np.bool_] | None = None) -> Pcm:
         pcm: ``(n, samples)``, any magnitude.
         which: rows to look at, ``(n,)``; None for all.
     """
-    compiled = _compiled_limit()
-    if compiled is None or pcm.dtype != np.float32 or not pcm.flags.c_contiguous:
+    fast = compiled("limit")
+    if fast is None or pcm.dtype != np.float32 or not pcm.flags.c_contiguous:
         return limit_by_numpy(pcm, which)
     if which is not None and which.shape != (len(pcm),):
         raise ValueError(f"which: {which.shape} for {len(pcm)} rows")
-    compiled(address(pcm), len(pcm), pcm.shape[1], None if which is None else address(which))
+    fast(address(pcm), len(pcm), pcm.shape[1], None if which is None else address(which))
     return pcm
 
 
@@ -109,14 +106,3 @@ def limit_by_numpy(pcm: Pcm, which: NDArray[np.bool_] | None = None) -> Pcm:
         bent = _KNEE + span * np.tanh((over - _KNEE) / span)
         pcm[loud] = np.where(over > _KNEE, np.copysign(bent, before), before)
     return pcm
-
-
-@cache
-def _compiled_limit() -> Callable[..., None] | None:
-    """Return ``softswitch_limit`` of mix.c, which keeps the interpreter's lock: a row takes 0.05 µs."""
-    code = library()
-    if code is None:
-        return None
-    at = ctypes.cast(code.softswitch_limit, ctypes.c_void_p).value or 0
-    pointer, long = ctypes.c_void_p, ctypes.c_int64
-    return ctypes.PYFUNCTYPE(None, pointer, long, long, pointer)(at)

@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from softswitch.audio.pcm import TICK_MS, Indices
+from softswitch.audio.rows import compiled
+from softswitch.compiled import address
 
 _SLACK = 0.15
 """Hysteresis: once speech has begun, the threshold is lower by this."""
@@ -82,6 +84,13 @@ class SpeechGate:
             Indices into ``n`` of slots that began to speak and that stopped; :attr:`began` and :attr:`ended`
             hold the times.
         """
+        if (fast := compiled("gate_turns")) is not None and slots.flags.c_contiguous:
+            turns = fast(
+                address(probability), address(slots), len(slots), address(self._level),
+                address(self._speaking), address(self._turning),
+            )  # fmt: skip
+            if not turns:
+                return _NO_ROWS, _NO_ROWS
         speaking = self._speaking[slots]
         voice = probability >= self._level[slots]
         if not ((voice != speaking) | self._turning[slots]).any():

@@ -137,9 +137,7 @@ class SteadyTracks:
         ended, self._ended = self._ended, []
         return ended
 
-    def add(
-        self, hearers: Hearers, heard: Pcm, sounding: NDArray[np.bool_], loud: NDArray[np.bool_]
-    ) -> None:
+    def add(self, hearers: Hearers, heard: Pcm, sounding: NDArray[np.bool_], loud: NDArray[np.bool_]) -> None:
         """Add the next frame of each seat to the rows that hear it.
 
         Args:
@@ -178,8 +176,9 @@ class SteadyTracks:
         self._ended_places: Indices = np.zeros(places, np.intp)
         self._ended_at = address(self._ended_places)
         table = self._table
-        table.seats, table.left, table.at, table.level = places, *map(
-            address, (self._left, self._at, self._level)
+        table.seats, table.left, table.at, table.level = (
+            places,
+            *map(address, (self._left, self._at, self._level)),
         )
         self._hearers = None
 

@@ -1,0 +1,165 @@
+/* Work on many rows of 20 ms with one call from Python each: rounding, the levels and gates of detectors (pcm.py, vad.py,
+ * dtmf.py and the speech gate; docs/adr/0049). Results are those of the Python code within the rounding of float32.
+ */
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#define ALWAYS static inline __attribute__((always_inline))
+
+/* Samples of 20 ms at the bus rate; every which sample the tone filter reads, how many these are, tones, and waves: a cosine
+ * and a sine of each tone. */
+enum { FRAME = 480, STEP = 6, READ = FRAME / STEP, TONES = 8, WAVES = 2 * TONES };
+
+/* Rounded to the nearest even number and clipped; what is no number becomes the lowest. */
+ALWAYS void round_all(const float *pcm, int64_t samples, int16_t *out)
+{
+    for (int64_t i = 0; i < samples; i++) {
+        float clipped = pcm[i] > -32768.0f ? pcm[i] : -32768.0f;
+        clipped = clipped < 32767.0f ? clipped : 32767.0f;
+        /* 1.5 * 2^23: the sum has no bits left for a fraction, and its low ones are the number. */
+        float sum = clipped + 12582912.0f;
+        int32_t bits;
+        memcpy(&bits, &sum, sizeof bits);
+        out[i] = (int16_t)bits;
+    }
+}
+
+/* Sum of the squares of `count` samples. */
+ALWAYS float energy(const float *pcm, int64_t count)
+{
+    float sums[16] = {0}, sum = 0;
+    int64_t i = 0;
+    for (; i + 16 <= count; i += 16)
+        for (int k = 0; k < 16; k++)
+            sums[k] += pcm[i + k] * pcm[i + k];
+    for (; i < count; i++)
+        sum += pcm[i] * pcm[i];
+    for (int k = 0; k < 16; k++)
+        sum += sums[k];
+    return sum;
+}
+
+ALWAYS void powers(const float *pcm, int64_t rows, int64_t samples, float *out)
+{
+    for (int64_t row = 0; row < rows; row++)
+        out[row] = energy(pcm + row * samples, samples) / (samples ? (float)samples : 1.0f);
+}
+
+/* Whether most of a row's power lies in two tones. */
+ALWAYS int is_candidate(const float *pcm, const float *waves, float part, float weaker, float least)
+{
+    float read[READ], sums[WAVES] = {0}, tones[TONES];
+    for (int i = 0; i < READ; i++)
+        read[i] = pcm[i * STEP];
+    float power = energy(read, READ) * (1.0f / READ);
+    if (!(power > least))
+        return 0;
+    for (int i = 0; i < READ; i++)
+        for (int k = 0; k < WAVES; k++)
+            sums[k] += read[i] * waves[i * WAVES + k];
+    for (int k = 0; k < TONES; k++)
+        tones[k] = sums[k] * sums[k] + sums[TONES + k] * sums[TONES + k];
+    float low = tones[0], high = tones[4];
+    for (int k = 1; k < 4; k++) {
+        low = tones[k] > low ? tones[k] : low;
+        high = tones[4 + k] > high ? tones[4 + k] : high;
+    }
+    return low + high > power * part && (low < high ? low : high) > power * weaker;
+}
+
+ALWAYS int64_t candidates(const float *pcm, int64_t rows, const float *waves, float part, float weaker, float least,
+                          uint8_t *found)
+{
+    int64_t count = 0;
+    for (int64_t row = 0; row < rows; row++)
+        count += found[row] = (uint8_t)is_candidate(pcm + row * FRAME, waves, part, weaker, least);
+    return count;
+}
+
+#if defined(__x86_64__)
+#define AVX2 __attribute__((target("avx2,fma")))
+static int has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+
+AVX2 static void round_avx2(const float *pcm, int64_t samples, int16_t *out) { round_all(pcm, samples, out); }
+
+AVX2 static void powers_avx2(const float *pcm, int64_t rows, int64_t samples, float *out)
+{
+    powers(pcm, rows, samples, out);
+}
+
+AVX2 static int64_t candidates_avx2(const float *pcm, int64_t rows, const float *waves, float part, float weaker,
+                                    float least, uint8_t *found)
+{
+    return candidates(pcm, rows, waves, part, weaker, least, found);
+}
+#endif
+
+/* Round and clip samples to 16 bit, as pcm.to_int16 does. */
+void softswitch_round(const float *pcm, int64_t samples, int16_t *out)
+{
+#if defined(__x86_64__)
+    if (has_avx2()) {
+        round_avx2(pcm, samples, out);
+        return;
+    }
+#endif
+    round_all(pcm, samples, out);
+}
+
+/* Write the mean square of each row, as level.power does. */
+void softswitch_power(const float *pcm, int64_t rows, int64_t samples, float *out)
+{
+#if defined(__x86_64__)
+    if (has_avx2()) {
+        powers_avx2(pcm, rows, samples, out);
+        return;
+    }
+#endif
+    powers(pcm, rows, samples, out);
+}
+
+/* Set found[row] to 1 where the detector of DTMF has to look at a row of 20 ms, else to 0; return how many these are. */
+int64_t softswitch_tone_candidates(const float *pcm, int64_t rows, const float *waves, float part, float weaker,
+                                   float least, uint8_t *found)
+{
+#if defined(__x86_64__)
+    if (has_avx2())
+        return candidates_avx2(pcm, rows, waves, part, weaker, least, found);
+#endif
+    return candidates(pcm, rows, waves, part, weaker, least, found);
+}
+
+/* Turn the powers of rows into probabilities of speech, as EnergyBank.push does.
+ *
+ * `limits` are the floor of powers, decibels of full scale, first and lowest noise, share by which noise falls, decibels by
+ * which it rises, the middle, the slope and the weight of the last probability.
+ */
+void softswitch_energy(float *probability, const float *power, int64_t rows, const int64_t *slots, float *noises,
+                       float *probabilities, const float *limits)
+{
+    float floor = limits[0], full = limits[1], start = limits[2], quietest = limits[3], fall = limits[4],
+          rise = limits[5], middle = limits[6], slope = limits[7], smooth = limits[8];
+    for (int64_t row = 0; row < rows; row++) {
+        float level = log10f(power[row] > floor ? power[row] : floor) * 10.0f - full, noise = noises[slots[row]];
+        level = level < 0.0f ? level : 0.0f;
+        float above = level - noise, most = level > start ? level : start;
+        noise += above < 0.0f ? above * fall : rise;
+        noise = noise < most ? noise : most;
+        noise = noise > quietest ? noise : quietest;
+        probability[row] = (1.0f - smooth) / (1.0f + expf((noise - level + middle) * slope));
+        probability[row] += probabilities[slots[row]] * smooth;
+        noises[slots[row]] = noise;
+        probabilities[slots[row]] = probability[row];
+    }
+}
+
+/* Return 1 if a slot changes between speech and silence, or is about to; else 0. */
+int softswitch_gate_turns(const float *probability, const int64_t *slots, int64_t rows, const float *levels,
+                          const uint8_t *speaking, const uint8_t *turning)
+{
+    for (int64_t row = 0; row < rows; row++)
+        if ((probability[row] >= levels[slots[row]]) != speaking[slots[row]] || turning[slots[row]])
+            return 1;
+    return 0;
+}
