@@ -11,32 +11,51 @@
  * and a sine of each tone. */
 enum { FRAME = 480, STEP = 6, READ = FRAME / STEP, TONES = 8, WAVES = 2 * TONES };
 
+/* Eight numbers at a time, wherever they lie. */
+typedef float lanes8 __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int32_t ints8 __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int16_t shorts8 __attribute__((vector_size(16), aligned(2), may_alias));
+
+/* `a` where `which` is all ones, else `b`. */
+ALWAYS lanes8 choose(ints8 which, lanes8 a, lanes8 b) { return (lanes8)(((ints8)a & which) | ((ints8)b & ~which)); }
+
 /* Rounded to the nearest even number and clipped; what is no number becomes the lowest. */
+ALWAYS shorts8 rounded(const float *pcm)
+{
+    lanes8 zeros = {0}, lowest = zeros - 32768.0f, highest = zeros + 32767.0f, x = *(const lanes8 *)pcm;
+    x = choose(x > lowest, x, lowest);
+    x = choose(x < highest, x, highest);
+    /* 1.5 * 2^23: the sum has no bits left for a fraction, and its low ones are the number. */
+    return __builtin_convertvector((ints8)(x + 12582912.0f), shorts8);
+}
+
 ALWAYS void round_all(const float *pcm, int64_t samples, int16_t *out)
 {
-    for (int64_t i = 0; i < samples; i++) {
-        float clipped = pcm[i] > -32768.0f ? pcm[i] : -32768.0f;
-        clipped = clipped < 32767.0f ? clipped : 32767.0f;
-        /* 1.5 * 2^23: the sum has no bits left for a fraction, and its low ones are the number. */
-        float sum = clipped + 12582912.0f;
-        int32_t bits;
-        memcpy(&bits, &sum, sizeof bits);
-        out[i] = (int16_t)bits;
-    }
+    int64_t i = 0;
+    for (; i + 8 <= samples; i += 8)
+        *(shorts8 *)(out + i) = rounded(pcm + i);
+    float rest[8] = {0};
+    memcpy(rest, pcm + i, sizeof(float) * (size_t)(samples - i));
+    shorts8 last = rounded(rest);
+    memcpy(out + i, &last, sizeof(int16_t) * (size_t)(samples - i));
 }
 
 /* Sum of the squares of `count` samples. */
 ALWAYS float energy(const float *pcm, int64_t count)
 {
-    float sums[16] = {0}, sum = 0;
+    lanes8 sums[2] = {{0}};
+    float sum = 0;
     int64_t i = 0;
     for (; i + 16 <= count; i += 16)
-        for (int k = 0; k < 16; k++)
-            sums[k] += pcm[i + k] * pcm[i + k];
+        for (int k = 0; k < 2; k++) {
+            lanes8 x = *(const lanes8 *)(pcm + i + 8 * k);
+            sums[k] += x * x;
+        }
     for (; i < count; i++)
         sum += pcm[i] * pcm[i];
-    for (int k = 0; k < 16; k++)
-        sum += sums[k];
+    sums[0] += sums[1];
+    for (int k = 0; k < 8; k++)
+        sum += sums[0][k];
     return sum;
 }
 
@@ -49,15 +68,26 @@ ALWAYS void powers(const float *pcm, int64_t rows, int64_t samples, float *out)
 /* Whether most of a row's power lies in two tones. */
 ALWAYS int is_candidate(const float *pcm, const float *waves, float part, float weaker, float least)
 {
-    float read[READ], sums[WAVES] = {0}, tones[TONES];
+    float read[READ], sums[WAVES], tones[TONES];
     for (int i = 0; i < READ; i++)
         read[i] = pcm[i * STEP];
     float power = energy(read, READ) * (1.0f / READ);
     if (!(power > least))
         return 0;
-    for (int i = 0; i < READ; i++)
-        for (int k = 0; k < WAVES; k++)
-            sums[k] += read[i] * waves[i * WAVES + k];
+    /* Eight sums at a time, four of them apart: an addition need not wait for the one before. */
+    lanes8 a[4][2] = {{{0}}};
+    for (int i = 0; i < READ; i += 4)
+        _Pragma("GCC unroll 4") for (int k = 0; k < 4; k++)
+        {
+            const lanes8 *wave = (const lanes8 *)(waves + (i + k) * WAVES);
+            a[k][0] += wave[0] * read[i + k];
+            a[k][1] += wave[1] * read[i + k];
+        }
+    for (int k = 1; k < 4; k++) {
+        a[0][0] += a[k][0];
+        a[0][1] += a[k][1];
+    }
+    memcpy(sums, a[0], sizeof sums);
     for (int k = 0; k < TONES; k++)
         tones[k] = sums[k] * sums[k] + sums[TONES + k] * sums[TONES + k];
     float low = tones[0], high = tones[4];

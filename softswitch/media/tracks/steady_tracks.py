@@ -106,10 +106,10 @@ class SteadyTracks:
             return False
         place = self._place_of(mix)
         kept = [track.ahead for track in sounding]
-        for index in range(_SOURCES):
-            inside = index < len(sounding)
-            self._at[place, index] = address(kept[index]) if inside else 0
-            self._level[place, index] = sounding[index].level if inside else 0.0
+        # Behind the last track there is no other: bus.c stops at the first 0.
+        blank = [0] * (_SOURCES - len(sounding))
+        self._at[place] = [*map(address, kept), *blank]
+        self._level[place] = [*(track.level for track in sounding), *blank]
         self._left[place] = ticks
         self._seats[mix] = _Seat(sounding, kept, ticks)
         return True
