@@ -5,8 +5,9 @@ the same calls in rounds of a few ticks, one after the other; neighbouring round
 
     python bench/_paired.py BEFORE [legs:relayed|mixed|rooms|energy|silero ...]
 
-In rooms four legs hear each other. The last two are legs of `/call` with that detector (feed_tick.py). BEFORE is a work tree of another commit. Both trees are measured with this
-tree's bench, so that they do the same.
+In rooms four legs hear each other. The last two are legs of `/call` with that detector (feed_tick.py).
+BEFORE is a work tree of another commit. Both trees are measured with this tree's bench, so that they do the
+same.
 """
 
 import os

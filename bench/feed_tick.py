@@ -1,4 +1,4 @@
-"""Measure the tick of `/call` legs without sockets: PCM 16 kHz both ways, a looped bed in each call's own mix.
+"""Measure the tick of `/call` legs without sockets: PCM 16 kHz both ways, a bed of sound in each call's mix.
 
 Speech and in-band DTMF are listened for, as on every `/call` leg. Time passes by 20 ms a tick whatever the
 machine does, and only the CPU time within the engine is counted.
@@ -23,7 +23,7 @@ from softswitch.media import messages as m
 try:
     from softswitch.media.engine.engine import Engine
 except ImportError:  # a work tree of 87c1b90, which bench/_paired.py compares with
-    from softswitch.media import Engine
+    from softswitch.media.engine import Engine
 
 TICK_S = 0.02
 WARM_UP, MEASURED, ROUNDS = 100, 25, 12

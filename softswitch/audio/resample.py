@@ -1,7 +1,7 @@
 """Resampling: of many legs at once in whole frames, or of one stream in pieces of any size.
 
-``resample.c`` does it for :class:`Resampler` where there is compiled code; else each call is one matrix product
-for all rows. The results are the same within the rounding of float32. See docs/adr/0049.
+``resample.c`` does it for :class:`Resampler` where there is compiled code; else each call is one matrix
+product for all rows. The results are the same within the rounding of float32. See docs/adr/0049.
 """
 
 import ctypes
@@ -69,7 +69,7 @@ class _Compiled:
                 taps.append(weights[phase, tap])
             first.append(len(taps))
         self._kept = np.array(first, np.int64), np.array(places, np.int64), np.array(taps, np.float32)
-        self._filter = _Filter(up, down, past, width, *map(address, self._kept))
+        self._filter = _Filter(up, down, past, width, *(address(part) for part in self._kept))
         self._at = ctypes.addressof(self._filter)
         self._history, self._slots, self._pcm, self._out = (Address() for _ in range(4))
 
@@ -88,7 +88,7 @@ class _Compiled:
 
 
 def _compiled(up: int, down: int, weights: Pcm) -> _Compiled | None:
-    """Return the compiled filter, or None where there is none for it."""
+    """Return the compiled filter, or None for ratios of large numbers and without compiled code."""
     if max(up, down) > _FACTOR or weights.shape[1] > _PAST:
         return None
     code = library()
@@ -98,9 +98,9 @@ def _compiled(up: int, down: int, weights: Pcm) -> _Compiled | None:
 class Resampler:
     """Streaming polyphase filter for many slots, in compiled code or as one matrix product per call.
 
-    The output lags the input by half the filter (:attr:`delay`). For a product frames are cut into tiles; every
-    tile with the history before it is a row of one matrix, the filter written out for a tile's outputs is the
-    other.
+    The output lags the input by half the filter (:attr:`delay`). For a product, frames are cut into tiles;
+    every tile with the history before it is a row of one matrix, the filter written out for a tile's outputs
+    is the other.
     """
 
     def __init__(self, rate_in: int, rate_out: int, slots: int = 0) -> None:
@@ -196,7 +196,8 @@ class Resampler:
             made: Pcm = np.empty((1, len(pcm) // self._down * self._up), np.float32)
             rows = np.ascontiguousarray(pcm, np.float32).reshape(1, -1)
             self._compiled.process(before.reshape(1, -1).copy(), self._alone, rows, made)
-            return made[0]
+            row: Pcm = made[0]
+            return row
         tile, matrix = self._filters.get(len(pcm)) or self._filter(len(pcm))
         past = self._past
         if self._is_long(tile):
@@ -210,8 +211,8 @@ class Resampler:
             windows[0, :past] = before
             windows[1:, :past] = tiles[:-1, tile - past :]
             windows[:, past:] = tiles
-        row: Pcm = np.matmul(windows, matrix).reshape(-1)
-        return row
+        made = np.matmul(windows, matrix)
+        return made.reshape(-1)
 
     def _long_row(self, before: Pcm, tiles: Pcm, matrix: Pcm) -> Pcm:
         outputs = matrix.shape[1] // 2

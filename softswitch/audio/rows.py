@@ -1,4 +1,4 @@
-"""The functions of ``rows.c`` and ``mix.c``, which work on many rows with one call, where there is compiled code.
+"""The functions of ``rows.c`` and ``mix.c``, which work on many rows with one call.
 
 See docs/adr/0049.
 """

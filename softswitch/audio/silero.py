@@ -192,7 +192,7 @@ class SileroNetwork:
             line = frames.reshape(rows, length * channels)
             result = np.empty((rows, (length - 1) // stride + 1, bias.size), np.float32)
             for place in range(result.shape[1]):
-                # Neighbouring frames lie side by side in memory. Beyond the ends there is silence: no product.
+                # Neighbouring frames lie side by side in memory. Beyond the ends is silence: no product.
                 at = place * stride - 1
                 first, last = max(at, 0), min(at + 3, length)
                 weights = matrix[(first - at) * channels : (last - at) * channels]
@@ -302,7 +302,7 @@ class SileroBank:
         self._fill, self._quiet = np.pad(self._fill, more), np.pad(self._quiet, more)
         self._probability = np.pad(self._probability, more)
         states = self._line, self._fill, self._quiet, self._probability
-        self._at = *map(address, states), len(self._fill)
+        self._at = *(address(state) for state in states), len(self._fill)
 
     def reset(self, slots: Indices) -> None:
         """Clear the state of `slots`."""

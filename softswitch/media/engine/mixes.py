@@ -191,7 +191,7 @@ class Mixing:
         sum_of = [index for index, (_, others) in enumerate(summed) for _ in others]
         self._sums, self._minus = _Sums([talking for talking, _ in summed]), _indices(minus)
         self._summed: NDArray[np.bool_] = np.zeros(len(members), np.bool_)
-        """By row: what is heard is a sum; a row that is the audio of one port passes the limiter unchanged."""
+        """By row: it is a sum; a row that is the audio of one port passes the limiter unchanged."""
         self._summed[listeners + [target for _, target in self._whispers]] = True
         self._has_sums = bool(self._summed.any())
         order = np.argsort(self._copied)

@@ -118,8 +118,7 @@ class FeedFifo:
         if self._postponed or (not self._playing and not self._is_primed(level)):
             self._postponed = False
             return None
-        if level < self._low:
-            self._low = level
+        self._low = min(self._low, level)
         self._window += 1
         if self._window >= _WINDOW_TICKS:
             self._watch()

@@ -144,7 +144,7 @@ class Feeds:
         self._catching_up = CatchingUp(discards)
         self._banks: dict[FeedFormat, FeedBank] = {}
         self._full: dict[FeedFormat, FeedRows] = {}
-        """Groups whose ports all had a frame in the last tick; their :attr:`FeedPort.tail` is still to be set."""
+        """Groups whose ports all had a frame in the last tick; their `tail` is still to be set."""
         self._slots = 0
 
     def grow(self, slots: int) -> None:

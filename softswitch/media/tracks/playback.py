@@ -29,7 +29,7 @@ class Playback:
         self._unseated: dict[int, list[Track]] = {}
         """Those of `_by_mix` whose tracks are played here; :attr:`steady` plays the others."""
         self.steady = steady_tracks()
-        """Mixes whose tracks have nothing to decide, in compiled code; None: there is none."""
+        """Mixes whose tracks have nothing to decide, in compiled code; None without it."""
         self._unready: Collection[int] = ()
         self._converters = Converters()
         self._counters = counters
@@ -104,8 +104,8 @@ class Playback:
                 its beginning.
 
         Returns:
-            The frame ``(480,)`` of each mix in which a track sounds, without those of :attr:`steady`, which the
-            caller has to add; callers must not write to it.
+            The frame ``(480,)`` of each mix in which a track sounds, without those of :attr:`steady`, which
+            the caller has to add; callers must not write to it.
         """
         if self.steady is not None:
             self._give_seats(self.steady, unready)

@@ -1,9 +1,9 @@
 """Tracks that play on without anything to decide: compiled code takes and adds their frames for some ticks.
 
-Most tracks have nothing but audio before them for many ticks: no mark, no ramp, no end of a sentence that was
-asked for, enough samples that are resampled already. The tracks of such a mix get a *seat*, and ``bus.c`` plays all
-seats with one call a tick. Whatever is about to be decided, and whatever a message asks for, ends the seat first;
-the tracks then are where they would be without it. Without compiled code nothing gets a seat. See docs/adr/0049.
+Most tracks have nothing but audio before them for many ticks: no mark, no ramp, enough samples that are
+resampled already. The tracks of such a mix get a *seat*, and ``bus.c`` plays all seats with one call a tick.
+A seat ends before anything is to be decided, and before a message is carried out; the tracks then are where
+they would be without it. Without compiled code nothing gets a seat. See docs/adr/0049.
 """
 
 import ctypes
@@ -115,7 +115,7 @@ class SteadyTracks:
         return True
 
     def end(self, mix: int) -> bool:
-        """Take the seat of a mix away and move its tracks on by what they played; return False without one."""
+        """Take the seat of a mix away, moving its tracks on by what they played; return False without one."""
         seat = self._seats.pop(mix, None)
         if seat is None:
             return False
@@ -176,10 +176,8 @@ class SteadyTracks:
         self._ended_places: Indices = np.zeros(places, np.intp)
         self._ended_at = address(self._ended_places)
         table = self._table
-        table.seats, table.left, table.at, table.level = (
-            places,
-            *map(address, (self._left, self._at, self._level)),
-        )
+        table.seats, table.left = places, address(self._left)
+        table.at, table.level = address(self._at), address(self._level)
         self._hearers = None
 
     def _arrange(self, hearers: Hearers) -> None:

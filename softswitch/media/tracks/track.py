@@ -186,7 +186,7 @@ class Track:
         Args:
             ducked: what :meth:`pull` would be told.
         """
-        if self._prebuffer or self._lateness is not None:
+        if self.reports or self._prebuffer or self._lateness is not None:
             return 0
         if self.duck_to is not None and self._duck.target != (self.duck_to if ducked else 1.0):
             return 0
