@@ -184,12 +184,55 @@ void softswitch_energy(float *probability, const float *power, int64_t rows, con
     }
 }
 
-/* Return 1 if a slot changes between speech and silence, or is about to; else 0. */
-int softswitch_gate_turns(const float *probability, const int64_t *slots, int64_t rows, const float *levels,
-                          const uint8_t *speaking, const uint8_t *turning)
+/* The state machine of speech and silence, by slot; speech_gate.py says what each array is. */
+struct gate {
+    const float *threshold;
+    const int32_t *start_ticks;
+    const int32_t *stop_ticks;
+    float *level;
+    uint8_t *speaking;
+    uint8_t *turning;
+    int32_t *age;
+    int32_t *gap;
+    double *began;
+    double *ended;
+};
+
+/* Do what SpeechGate.push does: `started` and `stopped` get the rows, `counts` how many they are.
+ *
+ * `before` is the time at which the frame began. A slot that neither changes nor is about to is left as it is: what the
+ * Python code counts there is never looked at.
+ */
+void softswitch_gate(const struct gate *g, const float *probability, const int64_t *slots, int64_t rows, double before,
+                     int gap_ticks, float slack, int64_t *started, int64_t *stopped, int64_t *counts)
 {
-    for (int64_t row = 0; row < rows; row++)
-        if ((probability[row] >= levels[slots[row]]) != speaking[slots[row]] || turning[slots[row]])
-            return 1;
-    return 0;
+    counts[0] = counts[1] = 0;
+    for (int64_t row = 0; row < rows; row++) {
+        int64_t slot = slots[row];
+        int voice = probability[row] >= g->level[slot], speaking = g->speaking[slot];
+        if (voice == speaking && !g->turning[slot])
+            continue;
+        int32_t age = g->age[slot], gap = g->gap[slot];
+        if (voice && !age)
+            g->began[slot] = before;
+        if (!voice && !gap)
+            g->ended[slot] = before;
+        gap = voice ? 0 : gap + 1;
+        age = voice || age > 0 ? age + 1 : 0;
+        /* A possible beginning is abandoned after a long gap. */
+        if (!speaking && gap > gap_ticks)
+            age = 0;
+        if (!speaking && voice && age >= g->start_ticks[slot]) {
+            speaking = 1;
+            started[counts[0]++] = row;
+        } else if (speaking && gap >= g->stop_ticks[slot]) {
+            speaking = age = 0;
+            stopped[counts[1]++] = row;
+        }
+        g->age[slot] = age;
+        g->gap[slot] = gap;
+        g->speaking[slot] = (uint8_t)speaking;
+        g->turning[slot] = speaking ? gap > 0 : age > 0;
+        g->level[slot] = g->threshold[slot] - slack * (float)speaking;
+    }
 }

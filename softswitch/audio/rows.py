@@ -17,7 +17,10 @@ _FUNCTIONS: dict[str, tuple[type | None, list[type]]] = {
     "tone_candidates": (_LONG, [_POINTER, _LONG, _POINTER, _FLOAT, _FLOAT, _FLOAT, _POINTER]),
     "energy": (None, [_POINTER, _POINTER, _LONG, *[_POINTER] * 4]),
     "limit": (None, [_POINTER, _LONG, _LONG, _POINTER]),
-    "gate_turns": (ctypes.c_int, [_POINTER, _POINTER, _LONG, *[_POINTER] * 3]),
+    "gate": (
+        None,
+        [_POINTER, _POINTER, _POINTER, _LONG, ctypes.c_double, ctypes.c_int, _FLOAT, *[_POINTER] * 3],
+    ),
 }
 
 

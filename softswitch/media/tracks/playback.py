@@ -142,8 +142,6 @@ class Playback:
 
     def _give_seats(self, steady: SteadyTracks, unready: Collection[int]) -> None:
         """Let compiled code play the tracks of all mixes that are steady now."""
-        for mix in steady.take_ended():
-            self._unseat(mix)
         if unready is not self._unready:
             self._unready = unready
             for mix in unready:
@@ -151,6 +149,9 @@ class Playback:
         for mix in [mix for mix in self._unseated if mix not in unready]:
             if steady.seat(mix, self._unseated[mix]):
                 del self._unseated[mix]
+        # Those that have just played their last frame have something to decide: no seat for them in this tick.
+        for mix in steady.take_ended():
+            self._unseat(mix)
 
     def _unseat(self, mix: int) -> None:
         """Have the tracks of a mix played here again, from where they are."""
