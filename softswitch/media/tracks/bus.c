@@ -14,13 +14,26 @@ struct tracks {
     int64_t seats;
     /* Ticks that each seat goes on; 0: nothing plays there. */
     int64_t *left;
-    /* Next frame of each track of a seat, null for none, and its gain. */
-    const float *(*at)[SOURCES];
+    /* Next frame of each track of a seat, null for none; the octets of a sample, 4 of a float and 2 of an integer; and its
+     * gain. */
+    const char *(*at)[SOURCES];
+    const int64_t (*size)[SOURCES];
     const float (*level)[SOURCES];
     /* Rows that hear seat s: those of `rows` from first[s] up to first[s + 1]. */
     const int64_t *first;
     const int64_t *rows;
 };
+
+/* Add a frame of a track. */
+ALWAYS void add(float *sum, const char *at, int64_t size, float level)
+{
+    if (size == sizeof(float))
+        for (int i = 0; i < FRAME; i++)
+            sum[i] += ((const float *)at)[i] * level;
+    else
+        for (int i = 0; i < FRAME; i++)
+            sum[i] += (float)((const int16_t *)at)[i] * level;
+}
 
 ALWAYS int add_all(struct tracks *t, float *heard, uint8_t *sounding, uint8_t *loud, int64_t *ended)
 {
@@ -28,25 +41,18 @@ ALWAYS int add_all(struct tracks *t, float *heard, uint8_t *sounding, uint8_t *l
     for (int64_t seat = 0; seat < t->seats; seat++) {
         if (!t->left[seat])
             continue;
-        float sum[FRAME];
-        const float *frame = t->at[seat][0];
-        if (t->at[seat][1] || t->level[seat][0] != 1.0f) {
-            for (int i = 0; i < FRAME; i++)
-                sum[i] = frame[i] * t->level[seat][0];
-            for (int k = 1; k < SOURCES && t->at[seat][k]; k++)
-                for (int i = 0; i < FRAME; i++)
-                    sum[i] += t->at[seat][k][i] * t->level[seat][k];
-            frame = sum;
-        }
+        float sum[FRAME] = {0};
+        for (int k = 0; k < SOURCES && t->at[seat][k]; k++)
+            add(sum, t->at[seat][k], t->size[seat][k], t->level[seat][k]);
         for (int64_t k = t->first[seat]; k < t->first[seat + 1]; k++) {
             int64_t row = t->rows[k];
             float *to = heard + row * FRAME;
             for (int i = 0; i < FRAME; i++)
-                to[i] += frame[i];
+                to[i] += sum[i];
             sounding[row] = loud[row] = 1;
         }
         for (int k = 0; k < SOURCES && t->at[seat][k]; k++)
-            t->at[seat][k] += FRAME;
+            t->at[seat][k] += FRAME * t->size[seat][k];
         if (!--t->left[seat])
             ended[count++] = seat;
     }

@@ -149,7 +149,7 @@ class Playback:
         for mix in [mix for mix in self._unseated if mix not in unready]:
             if steady.seat(mix, self._unseated[mix]):
                 del self._unseated[mix]
-        # Those that have just played their last frame have something to decide: no seat for them in this tick.
+        # Those that have just played their last frame have something to decide, and no seat in this tick.
         for mix in steady.take_ended():
             self._unseat(mix)
 

@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from softswitch.audio.pcm import FRAME, Indices, Pcm
+from softswitch.audio.pcm import FRAME, Indices, Pcm, Pcm16
 from softswitch.compiled import Address, address, library
 from softswitch.media.tracks.track import FOREVER, Track
 
@@ -41,7 +41,7 @@ class _Tracks(ctypes.Structure):
 
     _fields_ = [
         ("seats", ctypes.c_int64),
-        *((name, ctypes.c_void_p) for name in ("left", "at", "level", "first", "rows")),
+        *((name, ctypes.c_void_p) for name in ("left", "at", "size", "level", "first", "rows")),
     ]  # fmt: skip
 
 
@@ -50,7 +50,7 @@ class _Seat:
 
     __slots__ = ("kept", "ticks", "tracks")
 
-    def __init__(self, tracks: list[Track], kept: list[Pcm], ticks: int) -> None:
+    def __init__(self, tracks: list[Track], kept: list[Pcm | Pcm16], ticks: int) -> None:
         self.tracks = tracks
         self.kept = kept
         """Keeps the audio alive that the compiled code reads."""
@@ -73,6 +73,7 @@ class SteadyTracks:
         self._mix_of: list[int] = []
         self._left: Ints = np.zeros(0, np.int64)
         self._at: Ints = np.zeros((0, _SOURCES), np.int64)
+        self._size: Ints = np.zeros((0, _SOURCES), np.int64)
         self._level: Pcm = np.zeros((0, _SOURCES), np.float32)
         self._table = _Tracks()
         self._table_at = ctypes.addressof(self._table)
@@ -109,6 +110,7 @@ class SteadyTracks:
         # Behind the last track there is no other: bus.c stops at the first 0.
         blank = [0] * (_SOURCES - len(sounding))
         self._at[place] = [*map(address, kept), *blank]
+        self._size[place] = [*(pcm.itemsize for pcm in kept), *blank]
         self._level[place] = [*(track.level for track in sounding), *blank]
         self._left[place] = ticks
         self._seats[mix] = _Seat(sounding, kept, ticks)
@@ -172,12 +174,13 @@ class SteadyTracks:
         self._mix_of += [-1] * more
         self._left = np.pad(self._left, (0, more))
         self._at = np.pad(self._at, ((0, more), (0, 0)))
+        self._size = np.pad(self._size, ((0, more), (0, 0)))
         self._level = np.pad(self._level, ((0, more), (0, 0)))
         self._ended_places: Indices = np.zeros(places, np.intp)
         self._ended_at = address(self._ended_places)
         table = self._table
         table.seats, table.left = places, address(self._left)
-        table.at, table.level = address(self._at), address(self._level)
+        table.at, table.size, table.level = address(self._at), address(self._size), address(self._level)
         self._hearers = None
 
     def _arrange(self, hearers: Hearers) -> None:

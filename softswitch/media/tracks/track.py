@@ -5,7 +5,7 @@ from enum import Enum
 
 import numpy as np
 
-from softswitch.audio.pcm import BUS_RATE, FRAME, Pcm
+from softswitch.audio.pcm import BUS_RATE, FRAME, Pcm, Pcm16
 from softswitch.media import messages as m
 from softswitch.media.tracks.convert import Converters
 from softswitch.media.tracks.live_tracks import LiveTracks
@@ -203,8 +203,8 @@ class Track:
         return max(min(ticks, len(self.ahead) // FRAME, (waiting - 1) // FRAME), 0)
 
     @property
-    def ahead(self) -> Pcm:
-        """Audio that comes next and is resampled already; callers must not write to it."""
+    def ahead(self) -> Pcm | Pcm16:
+        """Audio that comes next and has the bus rate; callers must not write to it."""
         return self._fifo.ahead
 
     @property
