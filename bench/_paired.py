@@ -3,10 +3,11 @@
 A shared machine changes its speed from second to second. Two processes, one for each tree, therefore carry
 the same calls in rounds of a few ticks, one after the other; neighbouring rounds see the same machine.
 
-    python bench/_paired.py BEFORE [legs:relayed|mixed|rooms ...]
+    python bench/_paired.py BEFORE [legs:relayed|mixed|rooms|energy|silero ...]
 
-In rooms four legs hear each other. BEFORE is a work tree of another commit. Both trees are measured with this
-tree's bench, so that they do the same.
+In rooms four legs hear each other. The last two are legs of `/call` with that detector (feed_tick.py).
+BEFORE is a work tree of another commit. Both trees are measured with this tree's bench, so that they do the
+same.
 """
 
 import os
@@ -26,8 +27,11 @@ def serve(legs: int, kind: str) -> None:
     import softswitch  # noqa: PLC0415 - of the tree that PYTHONPATH names, before the bench adds its own
 
     assert Path(softswitch.__file__).is_relative_to(Path.cwd())
-    made = run_path(str(HERE / "relay_tick.py"))["Calls"]
-    calls = made(legs, relays=kind == "relayed", members=4 if kind == "rooms" else 2)
+    if kind in ("energy", "silero"):
+        calls = run_path(str(HERE / "feed_tick.py"))["Legs"](legs, kind)
+    else:
+        made = run_path(str(HERE / "relay_tick.py"))["Calls"]
+        calls = made(legs, relays=kind == "relayed", members=4 if kind == "rooms" else 2)
     for line in sys.stdin:
         print(calls.run(int(line)), flush=True)
 

@@ -19,8 +19,13 @@ _NAMES = (
     "media/rtp/batch.c",
     "media/rtp/ordinary.c",
     "media/rtp/secure.c",
+    "media/tracks/bus.c",
     "audio/g722.c",
+    "audio/mix.c",
     "audio/pitch.c",
+    "audio/resample.c",
+    "audio/rows.c",
+    "audio/silero.c",
 )
 SOURCES = tuple(PACKAGE / name for name in _NAMES)
 LIBRARY = PACKAGE / "media" / "rtp" / "_batch.so"

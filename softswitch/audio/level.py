@@ -4,16 +4,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from softswitch.audio.pcm import FULL_SCALE, Pcm
+from softswitch.audio.rows import compiled
+from softswitch.compiled import address
 
 SILENT_DBOV = -127.0
 """Lowest level that RFC 6464 can express, dBov; also the level of digital silence."""
 
-_FLOOR = FULL_SCALE**2 * 10 ** (SILENT_DBOV / 10)
-_FULL_DB = np.float32(20 * np.log10(FULL_SCALE))
+FLOOR = FULL_SCALE**2 * 10 ** (SILENT_DBOV / 10)
+"""Power of :data:`SILENT_DBOV`."""
+FULL_DB = np.float32(20 * np.log10(FULL_SCALE))
+"""Decibels of overload above a power of 1."""
 
 
 def power(pcm: Pcm) -> Pcm:
     """Return the mean square of each row, ``(n,)``; 0 for empty rows."""
+    fast = compiled("power")
+    if fast is None or pcm.dtype != np.float32 or not pcm.flags.c_contiguous:
+        return power_by_numpy(pcm)
+    squares: Pcm = np.empty(len(pcm), np.float32)
+    fast(address(pcm), len(pcm), pcm.shape[1], address(squares))
+    return squares
+
+
+def power_by_numpy(pcm: Pcm) -> Pcm:
+    """Do what :func:`power` does, without compiled code."""
     mean: Pcm = np.einsum("ns,ns->n", pcm, pcm) / np.float32(max(pcm.shape[1], 1))
     return mean
 
@@ -24,10 +38,10 @@ def dbov(pcm: Pcm) -> Pcm:
     Overload is a square wave at full scale (RFC 6465 section 2), so that a full sine is at -3.01.
     """
     level = power(pcm)
-    np.maximum(level, _FLOOR, out=level)
+    np.maximum(level, FLOOR, out=level)
     np.log10(level, out=level)
     level *= 10.0
-    level -= _FULL_DB
+    level -= FULL_DB
     return np.minimum(level, 0.0, out=level)
 
 

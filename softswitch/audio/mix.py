@@ -1,8 +1,11 @@
 """Sums of rows per mix, the sum of the others for each row, and a soft limiter."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from softswitch.audio.pcm import FULL_SCALE, Indices, Pcm
+from softswitch.audio.rows import compiled
+from softswitch.compiled import address
 
 _KNEE = 0.8 * FULL_SCALE
 """Magnitude (-1.9 dB of full scale) below which the limiter leaves samples unchanged."""
@@ -69,7 +72,7 @@ def weigh(gains: Pcm, pcm: Pcm, out: Pcm | None = None) -> Pcm:
     return np.matmul(gains, pcm, out=out)
 
 
-def limit(pcm: Pcm) -> Pcm:
+def limit(pcm: Pcm, which: NDArray[np.bool_] | None = None) -> Pcm:
     """Compress samples near and beyond full scale into it, in place, and return `pcm`.
 
     Samples below the knee stay as they are; above it the curve flattens smoothly towards full scale, so that
@@ -77,12 +80,29 @@ def limit(pcm: Pcm) -> Pcm:
 
     Args:
         pcm: ``(n, samples)``, any magnitude.
+        which: rows to look at, ``(n,)``; None for all.
     """
+    fast = compiled("limit")
+    if fast is None or pcm.dtype != np.float32 or not pcm.flags.c_contiguous:
+        return limit_by_numpy(pcm, which)
+    if which is not None and which.shape != (len(pcm),):
+        raise ValueError(f"which: {which.shape} for {len(pcm)} rows")
+    fast(address(pcm), len(pcm), pcm.shape[1], None if which is None else address(which))
+    return pcm
+
+
+def limit_by_numpy(pcm: Pcm, which: NDArray[np.bool_] | None = None) -> Pcm:
+    """Do what :func:`limit` does, without compiled code."""
+    if which is not None and not which.all():
+        rows = np.flatnonzero(which)
+        if rows.size:
+            pcm[rows] = limit_by_numpy(pcm[rows])
+        return pcm
     loud = np.flatnonzero((pcm.max(axis=1, initial=0.0) > _KNEE) | (pcm.min(axis=1, initial=0.0) < -_KNEE))
     if loud.size:
-        rows = pcm[loud]
-        over = np.abs(rows)
+        before = pcm[loud]
+        over = np.abs(before)
         span = _HIGHEST - _KNEE
         bent = _KNEE + span * np.tanh((over - _KNEE) / span)
-        pcm[loud] = np.where(over > _KNEE, np.copysign(bent, rows), rows)
+        pcm[loud] = np.where(over > _KNEE, np.copysign(bent, before), before)
     return pcm

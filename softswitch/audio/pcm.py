@@ -5,6 +5,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from softswitch.audio.rows import compiled
+from softswitch.compiled import address
+
 BUS_RATE = 24000
 """Sample rate of the bus, Hz."""
 
@@ -48,6 +51,21 @@ def to_int16(pcm: Pcm, out: Pcm16 | None = None) -> Pcm16:
         pcm: audio in PCM16 units, any shape; it is left as it is.
         out: where to write, of the same shape.
     """
+    fast = compiled("round")
+    if fast is None or pcm.dtype != np.float32 or not pcm.flags.c_contiguous:
+        return to_int16_by_numpy(pcm, out)
+    made: Pcm16 = np.empty(pcm.shape, np.int16) if out is None or not out.flags.c_contiguous else out
+    if made.shape != pcm.shape or made.dtype != np.int16:
+        return to_int16_by_numpy(pcm, out)
+    fast(address(pcm), pcm.size, address(made))
+    if out is None or made is out:
+        return made
+    np.copyto(out, made)
+    return out
+
+
+def to_int16_by_numpy(pcm: Pcm, out: Pcm16 | None = None) -> Pcm16:
+    """Do what :func:`to_int16` does, without compiled code."""
     rounded = np.rint(pcm)
     # fmax and fmin take the number where the other is NaN, whose cast to int16 would raise a warning.
     np.fmax(rounded, _LOWEST, out=rounded)

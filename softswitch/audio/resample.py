@@ -1,5 +1,10 @@
-"""Resampling: of many legs at once in whole frames, or of one stream in pieces of any size."""
+"""Resampling: of many legs at once in whole frames, or of one stream in pieces of any size.
 
+``resample.c`` does it for :class:`Resampler` where there is compiled code; else each call is one matrix
+product for all rows. The results are the same within the rounding of float32. See docs/adr/0049.
+"""
+
+import ctypes
 from math import gcd
 
 import numpy as np
@@ -8,6 +13,7 @@ from numpy.typing import NDArray
 
 from softswitch.audio.fir import phases
 from softswitch.audio.pcm import Indices, Pcm
+from softswitch.compiled import Address, address, library
 
 _WIDEST = 32
 """Samples of the lower rate one row of the matrix product spans at most.
@@ -24,11 +30,77 @@ _MOST_FILTERS = 64
 """Most row lengths whose tile is cached; received packets may have any length."""
 
 
-class Resampler:
-    """Streaming polyphase filter for many slots, as one matrix product per call.
+_FACTOR, _PAST, _GO = 6, 256, 160
+"""Largest factor up and down and longest history in ``resample.c``, and outputs of a phase in one go."""
 
-    The output lags the input by half the filter (:attr:`delay`). Frames are cut into tiles; every tile with
-    the history before it is a row of one matrix, the filter written out for a tile's outputs is the other.
+_NO_WEIGHT = 1e-9
+"""Taps below this are zeros of the filter that rounding made: they are left out."""
+
+
+class _Filter(ctypes.Structure):
+    """``struct filter`` of resample.c."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("up", "down", "past", "width")),
+        *((name, ctypes.c_void_p) for name in ("first", "place", "weight")),
+    ]  # fmt: skip
+
+
+class _Compiled:
+    """The filter as ``resample.c`` wants it, and the call.
+
+    The interpreter's lock is kept: a row of 20 ms takes less than 1 µs, and a thread that gives the lock away
+    may wait for it longer than the work takes.
+    """
+
+    def __init__(self, code: ctypes.CDLL, up: int, down: int, weights: Pcm) -> None:
+        pointer, long = ctypes.c_void_p, ctypes.c_int64
+        arguments = [pointer, pointer, long, pointer, long, pointer, long, pointer]
+        at = ctypes.cast(code.softswitch_resample, pointer).value or 0
+        self._call = ctypes.PYFUNCTYPE(ctypes.c_int, *arguments)(at)
+        past = weights.shape[1] - 1
+        width = past // down + 2 + _GO
+        first, places, taps = [0], [], []
+        for output in range(up):
+            begin, phase = divmod(output * down, up)
+            for tap in np.flatnonzero(np.abs(weights[phase]) > _NO_WEIGHT).tolist():
+                # Sample n of a line stands in line n % down, at place n // down.
+                places.append((begin + tap) % down * width + (begin + tap) // down)
+                taps.append(weights[phase, tap])
+            first.append(len(taps))
+        self._kept = np.array(first, np.int64), np.array(places, np.int64), np.array(taps, np.float32)
+        self._filter = _Filter(up, down, past, width, *(address(part) for part in self._kept))
+        self._at = ctypes.addressof(self._filter)
+        self._history, self._slots, self._pcm, self._out = (Address() for _ in range(4))
+
+    def process(self, history: Pcm, slots: Indices, pcm: Pcm, out: Pcm) -> None:
+        """Write ``(n, outputs)`` of ``(n, samples)`` behind the histories of `slots`.
+
+        Raises:
+            IndexError: a slot has no history.
+        """
+        done = self._call(
+            self._at, self._history.of(history), len(history), self._slots.of(slots), len(slots),
+            self._pcm.of(pcm), pcm.shape[1], self._out.of(out),
+        )  # fmt: skip
+        if not done:
+            raise IndexError(f"slots: not all of them are below {len(history)}")
+
+
+def _compiled(up: int, down: int, weights: Pcm) -> _Compiled | None:
+    """Return the compiled filter, or None for ratios of large numbers and without compiled code."""
+    if max(up, down) > _FACTOR or weights.shape[1] > _PAST:
+        return None
+    code = library()
+    return None if code is None else _Compiled(code, up, down, weights)
+
+
+class Resampler:
+    """Streaming polyphase filter for many slots, in compiled code or as one matrix product per call.
+
+    The output lags the input by half the filter (:attr:`delay`). For a product, frames are cut into tiles;
+    every tile with the history before it is a row of one matrix, the filter written out for a tile's outputs
+    is the other.
     """
 
     def __init__(self, rate_in: int, rate_out: int, slots: int = 0) -> None:
@@ -56,6 +128,8 @@ class Resampler:
         # Scratch memory, kept: page faults of fresh memory of this size cost as much as the product itself.
         self._line = np.empty((0, 0), np.float32)
         self._windows = np.empty(0, np.float32)
+        self._compiled = _compiled(self._up, self._down, self.phases)
+        self._alone: Indices = np.zeros(1, np.intp)
         self.grow(slots)
 
     def grow(self, slots: int) -> None:
@@ -84,9 +158,17 @@ class Resampler:
             ValueError: so many samples do not make a whole number at the other rate.
         """
         rows, samples = pcm.shape
-        tile, matrix = self._filters.get(samples) or self._filter(samples)
         if out is None:
             out = np.empty((rows, samples // self._down * self._up), np.float32)
+        if self._compiled is not None and out.dtype == np.float32:
+            if samples % self._down:
+                raise ValueError(f"pcm: {samples} samples are not a multiple of {self._down}")
+            if len(slots) != rows or out.shape != (rows, samples // self._down * self._up):
+                raise ValueError(f"pcm: {rows} rows for {len(slots)} slots and {out.shape} outputs")
+            pcm = np.ascontiguousarray(pcm, np.float32)
+            self._compiled.process(self.history, np.ascontiguousarray(slots, np.intp), pcm, out)
+            return out
+        tile, matrix = self._filters.get(samples) or self._filter(samples)
         if self._is_long(tile):
             self._process_long(pcm, slots, out.reshape(rows, samples // tile, -1), matrix)
             return out
@@ -108,6 +190,14 @@ class Resampler:
         Raises:
             ValueError: so many samples do not make a whole number at the other rate.
         """
+        if self._compiled is not None:
+            if len(pcm) % self._down:
+                raise ValueError(f"pcm: {len(pcm)} samples are not a multiple of {self._down}")
+            made: Pcm = np.empty((1, len(pcm) // self._down * self._up), np.float32)
+            rows = np.ascontiguousarray(pcm, np.float32).reshape(1, -1)
+            self._compiled.process(before.reshape(1, -1).copy(), self._alone, rows, made)
+            row: Pcm = made[0]
+            return row
         tile, matrix = self._filters.get(len(pcm)) or self._filter(len(pcm))
         past = self._past
         if self._is_long(tile):
@@ -121,8 +211,8 @@ class Resampler:
             windows[0, :past] = before
             windows[1:, :past] = tiles[:-1, tile - past :]
             windows[:, past:] = tiles
-        row: Pcm = np.matmul(windows, matrix).reshape(-1)
-        return row
+        made = np.matmul(windows, matrix)
+        return made.reshape(-1)
 
     def _long_row(self, before: Pcm, tiles: Pcm, matrix: Pcm) -> Pcm:
         outputs = matrix.shape[1] // 2

@@ -1,10 +1,12 @@
 """Silero VAD v6.2 in numpy, for many slots at once.
 
 The network looks at 512 samples at 16 kHz and the 64 before them: a short-time spectrum, four convolutions,
-one LSTM cell, one output. Here every layer is one matrix product for all rows. The weights are those of
-https://github.com/snakers4/silero-vad (MIT) in the form in which whisper.cpp stores them.
+one LSTM cell, one output. Here every layer is a few matrix products for all rows. The weights are those of
+https://github.com/snakers4/silero-vad (MIT) in the form in which whisper.cpp stores them. Where there is
+compiled code, ``silero.c`` gathers the windows and prepares the spectrum. See docs/adr/0049.
 """
 
+import ctypes
 import struct
 from collections.abc import Mapping
 from typing import TypeAlias
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 
 from softswitch.audio.level import power
 from softswitch.audio.pcm import FULL_SCALE, Indices, Pcm
+from softswitch.compiled import Address, address, library
 
 Weights: TypeAlias = Mapping[str, NDArray[np.float32]]
 Array: TypeAlias = NDArray[np.float32]
@@ -26,6 +29,8 @@ CONTEXT = 64
 _FRAME, _HOP = 256, 128
 """Of the short-time spectrum."""
 _BINS = _FRAME // 2 + 1
+_PIECE = RATE // 50
+"""Samples of 20 ms."""
 _STRIDES = (1, 2, 2, 1)
 _HIDDEN = 128
 
@@ -109,6 +114,9 @@ class SileroNetwork:
         order = np.r_[0 : 2 * _HIDDEN, 3 * _HIDDEN : 4 * _HIDDEN, 2 * _HIDDEN : 3 * _HIDDEN]
         self._cell = np.ascontiguousarray(cell[order].T)
         self._cell_bias = np.ascontiguousarray(bias[order])
+        # A sigmoid is a tanh of half its argument: all gates take one tanh.
+        self._cell[:, : 3 * _HIDDEN] *= np.float32(0.5)
+        self._cell_bias[: 3 * _HIDDEN] *= np.float32(0.5)
         self._out = _of(weights, "decoder.decoder.2.weight").reshape(-1)
         self._out_bias = np.float32(_of(weights, "decoder.decoder.2.bias").reshape(-1)[0])
 
@@ -123,14 +131,45 @@ class SileroNetwork:
         Returns:
             The probabilities ``(n,)`` and the new hidden and memory.
         """
-        features = self._encode(self._magnitudes(pcm))
-        gates = np.concatenate([features, hidden], axis=1) @ self._cell
+        return self.judge(self._magnitudes(pcm), hidden, memory)
+
+    def judge(self, magnitudes: Array, hidden: Array, memory: Array) -> tuple[Array, Array, Array]:
+        """Judge one window of each row by its short-time spectrum.
+
+        Args:
+            magnitudes: ``(n, 4, 129)``, C-contiguous.
+            hidden: ``(n, 128)`` what the cell put out last.
+            memory: ``(n, 128)`` what it remembers.
+
+        Returns:
+            The probabilities ``(n,)`` and the new hidden and memory.
+        """
+        gates = np.concatenate([self._encode(magnitudes), hidden], axis=1) @ self._cell
         gates += self._cell_bias
-        opened = _sigmoid(gates[:, : 3 * _HIDDEN])
+        np.tanh(gates, out=gates)
+        opened = gates[:, : 3 * _HIDDEN]
+        opened += np.float32(1.0)
+        opened *= np.float32(0.5)
         memory = opened[:, _HIDDEN : 2 * _HIDDEN] * memory
-        memory += opened[:, :_HIDDEN] * np.tanh(gates[:, 3 * _HIDDEN :])
-        hidden = opened[:, 2 * _HIDDEN :] * np.tanh(memory)
+        memory += opened[:, :_HIDDEN] * gates[:, 3 * _HIDDEN :]
+        hidden = opened[:, 2 * _HIDDEN : 3 * _HIDDEN] * np.tanh(memory)
         return _sigmoid(np.maximum(hidden, 0.0) @ self._out + self._out_bias), hidden, memory
+
+    def folded(self) -> Array | None:
+        """Return the waves of the spectrum for the parts of a folded frame, ``(4, 64, 65)``.
+
+        None unless they are exactly symmetric in time and in frequency, as waves under a window are.
+        """
+        half, sign = _FRAME // 2, np.where(np.arange(_FRAME) % 2, np.float32(-1.0), np.float32(1.0))[:, None]
+        real, imaginary = self._spectrum[:, :_BINS], self._spectrum[:, _BINS:]
+        in_time = (real[1:half] == real[:half:-1]).all() and (imaginary[1:half] == -imaginary[:half:-1]).all()
+        ends = not real[0].any() and not imaginary[0].any() and not imaginary[half].any()
+        even = (real * sign == real[:, ::-1]).all() and (imaginary * sign == -imaginary[:, ::-1]).all()
+        if not (in_time and ends and even):
+            return None
+        bins = half // 2 + 1
+        parts = [real[2 : half + 1 : 2], real[1:half:2], imaginary[1:half:2], imaginary[2 : half + 1 : 2]]
+        return np.ascontiguousarray(np.stack([part[:, :bins] for part in parts]))
 
     def _magnitudes(self, pcm: Array) -> Array:
         """Return the short-time spectrum ``(n, frames, bins)``; the end is mirrored, as it was taught."""
@@ -150,21 +189,16 @@ class SileroNetwork:
         """Return the features ``(n, 128)``: the convolutions leave one frame of the spectrum's four."""
         for matrix, bias, stride in self._convolutions:
             rows, length, channels = frames.shape
-            outputs = (length - 1) // stride + 1
-            padded = np.zeros((rows, length + 2, channels), np.float32)
-            padded[:, 1:-1] = frames
-            # Three neighbouring frames lie side by side in memory already, so a longer row shows them all.
-            by_row, by_frame, by_channel = padded.strides
-            triples = np.lib.stride_tricks.as_strided(
-                padded,
-                (rows, outputs, 3 * channels),
-                (by_row, by_frame * stride, by_channel),
-                writeable=False,
-            )
-            result = triples.reshape(rows * outputs, 3 * channels) @ matrix
+            line = frames.reshape(rows, length * channels)
+            result = np.empty((rows, (length - 1) // stride + 1, bias.size), np.float32)
+            for place in range(result.shape[1]):
+                # Neighbouring frames lie side by side in memory. Beyond the ends is silence: no product.
+                at = place * stride - 1
+                first, last = max(at, 0), min(at + 3, length)
+                weights = matrix[(first - at) * channels : (last - at) * channels]
+                np.matmul(line[:, first * channels : last * channels], weights, out=result[:, place])
             result += bias
-            np.maximum(result, 0.0, out=result)
-            frames = result.reshape(rows, outputs, -1)
+            frames = np.maximum(result, 0.0, out=result)
         return frames[:, 0]
 
 
@@ -186,6 +220,52 @@ _PATIENCE = 8
 """Quiet windows (256 ms) for which the network still runs, so that it sees speech end."""
 
 
+class _Gathering:
+    """The calls of ``silero.c`` for the arrays of a bank."""
+
+    _PARTS, _PART, _FRAMES = 4, _FRAME // 4, 4
+
+    def __init__(self, code: ctypes.CDLL, waves: Array) -> None:
+        pointer, long = ctypes.c_void_p, ctypes.c_int64
+        at = ctypes.cast(code.softswitch_silero_take, pointer).value or 0
+        arguments = [pointer] * 4 + [long, pointer, long, pointer, ctypes.c_float, pointer, long, pointer]
+        # The interpreter's lock is kept: a row takes less than 1 µs.
+        self._take = ctypes.PYFUNCTYPE(long, *arguments)(at)
+        at = ctypes.cast(code.softswitch_silero_squares, pointer).value or 0
+        self._squares = ctypes.PYFUNCTYPE(None, pointer, long, pointer)(at)
+        self._waves = waves
+        self._slots, self._pcm = Address(), Address()
+        self._parts = np.zeros((self._PARTS, 0), np.float32)
+        self._asked: Indices = np.zeros(0, np.intp)
+
+    def take(self, bank: "SileroBank", pcm: Pcm, slots: Indices) -> tuple[Indices, Array]:
+        """Do what a bank does with 20 ms of each row until the network is asked.
+
+        Returns:
+            The slots whose windows are to be judged, ``(m,)``, and their spectra, ``(m, 4, 129)``.
+
+        Raises:
+            IndexError: a slot has no place in the bank.
+        """
+        rows, width = len(slots), self._FRAMES * self._PART
+        if self._parts.shape[1] < rows * width:
+            self._parts = np.empty((self._PARTS, 2 * rows * width), np.float32)
+            self._asked = np.empty(2 * rows, np.intp)
+        count = self._take(
+            *bank.addresses(), self._slots.of(slots), rows, self._pcm.of(pcm), float(_QUIET),
+            address(self._parts), self._parts.shape[1], address(self._asked),
+        )  # fmt: skip
+        if count < 0:
+            raise IndexError("slots: not all of them are in the bank")
+        frames = count * self._FRAMES
+        magnitudes = np.empty((count, self._FRAMES, _BINS), np.float32)
+        if count:
+            parts = self._parts[:, : count * width].reshape(self._PARTS, frames, self._PART)
+            products = np.matmul(parts, self._waves)
+            self._squares(address(products), frames, address(magnitudes))
+        return self._asked[:count].copy(), np.sqrt(magnitudes, out=magnitudes)
+
+
 class SileroBank:
     """Windows gathered per slot, judged together as they become whole.
 
@@ -199,12 +279,19 @@ class SileroBank:
     def __init__(self, network: SileroNetwork) -> None:
         """Begin without slots."""
         self._network = network
-        self._line = np.zeros((0, CONTEXT + WINDOW + RATE // 50), np.float32)
+        self._line = np.zeros((0, CONTEXT + WINDOW + _PIECE), np.float32)
         self._fill = np.zeros(0, np.intp)
         self._quiet = np.zeros(0, np.intp)
         self._hidden = np.zeros((0, _HIDDEN), np.float32)
         self._memory = np.zeros((0, _HIDDEN), np.float32)
         self._probability = np.zeros(0, np.float32)
+        code, waves = library(), network.folded()
+        self._gathering = None if code is None or waves is None else _Gathering(code, waves)
+        self._at: tuple[int, ...] = (0, 0, 0, 0, 0)
+
+    def addresses(self) -> tuple[int, ...]:
+        """Return the addresses of lines, fill, quiet windows and probabilities, and the number of slots."""
+        return self._at
 
     def grow(self, slots: int) -> None:
         """Make room for slots 0 to `slots` - 1."""
@@ -214,6 +301,8 @@ class SileroBank:
         self._memory = np.pad(self._memory, (more, (0, 0)))
         self._fill, self._quiet = np.pad(self._fill, more), np.pad(self._quiet, more)
         self._probability = np.pad(self._probability, more)
+        states = self._line, self._fill, self._quiet, self._probability
+        self._at = *(address(state) for state in states), len(self._fill)
 
     def reset(self, slots: Indices) -> None:
         """Clear the state of `slots`."""
@@ -230,6 +319,12 @@ class SileroBank:
             slots: rows of the state, each at most once.
         """
         samples = pcm.shape[1]
+        if self._gathering is not None and samples == _PIECE:
+            pcm, slots = np.ascontiguousarray(pcm, np.float32), np.ascontiguousarray(slots, np.intp)
+            asked, magnitudes = self._gathering.take(self, pcm, slots)
+            if asked.size:
+                self._keep(asked, *self._network.judge(magnitudes, self._hidden[asked], self._memory[asked]))
+            return self._probability[slots]
         fill = self._fill[slots]
         for begin in np.unique(fill).tolist():
             at = slots[fill == begin]
@@ -252,6 +347,7 @@ class SileroBank:
         self._probability[slots[~heard]] = 0.0
         if asked.size:
             windows = line[heard, : CONTEXT + WINDOW] * np.float32(1.0 / FULL_SCALE)
-            self._probability[asked], self._hidden[asked], self._memory[asked] = self._network.run(
-                windows, self._hidden[asked], self._memory[asked]
-            )
+            self._keep(asked, *self._network.run(windows, self._hidden[asked], self._memory[asked]))
+
+    def _keep(self, slots: Indices, probability: Array, hidden: Array, memory: Array) -> None:
+        self._probability[slots], self._hidden[slots], self._memory[slots] = probability, hidden, memory

@@ -1,10 +1,14 @@
 """Voice activity detection by level alone, for hosts without a better detector."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
-from softswitch.audio.level import dbov
+from softswitch.audio.level import FLOOR, FULL_DB, dbov, power
 from softswitch.audio.pcm import BUS_RATE, Indices, Pcm
+from softswitch.audio.rows import compiled
+from softswitch.compiled import address
 
 _START_DB = -50.0
 """Noise level assumed at first, dBov."""
@@ -19,6 +23,12 @@ _MIDDLE_DB, _PER_DB = np.float32(9.0), np.float32(1 / 1.5)
 """Decibels above the noise at which the probability of speech is 0.5, and the slope of the probability."""
 _SMOOTH = np.float32(0.5)
 """Weight of the last probability in the smoothed one."""
+
+
+_LIMITS = np.array(
+    [FLOOR, FULL_DB, _START_DB, _QUIETEST_DB, _FALL, _RISE_DB, _MIDDLE_DB, _PER_DB, _SMOOTH], np.float32
+)
+"""What rows.c has to know, in its order."""
 
 
 class EnergyBank:
@@ -50,6 +60,8 @@ class EnergyBank:
             pcm: ``(n, samples)`` float32 in PCM16 units, at any rate.
             slots: rows of the state, each at most once.
         """
+        if (fast := compiled("energy")) is not None and slots.flags.c_contiguous and slots.size:
+            return self._push_compiled(fast, power(pcm), slots)
         level, noise = dbov(pcm), self._noise_db[slots]
         above = level - noise
         noise += np.where(above < 0.0, above * _FALL, _RISE_DB)
@@ -61,4 +73,16 @@ class EnergyBank:
         probability: NDArray[np.float32] = np.divide(1.0 - _SMOOTH, odds, out=odds)
         probability += self._probability[slots] * _SMOOTH
         self._noise_db[slots], self._probability[slots] = noise, probability
+        return probability
+
+    def _push_compiled(self, fast: Callable[..., int], powers: Pcm, slots: Indices) -> NDArray[np.float32]:
+        if slots.dtype != np.intp or slots.shape != powers.shape:
+            raise ValueError(f"slots: {slots.dtype} of {slots.shape} for {powers.shape} rows")
+        if slots.max() >= len(self._noise_db) or slots.min() < 0:
+            raise IndexError(f"slots: not all of them are below {len(self._noise_db)}")
+        probability: NDArray[np.float32] = np.empty(len(slots), np.float32)
+        fast(
+            address(probability), address(powers), len(slots), address(slots), address(self._noise_db),
+            address(self._probability), address(_LIMITS),
+        )  # fmt: skip
         return probability

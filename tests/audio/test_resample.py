@@ -1,9 +1,13 @@
+import os
+from math import gcd
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from softswitch.audio.resample import Resampler, StreamResampler
+from softswitch.compiled import library
 from tests.audio.sounds import frames, noise, sine, spectrum_db
 
 BUS_RATES = [(8000, 24000), (24000, 8000), (16000, 24000), (24000, 16000), (48000, 24000), (24000, 48000)]
@@ -140,3 +144,75 @@ def test_stream_begins_anew_after_flush():
 def test_rates_must_be_positive():
     with pytest.raises(ValueError, match="rates: 0 and 24000"):
         StreamResampler(0, 24000)
+
+
+COMPILED = [
+    *BUS_RATES,
+    (16000, 48000),
+    (8000, 48000),
+    (48000, 8000),
+    (32000, 24000),
+    (12000, 24000),
+    (40000, 24000),
+]
+
+
+def product(rate_in, rate_out, slots=0):
+    """Return a resampler that makes matrix products."""
+    resampler = Resampler(rate_in, rate_out, slots)
+    resampler._compiled = None
+    return resampler
+
+
+@pytest.fixture
+def code():
+    if library() is None:
+        assert not os.environ.get("CI"), "no compiled code: python scripts/build_batch.py"
+        pytest.skip("no compiled code: python scripts/build_batch.py")
+
+
+@pytest.mark.usefixtures("code")
+@pytest.mark.parametrize(("rate_in", "rate_out"), COMPILED)
+def test_compiled_filter_is_the_product_of_matrices(rate_in, rate_out):
+    random = np.random.default_rng(rate_in + rate_out)
+    compiled, plain = Resampler(rate_in, rate_out, 9), product(rate_in, rate_out, 9)
+    assert compiled._compiled is not None
+    unit = rate_in // gcd(rate_in, rate_out)
+    for size in (rate_in // 50, unit, 3 * unit, rate_in // 100 // unit * unit, 7 * rate_in // 50):
+        slots = random.permutation(9)[:5]
+        pcm = (random.standard_normal((5, size)) * 8000).astype(np.float32)
+        out = np.full((5, size * rate_out // rate_in), np.nan, np.float32)
+        assert compiled.process(pcm, slots, out) is out
+        np.testing.assert_allclose(out, plain.process(pcm, slots), atol=0.02)
+        np.testing.assert_array_equal(compiled.history, plain.history)
+        before = (random.standard_normal(compiled.past) * 8000).astype(np.float32)
+        kept = before.copy()
+        row = compiled.process_row(before, pcm[0])
+        np.testing.assert_allclose(row, plain.process_row(before, pcm[0]), atol=0.02)
+        np.testing.assert_array_equal(before, kept)
+
+
+@pytest.mark.usefixtures("code")
+def test_compiled_filter_takes_rows_that_lie_apart():
+    compiled, plain = Resampler(24000, 16000, 4), product(24000, 16000, 4)
+    pcm = noise(8 * 480).reshape(8, 480)[::2]
+    slots = np.arange(8)[::2] // 2
+    np.testing.assert_allclose(compiled.process(pcm, slots), plain.process(pcm, slots), atol=0.02)
+
+
+@pytest.mark.usefixtures("code")
+def test_compiled_filter_refuses_what_does_not_fit():
+    resampler, pcm = Resampler(24000, 16000, 2), np.zeros((2, 480), np.float32)
+    for slots in ([0, 2], [-1, 0]):
+        with pytest.raises(IndexError, match="slots"):
+            resampler.process(pcm, np.array(slots))
+    with pytest.raises(ValueError, match="rows"):
+        resampler.process(pcm, SLOT)
+    with pytest.raises(ValueError, match="rows"):
+        resampler.process(pcm, np.arange(2), np.zeros((2, 319), np.float32))
+    with pytest.raises(ValueError, match="multiple"):
+        resampler.process_row(np.zeros(resampler.past, np.float32), np.zeros(100, np.float32))
+
+
+def test_ratios_that_are_no_small_numbers_are_products():
+    assert Resampler(44100, 24000)._compiled is None

@@ -1,5 +1,6 @@
 import importlib
 import importlib.util
+import os
 import struct
 from pathlib import Path
 
@@ -212,3 +213,48 @@ def test_real_weights_agree_with_their_own_package(real):
         wanted = remote.process_samples((pcm[at : at + WINDOW] / 32768).tolist())
         same += (probability[0] > 0.5) == (wanted > 0.5)
     assert same >= 0.97 * count
+
+
+def with_waves():
+    """Return invented weights with a real short-time spectrum, in half precision as in the file."""
+    weights = invented()
+    turns = np.outer(np.arange(129), np.arange(256)) * (2 * np.pi / 256)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(256) / 256)
+    basis = np.concatenate([np.cos(turns) * window, -np.sin(turns) * window])
+    # Zeros are exact in the file.
+    basis[np.abs(basis) < 1e-7] = 0.0
+    halves = basis.astype(np.float16).astype(np.float32)
+    weights["_model.stft.forward_basis_buffer"] = halves[:, np.newaxis]
+    return weights
+
+
+def test_compiled_windows_are_judged_as_those_of_numpy():
+    network = SileroNetwork(with_waves())
+    compiled, plain = SileroBank(network), SileroBank(network)
+    if compiled._gathering is None:
+        assert not os.environ.get("CI"), "no compiled code: python scripts/build_batch.py"
+        pytest.skip("no compiled code: python scripts/build_batch.py")
+    plain._gathering = None
+    compiled.grow(9)
+    plain.grow(9)
+    random = np.random.default_rng(5)
+    for piece in range(120):
+        slots = random.permutation(9)[: random.integers(1, 9)]
+        # Silence, at last for long, and sound.
+        level = np.where((slots % 3 == 0) | (piece > 80), 5.0, 4000.0)[:, np.newaxis]
+        pcm = (random.standard_normal((len(slots), SAMPLES)) * level).astype(np.float32)
+        np.testing.assert_allclose(compiled.push(pcm, slots), plain.push(pcm, slots), atol=1e-5)
+        if piece % 30 == 29:
+            compiled.reset(np.array([4]))
+            plain.reset(np.array([4]))
+    for mine, other in (
+        (compiled._line, plain._line), (compiled._fill, plain._fill), (compiled._quiet, plain._quiet),
+    ):  # fmt: skip
+        np.testing.assert_array_equal(mine, other)
+    with pytest.raises(IndexError, match="slots"):
+        compiled.push(np.zeros((1, SAMPLES), np.float32), np.array([9]))
+
+
+def test_spectrum_without_symmetry_is_not_folded():
+    assert SileroNetwork(invented()).folded() is None
+    assert SileroNetwork(with_waves()).folded().shape == (4, 64, 65)

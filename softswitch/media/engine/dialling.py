@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from softswitch.audio.dtmf import COLUMNS, ROWS, DtmfDetector, generate
 from softswitch.audio.pcm import BUS_RATE, FRAME, FULL_SCALE, Indices, Pcm
+from softswitch.audio.rows import compiled
+from softswitch.compiled import address
 from softswitch.media import messages as m
 from softswitch.media.engine.layout import Layout
 from softswitch.media.engine.tick_state import TickState
@@ -36,9 +38,23 @@ class _ToneFilter:
         turns = np.outer(ROWS + COLUMNS, np.arange(0, FRAME, self._STEP)) / BUS_RATE
         waves = np.exp(-2j * np.pi * turns) * np.sqrt(2.0) / turns.shape[1]
         self._waves = np.concatenate((waves.real, waves.imag)).astype(np.float32)
+        self._turned = np.ascontiguousarray(self._waves.T)
+        self._turned_at = address(self._turned)
 
     def candidates(self, pcm: Pcm) -> NDArray[np.bool_]:
         """Return which rows of ``(n, 480)`` the detector has to examine."""
+        fast = compiled("tone_candidates")
+        if fast is None or pcm.shape[1] != FRAME or not pcm.flags.c_contiguous:
+            return self.candidates_by_numpy(pcm)
+        found: NDArray[np.bool_] = np.empty(len(pcm), np.bool_)
+        fast(
+            address(pcm), len(pcm), self._turned_at, float(self._PART), float(self._WEAKER_PART),
+            float(self._LEAST_POWER), address(found),
+        )  # fmt: skip
+        return found
+
+    def candidates_by_numpy(self, pcm: Pcm) -> NDArray[np.bool_]:
+        """Do what :meth:`candidates` does, without compiled code."""
         samples = np.ascontiguousarray(pcm[:, :: self._STEP])
         power = np.einsum("ns,ns->n", samples, samples)
         power *= np.float32(1.0 / samples.shape[1])
@@ -103,6 +119,8 @@ class ToneListener:
         pcm = tick.said[rows[0] : rows[-1] + 1] if together else tick.said[rows]
         hold = self._hold[slots]
         found = self._filter.candidates(pcm)
+        if not (found.any() or hold.any()):
+            return
         watched = np.flatnonzero(found | (hold > 0))
         if watched.size == 0:
             return

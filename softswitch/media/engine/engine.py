@@ -19,7 +19,6 @@ from softswitch.media.engine.parts import build
 from softswitch.media.engine.tick_state import TickArrays, TickState
 from softswitch.media.engine.tick_thread import TickThread
 from softswitch.media.feeds.feed_port import FeedRows
-from softswitch.media.feeds.feeds import listening
 from softswitch.media.port import Port
 from softswitch.media.rtp.plane import RtpPlane
 
@@ -319,7 +318,7 @@ class Engine:
             if row is not None:
                 mix = tick.layout.ports[row].mix
                 frames[mix] = frames[mix] + tone if mix in frames else tone
-        tick.sounding = mixing.add_tracks(frames, tick.heard)
+        tick.sounding = mixing.add_tracks(frames, tick.heard, playback.steady)
 
     def _send_tones(self, tick: TickState) -> None:
         self._parts.tone_sender.play(tick)
@@ -348,9 +347,8 @@ class Engine:
         by_halves(0, len(slots), push, partial(self._blame, tick))
 
     def _push_feeds(self, tick: TickState) -> None:
-        sounding = tick.sounding.tolist()
         for group in tick.layout.feeds:
-            self._push_group(tick, group, listening(group, sounding))
+            self._push_group(tick, group, self._parts.feeds.due(group, tick.sounding))
 
     def _push_group(self, tick: TickState, group: FeedRows, rows: list[int]) -> None:
         def push(first: int, last: int) -> None:

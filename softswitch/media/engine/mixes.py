@@ -44,6 +44,18 @@ class Member(Protocol):
         """Ids of the ports that hear it; None: all of its mix."""
 
 
+class Steady(Protocol):
+    """Tracks whose frames are added by compiled code."""
+
+    def __len__(self) -> int:
+        """Number of mixes with such tracks."""
+
+    def add(
+        self, hearers: "Mixing", heard: Pcm, sounding: NDArray[np.bool_], loud: NDArray[np.bool_]
+    ) -> None:
+        """Add the frames of the tracks; set the rows where one sounds, and where something was added."""
+
+
 class _Sums:
     """Sums of groups of rows; groups of the same size are summed together: ten times faster."""
 
@@ -106,23 +118,31 @@ class Mixing:
         for source, target in self._whispers:
             heard[target] += said[source]
 
-    def add_tracks(self, frames: Mapping[int, Pcm], heard: Pcm) -> NDArray[np.bool_]:
+    def hearing(self, mix: int) -> list[int]:
+        """Return the rows that hear the tracks of a mix."""
+        return self._current.get(mix, []) + self._home.get(mix, [])
+
+    def add_tracks(
+        self, frames: Mapping[int, Pcm], heard: Pcm, steady: Steady | None = None
+    ) -> NDArray[np.bool_]:
         """Add the tracks to the audio of their listeners, and limit sums that became too loud.
 
         Args:
             frames: the frame ``(480,)`` of each mix in which a track sounds.
             heard: ``(rows, 480)``, changed in place.
+            steady: more tracks, which add their frames themselves; None for none.
 
         Returns:
             By row: another port of the mix speaks, or a track sounds; not to be changed.
         """
-        if not (frames or self._summed):
+        more = steady is not None and len(steady) > 0
+        if not (frames or more):
+            if self._has_sums:
+                limit(heard, self._summed)
             return self.has_speaker
-        if not frames:
-            self._limit_sums(heard, self._summed)
-            return self.has_speaker
-        sounding = self.has_speaker.copy()
-        loud = set(self._summed)
+        sounding, loud = self.has_speaker.copy(), self._summed.copy()
+        if steady is not None and more:
+            steady.add(self, heard, sounding, loud)
         for table in (self._current, self._home):
             rows: list[int] = []
             sounds: list[Pcm] = []
@@ -135,18 +155,9 @@ class Mixing:
                 block = rows == list(range(rows[0], rows[0] + len(rows)))
                 where = slice(rows[0], rows[0] + len(rows)) if block else rows
                 heard[where] += np.concatenate(sounds).reshape(len(rows), -1)
-                sounding[rows] = True
-                loud.update(rows)
-        self._limit_sums(heard, sorted(loud))
+                sounding[rows] = loud[rows] = True
+        limit(heard, loud)
         return sounding
-
-    @staticmethod
-    def _limit_sums(heard: Pcm, rows: list[int]) -> None:
-        """Limit the rows that are sums; a row that is the audio of one port passes unchanged."""
-        if len(rows) == len(heard):
-            limit(heard)
-        elif rows:
-            heard[rows] = limit(heard[rows])
 
     def _plan(self, members: Sequence[Member]) -> None:
         copied: list[int] = []
@@ -179,7 +190,10 @@ class Mixing:
         listeners = [row for _, others in summed for row in others]
         sum_of = [index for index, (_, others) in enumerate(summed) for _ in others]
         self._sums, self._minus = _Sums([talking for talking, _ in summed]), _indices(minus)
-        self._summed = sorted({*listeners, *(target for _, target in self._whispers)})
+        self._summed: NDArray[np.bool_] = np.zeros(len(members), np.bool_)
+        """By row: it is a sum; a row that is the audio of one port passes the limiter unchanged."""
+        self._summed[listeners + [target for _, target in self._whispers]] = True
+        self._has_sums = bool(self._summed.any())
         order = np.argsort(self._copied)
         whole = len(copied) == len(members) and not self._whispers
         self._partners = self._sources[order] if whole else _indices(())

@@ -1,9 +1,13 @@
 """Turns probabilities of speech into beginnings and ends, each of which must last a while to count."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from softswitch.audio.pcm import TICK_MS, Indices
+from softswitch.audio.rows import compiled
+from softswitch.compiled import address
 
 _SLACK = 0.15
 """Hysteresis: once speech has begun, the threshold is lower by this."""
@@ -36,6 +40,13 @@ class SpeechGate:
         self._gap = np.zeros(0, np.int32)
         self._level = np.zeros(0, np.float32)
         self._turning = np.zeros(0, np.bool_)
+        self._found: Indices = np.empty((2, 0), np.intp)
+        self._found_at = 0, 0
+        self._counts: Indices = np.zeros(2, np.intp)
+        self._counts_at = address(self._counts)
+        self._addresses = np.zeros(0, np.int64)
+        self._at = 0
+        """Address of ``struct gate`` of rows.c."""
 
     def grow(self, slots: int) -> None:
         """Make room for slots 0 to `slots` - 1."""
@@ -46,6 +57,12 @@ class SpeechGate:
         self._speaking = np.pad(self._speaking, more)
         self._age, self._gap = np.pad(self._age, more), np.pad(self._gap, more)
         self._level, self._turning = np.pad(self._level, more), np.pad(self._turning, more)
+        arrays = (
+            self._threshold, self._start_ticks, self._stop_ticks, self._level, self._speaking, self._turning,
+            self._age, self._gap, self.began, self.ended,
+        )  # fmt: skip
+        self._addresses = np.array([address(array) for array in arrays], np.int64)
+        self._at = address(self._addresses)
 
     def open(self, slot: int, threshold: float, start_ms: int, stop_ms: int) -> None:
         """Begin in silence.
@@ -82,6 +99,8 @@ class SpeechGate:
             Indices into ``n`` of slots that began to speak and that stopped; :attr:`began` and :attr:`ended`
             hold the times.
         """
+        if (fast := compiled("gate")) is not None and slots.flags.c_contiguous:
+            return self._push_compiled(fast, np.ascontiguousarray(probability, np.float32), slots, now)
         speaking = self._speaking[slots]
         voice = probability >= self._level[slots]
         if not ((voice != speaking) | self._turning[slots]).any():
@@ -106,3 +125,19 @@ class SpeechGate:
         self._turning[slots] = np.where(speaking, gap > 0, age > 0)
         self._level[slots] = self._threshold[slots] - np.float32(_SLACK) * speaking
         return np.flatnonzero(started), np.flatnonzero(stopped)
+
+    def _push_compiled(
+        self, fast: Callable[..., int], probability: NDArray[np.float32], slots: Indices, now: float
+    ) -> tuple[Indices, Indices]:
+        count = len(slots)
+        if self._found.shape[1] < count:
+            self._found = np.empty((2, 2 * count), np.intp)
+            self._found_at = address(self._found), address(self._found[1])
+        fast(
+            self._at, address(probability), address(slots), count, now - _TICK_S, _GAP_TICKS, _SLACK,
+            *self._found_at, self._counts_at,
+        )  # fmt: skip
+        started, stopped = self._counts.tolist()
+        if not (started or stopped):
+            return _NO_ROWS, _NO_ROWS
+        return self._found[0, :started].copy(), self._found[1, :stopped].copy()

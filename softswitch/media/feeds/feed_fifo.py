@@ -114,12 +114,14 @@ class FeedFifo:
 
     def take(self) -> bytes | None:
         """Return the next frame, shorter at the end of a talk spurt; None while nothing is to be played."""
-        level = self._put - self._taken
+        level, frame = self._put - self._taken, self._frame
         if self._postponed or (not self._playing and not self._is_primed(level)):
             self._postponed = False
             return None
-        self._watch(level)
-        frame = self._frame
+        self._low = min(self._low, level)
+        self._window += 1
+        if self._window >= _WINDOW_TICKS:
+            self._watch()
         if level >= frame:
             if self._at == len(self._head) and len(self._chunks[0]) == frame:
                 # Most sources send whole frames.
@@ -170,16 +172,12 @@ class FeedFifo:
             self._stalled = 0
         return self._playing
 
-    def _watch(self, level: int) -> None:
-        """Detect clock drift: compare the lowest level of this window with the level at the beginning.
+    def _watch(self) -> None:
+        """Detect clock drift: compare the lowest level of a whole window with the level at the beginning.
 
         `_base` is the lowest level of the first window, negative while unknown; `_creep` is the rise since
         then.
         """
-        self._low = min(self._low, level)
-        self._window += 1
-        if self._window < _WINDOW_TICKS:
-            return
         low, self._low, self._window = self._low, 1 << 62, 0
         previous, self._creep = self._creep, low - self._base
         if self._base < 0 or abs(self._creep - previous) > _CREEP_MS * self._ms:

@@ -1,6 +1,6 @@
 """The port of a leg whose audio comes and goes in pieces over a WebSocket, and its audio format."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from softswitch.audio.pcm import Indices, Pcm
 from softswitch.media.feeds.feed_fifo import FeedFifo
@@ -56,6 +56,16 @@ class FeedRows:
     first: int
     ports: tuple[FeedPort, ...]
     slots: Indices
+    all_rows: list[int] = field(init=False)
+    """The rows of the ports, in order; callers must not change it."""
+    all_listen: bool = field(init=False)
+    """Whether all ports listen; another layout is made when that changes."""
+
+    def __post_init__(self) -> None:
+        """Look at the ports once."""
+        # The class is frozen.
+        object.__setattr__(self, "all_rows", list(range(self.first, self.first + len(self.ports))))
+        object.__setattr__(self, "all_listen", all(port.listens for port in self.ports))
 
     @property
     def rows(self) -> slice:

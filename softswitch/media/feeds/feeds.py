@@ -1,8 +1,10 @@
 """Decoding and encoding of feed ports, all ports of one format at once."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from softswitch.audio.bank import bank_for
 from softswitch.audio.codec import G722
@@ -141,6 +143,8 @@ class Feeds:
         """Begin without banks; `discards` counts discarded audio of late sources."""
         self._catching_up = CatchingUp(discards)
         self._banks: dict[FeedFormat, FeedBank] = {}
+        self._full: dict[FeedFormat, FeedRows] = {}
+        """Groups whose ports all had a frame in the last tick; their `tail` is still to be set."""
         self._slots = 0
 
     def grow(self, slots: int) -> None:
@@ -165,17 +169,41 @@ class Feeds:
         bank = self._banks[group.format]
         bank.pull(group.ports[part], group.slots[part], said[first:last], now, self._catching_up)
 
+    def due(self, group: FeedRows, sounding: NDArray[np.bool_]) -> list[int]:
+        """Return the rows of `group` to which a frame is due: their mix sounds, or ended one tick ago.
+
+        Args:
+            group: feed ports of one format.
+            sounding: by row of the tick, :attr:`TickState.sounding`.
+        """
+        before, all_sound = self._full.pop(group.format, None), bool(sounding[group.rows].all())
+        if all_sound and group.all_listen:
+            # As most often: what is the same for all ports is done without looking at each.
+            if before is not None and before is not group:
+                _set_tails(before)
+            self._full[group.format] = group
+            return group.all_rows
+        if before is not None:
+            _set_tails(before)
+        return listening(group, sounding.tolist())
+
     def push(self, group: FeedRows, rows: list[int], heard: Pcm) -> list[tuple[int, bytes]]:
         """Encode the given rows of the tick, which lie within `group`; return (port, frame) of each."""
-        ports = [group.ports[row - group.first] for row in rows]
-        if len(rows) == len(group.ports):
+        ports: Sequence[FeedPort] = group.ports
+        if len(rows) == len(ports):
             pcm, slots = heard[group.rows], group.slots
         else:
+            ports = [ports[row - group.first] for row in rows]
             pcm, slots = heard[rows], np.array([port.slot for port in ports], np.intp)
         for port in ports:
             port.sent_frames += 1
         data = self._banks[group.format].push(pcm, slots)
         return [(port.id, frame) for port, frame in zip(ports, data, strict=True)]
+
+
+def _set_tails(group: FeedRows) -> None:
+    for port in group.ports:
+        port.tail = 1
 
 
 def listening(group: FeedRows, sounding: list[bool]) -> list[int]:

@@ -4,7 +4,7 @@ from collections import deque
 
 import numpy as np
 
-from softswitch.audio.pcm import BUS_RATE, Pcm, fade, from_bytes
+from softswitch.audio.pcm import BUS_RATE, FRAME, Pcm, Pcm16, fade, from_bytes
 from softswitch.media.tracks.convert import Converters, Stretch
 
 _FIRST_UNITS, _LEAST_UNITS, _UNITS_APART = 5, 25, 25
@@ -43,8 +43,10 @@ class _Run:
         self._left += len(pcm) // 2
         self.fed += len(pcm) // 2
 
-    def convert(self) -> Pcm:
+    def convert(self) -> Pcm | Pcm16:
         """Resample and return the next piece; the last piece is made as if silence followed."""
+        if self.rate == BUS_RATE:
+            return self._pass()
         unit = self._stretch.unit
         if self._left < 2 * unit:
             rest = self._stretch.finish(self._pop(self._left))[: self.end - self.base - self.made]
@@ -56,7 +58,17 @@ class _Run:
         self.made += len(pcm)
         return pcm
 
+    def _pass(self) -> Pcm16:
+        """Return the next piece as it was fed; small ones are joined."""
+        samples = max(len(self._waiting[0]) // 2, min(self._left, _LEAST_UNITS * FRAME))
+        self.made += samples
+        # A copy is made on big-endian machines alone.
+        return np.frombuffer(self._pop_bytes(samples), "<i2").astype(np.int16, copy=False)
+
     def _pop(self, samples: int) -> Pcm:
+        return from_bytes(self._pop_bytes(samples))
+
+    def _pop_bytes(self, samples: int) -> bytes | memoryview:
         pieces, need = [], 2 * samples
         while need:
             piece = self._waiting.popleft()
@@ -66,7 +78,7 @@ class _Run:
             pieces.append(piece)
             need -= len(piece)
         self._left -= samples
-        return from_bytes(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 class PcmFifo:
@@ -81,7 +93,8 @@ class PcmFifo:
         self._converters = converters
         self.taken = 0
         """Position behind the last sample taken."""
-        self._ready: deque[Pcm] = deque()
+        self._ready: deque[Pcm | Pcm16] = deque()
+        """At the bus rate: resampled, or as it was fed where it had that rate."""
         self._ready_end = 0
         self._runs: deque[_Run] = deque()
         self._end = 0
@@ -126,16 +139,29 @@ class PcmFifo:
         first = self._ready[0]
         if len(first) > samples:
             self._ready[0] = first[samples:]
-            return first[:samples]
+            return _float(first[:samples])
         pieces: list[Pcm] = []
         while samples:
             piece = self._ready.popleft()
             if len(piece) > samples:
                 self._ready.appendleft(piece[samples:])
                 piece = piece[:samples]
-            pieces.append(piece)
+            pieces.append(_float(piece))
             samples -= len(piece)
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+    @property
+    def ahead(self) -> Pcm | Pcm16:
+        """Samples that come next and have the bus rate, perhaps none; callers must not write to them."""
+        return self._ready[0] if self._ready else _EMPTY
+
+    def skip(self, samples: int) -> None:
+        """Do as if `samples`, at most those of :attr:`ahead`, had been taken."""
+        if samples:
+            self.taken += samples
+            first = self._ready.popleft()
+            if len(first) > samples:
+                self._ready.appendleft(first[samples:])
 
     def fade_out(self, samples: int) -> None:
         """Fade the next `samples` out and discard everything behind them."""
@@ -170,3 +196,7 @@ class PcmFifo:
         if len(pcm):
             self._ready.append(pcm)
             self._ready_end += len(pcm)
+
+
+def _float(pcm: Pcm | Pcm16) -> Pcm:
+    return pcm.astype(np.float32, copy=False)

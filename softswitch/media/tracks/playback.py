@@ -9,6 +9,7 @@ from softswitch.media import messages as m
 from softswitch.media.discards import DiscardCounter
 from softswitch.media.tracks.convert import Converters
 from softswitch.media.tracks.live_tracks import LiveTracks
+from softswitch.media.tracks.steady_tracks import SteadyTracks, steady_tracks
 from softswitch.media.tracks.track import Track
 
 
@@ -25,6 +26,11 @@ class Playback:
         self._live = LiveTracks(discards)
         self._tracks: dict[int, Track] = {}
         self._by_mix: dict[int, list[Track]] = {}
+        self._unseated: dict[int, list[Track]] = {}
+        """Those of `_by_mix` whose tracks are played here; :attr:`steady` plays the others."""
+        self.steady = steady_tracks()
+        """Mixes whose tracks have nothing to decide, in compiled code; None without it."""
+        self._unready: Collection[int] = ()
         self._converters = Converters()
         self._counters = counters
         self._reports: list[m.Report] = []
@@ -52,8 +58,9 @@ class Playback:
             raise ValueError(f"track: {message.track} is open already")
         track = self._tracks[message.track] = Track(message, self._converters, self._live)
         if message.mix not in self._by_mix:
-            self._by_mix[message.mix] = []
+            self._by_mix[message.mix] = self._unseated[message.mix] = []
             self.revision += 1
+        self._unseat(message.mix)
         self._by_mix[message.mix].append(track)
 
     def feed(self, message: m.FeedTrack, now: float) -> None:
@@ -97,20 +104,19 @@ class Playback:
                 its beginning.
 
         Returns:
-            The frame ``(480,)`` of each mix in which a track sounds; callers must not write to it.
+            The frame ``(480,)`` of each mix in which a track sounds, without those of :attr:`steady`, which
+            the caller has to add; callers must not write to it.
         """
+        if self.steady is not None:
+            self._give_seats(self.steady, unready)
         frames: dict[int, Pcm] = {}
-        for mix, tracks in self._by_mix.items():
+        for mix, tracks in self._unseated.items():
             if mix in unready:
                 for track in tracks:
                     track.settle(now)
             else:
                 self._play_mix(mix, tracks, now, frames)
-        for track in [track for track in self._tracks.values() if track.reports]:
-            self._reports += track.reports
-            track.reports.clear()
-            if track.finished:
-                self._forget(track)
+        self._collect_reports()
         return frames
 
     @property
@@ -122,6 +128,35 @@ class Playback:
         """Return the reports since the last call."""
         reports, self._reports = self._reports, []
         return reports
+
+    def _collect_reports(self) -> None:
+        """Gather the reports of tracks in the order in which these were opened; remove tracks that ended."""
+        told = [track for tracks in self._unseated.values() for track in tracks if track.reports]
+        if len(told) > 1:
+            told = [track for track in self._tracks.values() if track.reports]
+        for track in told:
+            self._reports += track.reports
+            track.reports.clear()
+            if track.finished:
+                self._forget(track)
+
+    def _give_seats(self, steady: SteadyTracks, unready: Collection[int]) -> None:
+        """Let compiled code play the tracks of all mixes that are steady now."""
+        if unready is not self._unready:
+            self._unready = unready
+            for mix in unready:
+                self._unseat(mix)
+        for mix in [mix for mix in self._unseated if mix not in unready]:
+            if steady.seat(mix, self._unseated[mix]):
+                del self._unseated[mix]
+        # Those that have just played their last frame have something to decide, and no seat in this tick.
+        for mix in steady.take_ended():
+            self._unseat(mix)
+
+    def _unseat(self, mix: int) -> None:
+        """Have the tracks of a mix played here again, from where they are."""
+        if self.steady is not None and self.steady.end(mix):
+            self._unseated[mix] = self._by_mix[mix]
 
     @staticmethod
     def _play_mix(mix: int, tracks: list[Track], now: float, frames: dict[int, Pcm]) -> None:
@@ -140,12 +175,16 @@ class Playback:
         tracks = self._by_mix[track.mix]
         tracks.remove(track)
         if not tracks:
-            del self._by_mix[track.mix]
+            del self._by_mix[track.mix], self._unseated[track.mix]
             self.revision += 1
+            if self.steady is not None:
+                self.steady.forget(track.mix)
 
     def _find(self, track: int) -> Track | None:
         found = self._tracks.get(track)
         if found is None:
             # The track ended while the message was queued; its own report says so.
             self._counters["unknown_ids"] += 1
+        else:
+            self._unseat(found.mix)
         return found

@@ -5,7 +5,7 @@ from enum import Enum
 
 import numpy as np
 
-from softswitch.audio.pcm import BUS_RATE, FRAME, Pcm
+from softswitch.audio.pcm import BUS_RATE, FRAME, Pcm, Pcm16
 from softswitch.media import messages as m
 from softswitch.media.tracks.convert import Converters
 from softswitch.media.tracks.live_tracks import LiveTracks
@@ -14,6 +14,9 @@ from softswitch.media.tracks.ramp import PER_MS, Ramp
 
 DUCK_MS = 200
 """Duration of the ramp by which a track is ducked under speech, and restored, milliseconds."""
+
+FOREVER = 1 << 60
+"""Ticks of a track that does nothing until a message comes."""
 
 _LOWEST_HZ, _HIGHEST_HZ = 8000, 48000
 
@@ -173,6 +176,46 @@ class Track:
             self._settle(now)
         return frame
 
+    def steady_ticks(self, ducked: bool) -> int:
+        """Return for how many ticks :meth:`pull` would only play on, 0 where there is something to decide.
+
+        A track that does not sound until a message comes returns :data:`FOREVER`. In those ticks a sounding
+        track plays the frames of :attr:`ahead` with the gain :attr:`level`, and :meth:`advance` makes up for
+        what was played elsewhere.
+
+        Args:
+            ducked: what :meth:`pull` would be told.
+        """
+        if self.reports or self._prebuffer or self._lateness is not None:
+            return 0
+        if self.duck_to is not None and self._duck.target != (self.duck_to if ducked else 1.0):
+            return 0
+        taken, waiting = self._fifo.taken, self._fifo.waiting
+        # A mark is passed, an end reached and a low level reported by the frame after the last steady one.
+        ticks = (self._marks[0][0] - taken - 1) // FRAME if self._marks else FOREVER
+        if not (self._low_reported or self._ended):
+            ticks = min(ticks, (waiting - self._low) // FRAME)
+        if not self.is_sounding:
+            idle = waiting or not (self._ended or self._leaving is not _Leaving.NO)
+            return FOREVER if idle and ticks >= 0 and (waiting or self._drained_reported) else 0
+        if self._gain.left or self._duck.left or self._pause_gain.left or not self._started:
+            return 0
+        return max(min(ticks, len(self.ahead) // FRAME, (waiting - 1) // FRAME), 0)
+
+    @property
+    def ahead(self) -> Pcm | Pcm16:
+        """Audio that comes next and has the bus rate; callers must not write to it."""
+        return self._fifo.ahead
+
+    @property
+    def level(self) -> float:
+        """Gain while no ramp is under way."""
+        return self._gain.value * self._duck.value * self._pause_gain.value
+
+    def advance(self, ticks: int) -> None:
+        """Move on by `ticks`, at most those of :meth:`steady_ticks`, whose frames were played elsewhere."""
+        self._fifo.skip(ticks * FRAME)
+
     def settle(self, now: float) -> None:
         """Report what is due without playing, while the mix has no listener; a dropped track ends at once."""
         if self._leaving is not _Leaving.NO:
@@ -204,7 +247,7 @@ class Track:
 
     def _shape(self, pcm: Pcm) -> Pcm:
         if not (self._gain.left or self._duck.left or self._pause_gain.left):
-            level = self._gain.value * self._duck.value * self._pause_gain.value
+            level = self.level
             return pcm if level == 1.0 else pcm * np.float32(level)
         steady, moving = 1.0, None
         for ramp in (self._gain, self._duck, self._pause_gain):
