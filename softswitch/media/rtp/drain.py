@@ -81,7 +81,7 @@ class Reception:
         self._strays: list[Stray] = []
         # An epoll of epolls: it is ready when one of them is.
         self._relayed_epoll = select.epoll()
-        for watched in (self._relayed_poller, self.steady, self._shared(is_relayed=True)):
+        for watched in (self._relayed_poller, self.steady, self._shared_pollers[True]):
             self._relayed_epoll.register(watched.relayed_fd(), select.EPOLLIN)
         self._links: dict[MediaSocket, Link] = {}
         self._delivering: list[Link] = []
@@ -101,7 +101,7 @@ class Reception:
             self._delivering.append(link)
             if link.is_shared and link.socket is not None:
                 self._links[link.socket] = link
-                self._shared(is_relayed=link.is_relayed).add(link.socket)
+                self._watch(link, link.socket)
             return
         for member in (link.socket, link.control):
             if member is not None:
@@ -113,8 +113,6 @@ class Reception:
         """Stop draining a link; to be called before its sockets are closed."""
         if link in self._delivering:
             self._delivering.remove(link)
-        if link.is_shared and link.socket is not None and self._links.pop(link.socket, None) is not None:
-            self._shared(is_relayed=link.is_relayed).remove(link.socket)
         for member in (link.socket, link.control):
             if member is not None and self._links.pop(member, None) is not None:
                 self._unwatch(link, member)
@@ -147,8 +145,8 @@ class Reception:
         slots: list[int] = []
         is_stale = now - self._drained > _STALE_S
         if is_stale:
-            for is_relayed in (True, False):
-                self._thin_out(self._poller(is_relayed=is_relayed).ready(), lengths, slots, now)
+            for is_relayed, poller in ((True, self._relayed_poller), (False, self._other_poller)):
+                self._thin_out(poller.ready(), lengths, slots, now)
                 self._thin_out(self.steady.ready(is_relayed=is_relayed), lengths, slots, now)
         if self._relayed_poller:
             self._drain_sockets(self._relayed_poller, lengths, slots, now)
@@ -170,8 +168,8 @@ class Reception:
         if taken:
             batches.append(self._rows.first(taken))
         for is_relayed in (True,) if relayed_only else (True, False):
-            if self._shared(is_relayed=is_relayed):
-                self._fill_inboxes(self._shared(is_relayed=is_relayed), is_stale=is_stale)
+            if self._shared_pollers[is_relayed]:
+                self._fill_inboxes(self._shared_pollers[is_relayed], is_stale=is_stale)
         if self._delivering and (batch := self._empty_inboxes(relayed_only=relayed_only, is_stale=is_stale)):
             batches.append(batch)
         return batches
@@ -230,23 +228,26 @@ class Reception:
 
     def _watch(self, link: Link, member: MediaSocket) -> None:
         """Read a socket from now on: together with others where it is filtered, else by itself."""
-        is_relayed = link.is_relayed and member is link.socket
-        if member.is_filtered:
+        if member.is_filtered and not link.is_shared:
+            is_relayed = link.is_relayed and member is link.socket
             self.steady.add(member, link.slot, is_relayed=is_relayed, is_plain=link.keys is None)
             return
-        self._poller(is_relayed=is_relayed).add(member)
-        # RTCP comes too seldom for its socket to be worth the calls.
-        if member is link.socket:
+        self._poller(link, member).add(member)
+        # RTCP comes too seldom for its socket to be worth the calls, and a shared one has a single source.
+        if member is link.socket and not link.is_shared:
             self._searching.add(member)
 
     def _unwatch(self, link: Link, member: MediaSocket) -> None:
         if member in self.steady:
             self.steady.remove(member)
             return
-        self._poller(is_relayed=link.is_relayed and member is link.socket).remove(member)
+        self._poller(link, member).remove(member)
         self._searching.discard(member)
 
-    def _poller(self, *, is_relayed: bool) -> Poller:
+    def _poller(self, link: Link, member: MediaSocket) -> Poller:
+        is_relayed = link.is_relayed and member is link.socket
+        if link.is_shared:
+            return self._shared_pollers[is_relayed]
         return self._relayed_poller if is_relayed else self._other_poller
 
     def _drain_steady(self, taken: int, now: float, *, is_relayed: bool) -> int:
@@ -375,9 +376,6 @@ class Reception:
             return -1
         view[: len(plain)] = plain
         return len(plain)
-
-    def _shared(self, *, is_relayed: bool) -> Poller:
-        return self._shared_pollers[is_relayed]
 
     def _fill_inboxes(self, poller: Poller, *, is_stale: bool) -> None:
         """Read the sockets of ICE: media of the remote party go into the inboxes, all else is stray."""

@@ -184,11 +184,12 @@ def test_clean_network_gets_no_redundancy_until_it_loses_a_packet():
     assert is_celt()
 
 
-def test_encoder_of_several_expects_the_largest_loss():
+def test_encoder_of_several_expects_the_largest_loss(monkeypatch):
     pair = Pair("opus", slots=3)
-    told = {}
-    bank = pair.near._formats.bank(3)
-    bank.tune = lambda slot, loss_percent: told.update({slot: loss_percent})
+    told: dict[int, int] = {}
+    monkeypatch.setattr(
+        pair.near._formats.bank(3), "tune", lambda slot, loss_percent: told.update({slot: loss_percent})
+    )
     encoder = pair.near._encoder
     for slot in range(3):
         encoder.expect_loss(slot, 0)

@@ -123,7 +123,8 @@ def test_secure_port_sends_on_the_socket_it_was_given(rig, far):
 def shared_socket(rig, port, far) -> tuple[int, tuple[str, int]]:
     """Give a port a socket that it reads as well; return the descriptor and its address."""
     fd, address = near_socket()
-    rig.post(m.ConnectSecure(port, KEY, OTHER_KEY, PROFILE, fd, *far.getsockname(), reads=True))
+    host, far_port = far.getsockname()
+    rig.post(m.ConnectSecure(port, KEY, OTHER_KEY, PROFILE, fd, host, far_port, reads=True))
     rig.tick()
     return fd, address
 

@@ -170,4 +170,6 @@ def test_many_mixes_get_places_and_leave_them_to_others():
         for tick in range(4, 30):
             made.tick(1000.0 + tick * TICK_S)
         assert seated(made) == 0
-    assert len(made._parts.playback.steady._mix_of) == 64
+    steady = made._parts.playback.steady
+    assert steady is not None
+    assert len(steady._mix_of) == 64
