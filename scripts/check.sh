@@ -53,7 +53,7 @@ tests() {
 }
 
 # Several at a time: most tests wait for sound that takes its time.
-check unit tests -m "not client and not conformance" -n 2
+check unit tests -m "not client and not conformance" -n 3
 check conformance tests -m "conformance and not client" -n 3 --dist loadfile
 check clients tests -m client -n 3 --dist loadfile
 

@@ -1,5 +1,6 @@
 """Chromium with a microphone of our own, pages that must stay free of errors, and a switch that pretends."""
 
+import asyncio
 import contextlib
 import wave
 from collections.abc import AsyncIterator, Callable
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestServer
-from playwright.async_api import Browser, ConsoleMessage, Page, Playwright, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, Playwright, Request, async_playwright
 
 from tests.browser.fake_switch import FakeSwitch
 from tests.conftest import require_tool
@@ -69,6 +70,22 @@ class Watched:
         self.complaints: list[str] = []
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", self._console)
+        self.network_changed = False
+        """Chromium has given up requests since an interface of a new network namespace came up."""
+        page.on("requestfailed", self._failed)
+
+    async def load(self, url: str) -> None:
+        """Open a page, again where the network was still changing."""
+        for _ in range(5):
+            self.network_changed = False
+            await self.page.goto(url)
+            if not self.network_changed:
+                return
+            self.complaints.clear()
+            await asyncio.sleep(1.0)
+
+    def _failed(self, request: Request) -> None:
+        self.network_changed = self.network_changed or "ERR_NETWORK_CHANGED" in (request.failure or "")
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
@@ -84,7 +101,7 @@ async def open_page(
     own = await browser.new_context(**context)  # type: ignore[arg-type]
     watched = Watched(await own.new_page())
     try:
-        await watched.page.goto(url)
+        await watched.load(url)
         yield watched.page
     finally:
         await own.close()
