@@ -175,7 +175,8 @@ def test_a_telephones_media_that_are_cancelled_at_each_step_leave_nothing(
             assert balanced(engine), step
             await nothing_left(before)
 
-        assert await cancelled_everywhere(set_up, keep, check) >= 1
+        # Plain media are set up without a wait, so that there is no step to be cancelled at.
+        assert await cancelled_everywhere(set_up, keep, check) >= (kind != "plain")
 
     run(loop_factory, scene())
 

@@ -329,12 +329,11 @@ class WebRtcLeg:
         """
         returns = self._request.may_return and self._life.accepts_work
         if reason == "caller" and returns and self._link is not None:
-            self._life.spawn(self._await_return(self._link))
+            self._life.spawn(self._await_return(self._link, self._link.generation))
             return
         self._end_with(reason)
 
-    async def _await_return(self, link: SecureLink) -> None:
-        generation = link.generation
+    async def _await_return(self, link: SecureLink, generation: int) -> None:
         await asyncio.sleep(RETURN_S)
         if link.generation == generation:
             self._end_with("caller")

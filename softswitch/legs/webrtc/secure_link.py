@@ -197,6 +197,9 @@ class SecureLink:
         if self._dtls is not None and set(transport.fingerprints) != set(self._dtls.fingerprints):
             await self._dtls.close()
             self._dtls = self._association(transport)
+            if self._next is not None:
+                # Who has come back is not where it was: a handshake there would be lost until its repetition.
+                self._reachable.clear()
             self._spawn(self._establish())
 
     async def restart(self) -> None:

@@ -575,6 +575,21 @@ async def test_a_peer_that_may_return_has_time_for_a_new_link(monkeypatch: pytes
         assert (ended.reason, ended.initiator) == ("caller", "caller")
 
 
+async def test_a_peer_whose_return_overtakes_the_look_for_it_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("softswitch.legs.webrtc.leg.RETURN_S", 0.05)
+    async with bench() as place:
+        far = place.far()
+        leg, answer = await place.answered(await far.offer(), may_return=True)
+        await far.accept(answer.sdp)
+        await until(lambda: bool(place.engine.plain) and far.state == "connected")
+        link = leg._link
+        assert link is not None
+        leg.link_ended("caller")
+        link._generation += 1  # the new handshake begins before the leg has begun to wait
+        await asyncio.sleep(0.2)
+        assert place.of(LegEnded) == []
+
+
 async def test_a_link_that_ends_after_its_leg_awaits_no_return() -> None:
     async with bench() as place:
         far = place.far()
