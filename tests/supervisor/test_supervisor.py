@@ -289,7 +289,8 @@ async def test_a_worker_that_retires_takes_what_comes_on_a_kept_connection(tmp_p
         async with (
             switch.client(id="one") as one,
             switch.client(id="two") as two,
-            aiohttp.ClientSession() as kept,
+            # Kept for as long as two workers take to start on a loaded machine.
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(keepalive_timeout=600)) as kept,
         ):
             # A call on each worker, so that both stay.
             await one.invite(vad=False)
