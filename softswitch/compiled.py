@@ -8,6 +8,7 @@ and 0047.
 import ctypes
 import logging
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,19 @@ def library(path: Path = LIBRARY) -> ctypes.CDLL | None:
         logger.warning("compiled code not used", extra={"path": str(path), "error": str(error)})
         return None
     return code
+
+
+def function_address(function: Any) -> int:
+    """Return the address of a function of the library, for code in C that calls it."""
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
+def locked(function: Any, result: type | None, arguments: Sequence[type]) -> Callable[..., int]:
+    """Return a function of the library that keeps the interpreter's lock.
+
+    For what takes some microseconds at most: a thread that gives the lock away may wait for it for longer.
+    """
+    return ctypes.PYFUNCTYPE(result, *arguments)(function_address(function))
 
 
 def address(array: NDArray[Any]) -> int:

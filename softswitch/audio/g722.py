@@ -14,7 +14,7 @@ import numpy as np
 from softswitch.audio.codec import G722, Codec
 from softswitch.audio.conceal import LEAST_FUTURE_MS, Concealer, by_length
 from softswitch.audio.pcm import TICK_MS, Bytes, Indices, Pcm, to_int16
-from softswitch.compiled import Address, address, library
+from softswitch.compiled import Address, address, function_address, library, locked
 
 _LONGEST = 960
 """Octets of 120 ms, the most that is decoded of a packet."""
@@ -258,8 +258,8 @@ class CompiledCoders:
 
 def _both(function: Any, result: type, arguments: Sequence[type]) -> tuple[Callable[..., int], ...]:
     """Return a function of the library that keeps the interpreter's lock, and one that gives it away."""
-    at = ctypes.cast(function, ctypes.c_void_p).value or 0
-    return ctypes.PYFUNCTYPE(result, *arguments)(at), ctypes.CFUNCTYPE(result, *arguments)(at)
+    free = ctypes.CFUNCTYPE(result, *arguments)(function_address(function))
+    return locked(function, result, arguments), free
 
 
 def _coders(concealer: Concealer) -> Coders:

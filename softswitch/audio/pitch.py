@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from softswitch.audio.pcm import Indices, Pcm
-from softswitch.compiled import address, library
+from softswitch.compiled import address, library, locked
 
 _COARSE_RATE = 8000
 """Sample rate of the first, coarse search, Hz: the pitch of a voice needs no higher bandwidth."""
@@ -100,7 +100,7 @@ def compiled() -> CompiledPitch | None:
     further = [*lags[:7], pointer, long, pointer, long, pointer, pointer]
     return CompiledPitch(
         *(
-            ctypes.PYFUNCTYPE(ctypes.c_int, *arguments)(ctypes.cast(function, ctypes.c_void_p).value or 0)
+            locked(function, ctypes.c_int, arguments)
             for function, arguments in ((code.softswitch_lags, lags), (code.softswitch_continue, further))
         )
     )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from softswitch.audio.fir import phases
 from softswitch.audio.pcm import Indices, Pcm
-from softswitch.compiled import Address, address, library
+from softswitch.compiled import Address, address, library, locked
 
 _WIDEST = 32
 """Samples of the lower rate one row of the matrix product spans at most.
@@ -56,8 +56,7 @@ class _Compiled:
     def __init__(self, code: ctypes.CDLL, up: int, down: int, weights: Pcm) -> None:
         pointer, long = ctypes.c_void_p, ctypes.c_int64
         arguments = [pointer, pointer, long, pointer, long, pointer, long, pointer]
-        at = ctypes.cast(code.softswitch_resample, pointer).value or 0
-        self._call = ctypes.PYFUNCTYPE(ctypes.c_int, *arguments)(at)
+        self._call = locked(code.softswitch_resample, ctypes.c_int, arguments)
         past = weights.shape[1] - 1
         width = past // down + 2 + _GO
         first, places, taps = [0], [], []

@@ -7,7 +7,7 @@ import ctypes
 from collections.abc import Callable
 from functools import cache
 
-from softswitch.compiled import library
+from softswitch.compiled import library, locked
 
 _POINTER, _LONG, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 
@@ -35,5 +35,4 @@ def compiled(name: str) -> Callable[..., int] | None:
     if code is None:
         return None
     result, arguments = _FUNCTIONS[name]
-    at = ctypes.cast(getattr(code, f"softswitch_{name}"), _POINTER).value or 0
-    return ctypes.PYFUNCTYPE(result, *arguments)(at)
+    return locked(getattr(code, f"softswitch_{name}"), result, arguments)

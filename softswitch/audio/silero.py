@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from softswitch.audio.level import power
 from softswitch.audio.pcm import FULL_SCALE, Indices, Pcm
-from softswitch.compiled import Address, address, library
+from softswitch.compiled import Address, address, library, locked
 
 Weights: TypeAlias = Mapping[str, NDArray[np.float32]]
 Array: TypeAlias = NDArray[np.float32]
@@ -227,12 +227,10 @@ class _Gathering:
 
     def __init__(self, code: ctypes.CDLL, waves: Array) -> None:
         pointer, long = ctypes.c_void_p, ctypes.c_int64
-        at = ctypes.cast(code.softswitch_silero_take, pointer).value or 0
         arguments = [pointer] * 4 + [long, pointer, long, pointer, ctypes.c_float, pointer, long, pointer]
         # The interpreter's lock is kept: a row takes less than 1 µs.
-        self._take = ctypes.PYFUNCTYPE(long, *arguments)(at)
-        at = ctypes.cast(code.softswitch_silero_squares, pointer).value or 0
-        self._squares = ctypes.PYFUNCTYPE(None, pointer, long, pointer)(at)
+        self._take = locked(code.softswitch_silero_take, long, arguments)
+        self._squares = locked(code.softswitch_silero_squares, None, [pointer, long, pointer])
         self._waves = waves
         self._slots, self._pcm = Address(), Address()
         self._parts = np.zeros((self._PARTS, 0), np.float32)

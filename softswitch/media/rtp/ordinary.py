@@ -18,7 +18,7 @@ from softswitch.audio.codec import OPUS
 from softswitch.audio.g711 import DECODING, ENCODING
 from softswitch.audio.opus import LONGEST_PACKET, OpusBank
 from softswitch.audio.pcm import FRAME, Bytes, Indices, Pcm
-from softswitch.compiled import Address, address
+from softswitch.compiled import Address, address, function_address
 from softswitch.media.rtp.formats import CODECS, Formats
 from softswitch.media.rtp.transcode import Transcoder
 from softswitch.rtp.packet import HEADER, LEVEL_EXTENSION, Ints, Mask, Packets
@@ -144,7 +144,9 @@ class OrdinaryPackets:
         self._pack.restype = self._put_converted.restype = self._put_law.restype = None
         opus = libopus.library()
         self._opus_decode, self._opus_encode = (
-            (_function(opus.opus_decode), _function(opus.opus_encode)) if opus is not None else (0, 0)
+            (function_address(opus.opus_decode), function_address(opus.opus_encode))
+            if opus is not None
+            else (0, 0)
         )
         self._formats, self._sessions = formats, sessions
         self.playing: Ints = np.zeros(0, np.int64)
@@ -446,11 +448,6 @@ class OrdinaryPackets:
         self._kept = [*kept.values(), *tables]
         self._revision, self._ring = formats.revision, jitter.ring
         self._make_room_to_convert(len(self._conversions))
-
-
-def _function(function: Any) -> int:
-    """Return the address of a function of a library."""
-    return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
 def _taps_down(filter_: Pcm) -> Pcm:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from softswitch.audio.pcm import FRAME, Indices, Pcm, Pcm16
-from softswitch.compiled import Address, address, library
+from softswitch.compiled import Address, address, library, locked
 from softswitch.media.tracks.track import FOREVER, Track
 
 _SOURCES = 4
@@ -62,9 +62,7 @@ class SteadyTracks:
 
     def __init__(self, code: ctypes.CDLL) -> None:
         """Begin without seats; `code` is the loaded library."""
-        pointer = ctypes.c_void_p
-        at = ctypes.cast(code.softswitch_add_tracks, pointer).value or 0
-        self._call = ctypes.PYFUNCTYPE(ctypes.c_int, *[pointer] * 5)(at)
+        self._call = locked(code.softswitch_add_tracks, ctypes.c_int, [ctypes.c_void_p] * 5)
         self._seats: dict[int, _Seat] = {}
         """Seats that are taken, by mix."""
         self._place: dict[int, int] = {}
