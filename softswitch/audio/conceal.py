@@ -175,9 +175,9 @@ class Concealer:
         """Do :meth:`good` for rows of different durations, padded with zeros behind their `counts`."""
         if not np.count_nonzero(counts != pcm.shape[1]):
             return self.good(pcm, slots)
-        for count in np.unique(counts[counts > 0]).tolist():
-            rows = np.flatnonzero(counts == count)
-            pcm[rows, :count] = self.good(pcm[rows, :count], slots[rows])
+        for count, rows in by_length(counts):
+            if count:
+                pcm[rows, :count] = self.good(pcm[rows, :count], slots[rows])
         return pcm
 
     def _cycles(self, past: Pcm, longest: int, window: int) -> tuple[Pcm, Indices, Pcm]:

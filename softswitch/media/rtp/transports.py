@@ -148,18 +148,15 @@ class Transports:
         """
         if len(self._reception.steady):
             others, failed = self._reception.steady.send(rows, lengths, slots)
-            for row in failed.tolist():
-                self._refuse(self._links[int(slots[row])], "send_errors")
+            self._refuse_rows(failed, slots, "send_errors")
             if not len(others):
                 return
             if len(others) < len(slots):
                 rows, lengths, slots = rows[others], lengths[others], slots[others]
         if self._secure is not None and len(self._secure):
             others, failed, refused = self._secure.send(rows, lengths, slots)
-            for row in failed.tolist():
-                self._refuse(self._links[int(slots[row])], "send_errors")
-            for row in refused.tolist():
-                self._refuse(self._links[int(slots[row])], "srtp_errors")
+            self._refuse_rows(failed, slots, "send_errors")
+            self._refuse_rows(refused, slots, "srtp_errors")
             if not len(others):
                 return
             if len(others) < len(slots):
@@ -174,6 +171,10 @@ class Transports:
                 else:
                     self._send(link, data[start : start + length], datagrams)
             start += stride
+
+    def _refuse_rows(self, rows: Indices, slots: Indices, counter: str) -> None:
+        for row in rows.tolist():
+            self._refuse(self._links[int(slots[row])], counter)
 
     def send_control(
         self, rows: Bytes, lengths: Indices, slots: Indices, datagrams: list[tuple[int, bytes]]
