@@ -170,8 +170,9 @@ class Metrics:
         )
         self.events = self._counter("events", "Events sent to clients", "event")
         self._event_counters: dict[str, Counter] = {}
-        self._of_kinds: dict[str, CallMetrics] = {}
         """Counters of events by name: looking one up by its label takes longer than counting."""
+        self._of_kinds: dict[str, CallMetrics] = {}
+        """Metrics of calls by kind, for the same reason."""
         self.audio_dropped_seconds = self._counter(
             "audio_dropped_seconds", "Audio dropped, in seconds", "place", "reason"
         )
