@@ -97,8 +97,8 @@ class Caller(asyncio.Protocol):
             self.pending = self.pending[head + length :]
 
 
-async def load(switch: Server, calls: int, seconds: float, vad: str) -> tuple[float, np.ndarray]:
-    """Run the callers; return microseconds of CPU per leg and 20 ms, and the gaps between frames in ms."""
+async def connected(switch: Server, calls: int, vad: str) -> list[Caller]:
+    """Return callers whose calls have begun."""
     loop = asyncio.get_running_loop()
     callers = []
     for number in range(calls):
@@ -107,8 +107,19 @@ async def load(switch: Server, calls: int, seconds: float, vad: str) -> tuple[fl
         )
         await caller.up
         callers.append(caller)
+    return callers
+
+
+def spoken_frames() -> list[list[bytes]]:
+    """Return the messages of eight voices, 20 ms each."""
     sound = [speech_like(10, seed).tobytes() for seed in range(8)]
-    frames = [[masked(2, pcm[at : at + 640]) for at in range(0, len(pcm) - 640, 640)] for pcm in sound]
+    return [[masked(2, pcm[at : at + 640]) for at in range(0, len(pcm) - 640, 640)] for pcm in sound]
+
+
+async def load(switch: Server, calls: int, seconds: float, vad: str) -> tuple[float, np.ndarray]:
+    """Run the callers; return microseconds of CPU per leg and 20 ms, and the gaps between frames in ms."""
+    loop = asyncio.get_running_loop()
+    callers, frames = await connected(switch, calls, vad), spoken_frames()
     start, count, begun = loop.time(), 0, None
     while (elapsed := loop.time() - start) < WARM_UP_S + seconds:
         if begun is None and elapsed > WARM_UP_S:

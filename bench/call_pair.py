@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(HERE))
 
 from bench._server import Server, server  # noqa: E402  (found by the line above)
-from bench.call_legs import PARTS, RATE, TICK_S, Caller, masked, speech_like  # noqa: E402
+from bench.call_legs import PARTS, RATE, TICK_S, connected, speech_like, spoken_frames  # noqa: E402
 from softswitch.audio.wav import header  # noqa: E402
 
 ROUND_S, WARM_UP_S = 3.0, 3.0
@@ -62,18 +62,7 @@ def thread_seconds(pid: int) -> dict[str, float]:
 async def load(switches: list[Server], calls: int, rounds: int, vad: str) -> list[list[float]]:
     """Return for each round the microseconds per leg and 20 ms of each switch."""
     loop = asyncio.get_running_loop()
-    callers: list[list[Caller]] = []
-    for switch in switches:
-        made = []
-        for number in range(calls):
-            _, caller = await loop.create_connection(
-                lambda number=number: Caller(number, vad), "127.0.0.1", switch.port
-            )
-            await caller.up
-            made.append(caller)
-        callers.append(made)
-    sound = [speech_like(10, seed).tobytes() for seed in range(8)]
-    frames = [[masked(2, pcm[at : at + 640]) for at in range(0, len(pcm) - 640, 640)] for pcm in sound]
+    callers, frames = [await connected(switch, calls, vad) for switch in switches], spoken_frames()
     part = 0
 
     async def play(seconds: float) -> None:
