@@ -304,6 +304,7 @@ class Relays:
         """Forward a telephone event packet, if the target negotiated events; its duration by their clock."""
         events = self._events.get(slot)
         if events is None:
+            self._keep_back(slot, number)
             return
         state = self._state[slot]
         newest = self._jitter.timeline.stamp(slot)
@@ -325,6 +326,14 @@ class Relays:
         self.total += 1
         row = np.frombuffer(data, np.uint8).reshape(1, -1)
         self._packets.append((row, np.array([len(data)], np.intp), np.array([target], np.intp)))
+
+    def _keep_back(self, slot: int, number: int) -> None:
+        """Pass the number of a packet that is not forwarded to the next one, so that none seems lost."""
+        state = self._state[slot]
+        # Behind a gap the numbers stay: a packet that is only late still finds its own free.
+        if state[_TARGET] != _NO_TARGET and number == state[_NEWEST] + 1:
+            state[_NEWEST] = number
+            state[_SHIFT] -= state[_PARTS]
 
     def _settle(self, state: Ints, packets: Arrivals, media: Ints, arrival: int) -> None:
         """Fix the offsets of sources by their first packet: it continues the target's numbers and time."""

@@ -182,9 +182,23 @@ def test_keys_counted_by_a_clock_of_their_own_make_a_source_unfit():
 
 def test_keys_are_kept_from_a_target_that_knows_none():
     exchange = Exchange()
-    exchange.take(packet(1, 1000))
-    assert exchange.take(event(2, 1160, 160, end=True)) == []
+    [before] = exchange.take(packet(1, 1000))
+    assert exchange.take(event(2, 1160, 160)) == []
+    assert exchange.take(event(3, 1160, 320, end=True)) == []
     assert not exchange.relays.crosses(SOURCE)
+    assert not exchange.relays.unfit
+    # Their numbers are left out, since a gap would be heard as loss; their time passes.
+    [after] = exchange.take(packet(4, 1480))
+    assert (number(after) - number(before), stamp(after) - stamp(before)) == (1, 480)
+
+
+def test_keys_kept_back_behind_a_gap_leave_the_late_packet_its_number():
+    exchange = Exchange()
+    [first] = exchange.take(packet(1, 1000))
+    assert exchange.take(event(3, 1320, 160, end=True)) == []
+    [late] = exchange.take(packet(2, 1160))
+    [next_] = exchange.take(packet(4, 1480))
+    assert [number(data) - number(first) for data in (late, next_)] == [1, 3]
 
 
 wild = st.lists(

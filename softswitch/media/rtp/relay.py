@@ -8,7 +8,7 @@ import numpy as np
 from softswitch.audio import g711
 from softswitch.audio.pcm import Bytes, Indices, fade
 from softswitch.media.messages import RtpParameters
-from softswitch.media.rtp.formats import CODECS, Formats, event_clocks, kinds_by_type
+from softswitch.media.rtp.formats import CODECS, Formats, kinds_by_type
 from softswitch.media.rtp.receive import RtpReceiver
 from softswitch.media.rtp.send import RtpEncoder
 from softswitch.media.rtp.transcode import Transcoder
@@ -41,8 +41,6 @@ class RtpRelay:
         self._receiver, self._encoder = receiver, encoder
         self._kinds: dict[int, frozenset[int]] = {}
         """Kinds of codec that each slot may receive."""
-        self._with_events: set[int] = set()
-        """Slots that may receive telephone events."""
         self._targets: dict[int, int] = {}
         self._source_of: dict[int, int] = {}
         self._silent: set[int] = set()
@@ -65,9 +63,6 @@ class RtpRelay:
         """Set the negotiated parameters of a slot that is not relayed."""
         self.transcoder.set_format(slot, self._encoder.ptime(slot), self._formats.opus.rate(parameters))
         self._kinds[slot] = frozenset(kinds_by_type(parameters.receive).values())
-        self._with_events.discard(slot)
-        if event_clocks(parameters.receive):
-            self._with_events.add(slot)
         self._unfit.discard(slot)
 
     def forget(self, slot: int, now: float) -> None:
@@ -78,17 +73,18 @@ class RtpRelay:
             self._end(self._source_of[slot], now)
         self.transcoder.close(slot)
         self._kinds.pop(slot, None)
-        self._with_events.discard(slot)
         self._unfit.discard(slot)
 
     def suits(self, source: int, target: int) -> bool:
-        """Return True if `target` can be sent the packets of `source`, telephone events included."""
+        """Return True if `target` can be sent the packets of `source`.
+
+        Telephone events that the target does not know are no obstacle: :meth:`Relays.crosses` tells whose
+        digits have to be sent as tones.
+        """
         if source in self._unfit:
             return False
         other, kinds = self._encoder.kind(target), self._kinds[source]
-        if other not in kinds and not any(Transcoder.converts(kind, other) for kind in kinds):
-            return False
-        return source not in self._with_events or self._encoder.events(target) is not None
+        return other in kinds or any(Transcoder.converts(kind, other) for kind in kinds)
 
     def arrange(self, targets: Mapping[int, int], silent: AbstractSet[int], now: float) -> None:
         """Begin and end relays so that exactly those in `targets` exist.

@@ -330,15 +330,26 @@ def test_keys_cross_as_they_are_pressed(rig):
     assert packets[-1][1] == 0
 
 
-def test_phone_without_telephone_events_is_not_relayed_keys(rig):
+def test_keys_are_kept_from_a_phone_without_telephone_events(rig):
     one, other = rig.phone(), rig.new_id()
     deaf = m.RtpParameters((PCMU,), PCMU, ssrc=100 + other, cname="us")
     rig.post(m.AddRtpPort(other, 1, deaf), m.ConnectPlain(other, -1, "127.0.0.1", 9))
     rig.tick()
     rig.talk(one, other, 10)
-    assert rig.engine.relaying == 0
+    assert rig.engine.relaying == 2
+    rig.forget()
     rig.press(one)
     assert not rig.reported(m.DigitReceived)[0].crossed
+    # The call sends the digit as a tone, through the bus; afterwards the packets are relayed again.
+    rig.post(m.SendDigits(other, "5", 60, 60))
+    rig.talk(one, other, 1)
+    assert rig.engine.relaying == 0
+    rig.talk(one, other, 20)
+    assert rig.engine.relaying == 2
+    assert rig.reported(m.DigitsSent)
+    packets = rig.packets(other)
+    assert (np.diff(numbers(packets)) % 65536 == 1).all()
+    assert {data[1] & 127 for data in packets} == {0}
 
 
 def test_digits_of_the_switch_interrupt_a_relay_as_long_as_they_take(rig):
