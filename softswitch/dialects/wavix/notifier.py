@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from softswitch.call.interfaces import IncomingCall
 from softswitch.call.vocabulary.events import Event
-from softswitch.dialects.wavix.call_status import CallStatus, Step, collected, direction_of
+from softswitch.dialects.wavix.call_status import STEPS, CallStatus, Step, collected, direction_of
 from softswitch.dialects.wavix.rates import FREE, Rates
 from softswitch.dialects.wavix.responses import CallEvent, body
 from softswitch.switch.notify.decision import Decision
@@ -40,6 +40,8 @@ class WavixNotifier:
 
 class _CallMessages:
     """The messages about one call (a `CallNotifier`)."""
+
+    kinds = STEPS
 
     def __init__(self, facts: CallFacts, rates: Rates) -> None:
         self._rates = rates

@@ -230,17 +230,16 @@ class Legs:
             return
         name = self._names.get(report.port, "")
         match report:
+            case _ if is_for_call(report):
+                if isinstance(report, m.SpeechStarted):
+                    self._on_speech(name)
+                self._owner.report(with_leg(report, name))
+            case m.PortQuality():
+                self._add_quality(name, report)
             case m.PortClosed():
                 self._port_closed(name, report)
             case m.PortFailed():
                 self._owner.report(r.LegFailed(name, "media", report.error))
-            case m.PortQuality():
-                self._add_quality(name, report)
-            case m.SpeechStarted():
-                self._on_speech(name)
-                self._owner.report(with_leg(report, name))
-            case _ if is_for_call(report):
-                self._owner.report(with_leg(report, name))
             case _:
                 pass  # DigitsSent, for example: no event tells clients of it.
 

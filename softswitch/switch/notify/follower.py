@@ -78,7 +78,7 @@ class Follower:
         self._on_ended = on_ended
         self._messages = notifier.follow(facts_of(conversation))
         self._channels: Sequence[Channel] | None = None
-        conversation.subscribe(self)
+        conversation.subscribe(self, kinds=self._messages.kinds)
 
     # --- a subscriber -------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ bodies. The composition root hands the dialects in.
 """
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 import msgspec
@@ -56,6 +57,9 @@ class Message(msgspec.Struct, frozen=True):
 
 class CallNotifier(Protocol):
     """The messages about one call, in the words of a dialect. Methods are called in the order of events."""
+
+    kinds: AbstractSet[type[Event]]
+    """Kinds of events that may have messages; of others :meth:`event` need not be told."""
 
     def begin(self, facts: CallFacts) -> Sequence[Message]:
         """Return the message that the call is being set up; nothing where it was returned before."""
