@@ -119,7 +119,7 @@ class Switch:
         self._empty.clear()
         self.resources.metrics.call_started(kind)
         self._tasks.spawn(conversation.run(), name=f"call {call_id}", call=call_id)
-        await conversation.started.wait()
+        await asyncio.sleep(0)  # The task begins, and the call takes commands from then on.
         if self.tell is not None:
             await self.tell(call_id)
         return conversation

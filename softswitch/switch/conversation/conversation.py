@@ -29,6 +29,7 @@ from softswitch.call.vocabulary.events import Event, HungUp
 from softswitch.call.vocabulary.rejection import CommandRejected, Reason
 from softswitch.call.vocabulary.values import party_of
 from softswitch.egress import Asker
+from softswitch.flags import Flag
 from softswitch.log import call_id
 from softswitch.store.quality import LegQuality
 from softswitch.switch.conversation.effect_executor import EffectExecutor
@@ -128,9 +129,8 @@ class Conversation:
         """Whether the call was announced to applications and may be taken by its id."""
         self.bridged_with: str | None = None
         """Id of the bridged call."""
-        # Set when the call accepts its first command, when it has released everything, and when its last
-        # record is stored.
-        self.started, self.released, self.recorded = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.released, self.recorded = Flag(), Flag()
+        """Set when the call has released everything, and when its last record is stored."""
         self.seq = 0
         self._askers: dict[str, Principal] = {}
         """Requesters by callee, the latest last."""
@@ -150,7 +150,7 @@ class Conversation:
         self._warned: set[tuple[str, str]] = set()
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._finished = asyncio.Event()
+        self._finished = Flag()
         # A weak reference: an ended call is freed at once, without the garbage collector, whose pauses would
         # delay all other calls.
         self.executor = EffectExecutor(weakref.proxy(self), party)
@@ -356,11 +356,13 @@ class Conversation:
     # --- life -------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Run the call until it has ended and released everything; raises only when cancelled."""
+        """Run the call until it has ended and released everything; raises only when cancelled.
+
+        Commands may be given from the moment on that the task of this coroutine has begun.
+        """
         call_id.set(self.id)
         try:
             async with asyncio.TaskGroup() as self._group:
-                self.started.set()
                 await self._finished.wait()
                 await self._release()
         except* Exception as errors:  # noqa: BLE001  (it ends this call alone)
