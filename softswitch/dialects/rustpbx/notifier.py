@@ -1,6 +1,6 @@
 """The messages about calls in the words of the /call API (a `Notifier`): the announcement, then events."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 
 import msgspec
@@ -45,9 +45,9 @@ class _CallMessages:
         """Return nothing: the announcement has said that the call is there."""
         return ()
 
-    def event(self, event: Event, seq: int, facts: CallFacts) -> Sequence[Message]:
+    def event(self, event: Event, seq: int, facts: Callable[[], CallFacts]) -> Sequence[Message]:
         """Return an event that tells how far the call has come."""
-        return (_message(event, seq, facts),) if type(event) in _STATUS else ()
+        return (_message(event, seq, facts()),) if type(event) in _STATUS else ()
 
     def gathering(self, facts: CallFacts) -> Sequence[Message]:
         """Return nothing."""

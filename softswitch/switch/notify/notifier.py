@@ -64,13 +64,13 @@ class CallNotifier(Protocol):
     def begin(self, facts: CallFacts) -> Sequence[Message]:
         """Return the message that the call is being set up; nothing where it was returned before."""
 
-    def event(self, event: Event, seq: int, facts: CallFacts) -> Sequence[Message]:
+    def event(self, event: Event, seq: int, facts: Callable[[], CallFacts]) -> Sequence[Message]:
         """Return the messages about an event; most events have no message.
 
         Args:
             event: What happened.
             seq: Number of the event within the call, from 1.
-            facts: What is known of the call now.
+            facts: Returns what is known of the call now.
         """
 
     def gathering(self, facts: CallFacts) -> Sequence[Message]:
