@@ -5,6 +5,7 @@ sources read at each scrape (`Metrics.register`).
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
@@ -129,6 +130,42 @@ def _bound(bound: float) -> str:
     return "+Inf" if bound == float("inf") else repr(bound)
 
 
+class Tally(Collector):
+    """A counter with one label that the event loop counts many times a second.
+
+    Counting is one addition, where a `Counter` takes a lock and some calls; the rest is done at each scrape.
+    """
+
+    def __init__(self, name: str, text: str, label: str, registry: CollectorRegistry) -> None:
+        self._name = f"{PREFIX}_{name}"
+        self._text = text
+        self._labelnames = (label,)
+        """As a `Counter` has them."""
+        self._counts: dict[str, int] = {}
+        self._created: dict[str, float] = {}
+        """When each value of the label was counted first, epoch seconds."""
+        registry.register(self)
+
+    def count(self, value: str) -> None:
+        """Add one for a value of the label, one of a few."""
+        try:
+            self._counts[value] += 1
+        except KeyError:
+            self._created[value] = time.time()
+            self._counts[value] = 1
+
+    def describe(self) -> Iterator[Metric]:
+        """Yield the family, without numbers."""
+        yield CounterMetricFamily(self._name, self._text, labels=self._labelnames)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the family with a sample for each value of the label; called in the thread of a scrape."""
+        family = CounterMetricFamily(self._name, self._text, labels=self._labelnames)
+        for value, number in self._counts.copy().items():
+            family.add_metric([value], number, created=self._created[value])
+        yield family
+
+
 class CallMetrics(NamedTuple):
     """Metrics of the calls of one kind: a look-up by labels costs more than the counting."""
 
@@ -168,11 +205,10 @@ class Metrics:
         self.commands_denied = self._counter(
             "commands_denied", "Commands of clients without permission", "act"
         )
-        self.events = self._counter("events", "Events sent to clients", "event")
-        self._event_counters: dict[str, Counter] = {}
-        """Counters of events by name: looking one up by its label takes longer than counting."""
+        self.count_event = Tally("events", "Events sent to clients", "event", self.registry).count
+        """Counts an event that was sent to clients, by the name of its type."""
         self._of_kinds: dict[str, CallMetrics] = {}
-        """Metrics of calls by kind, for the same reason."""
+        """Metrics of calls by kind: looking one up by its label takes longer than counting."""
         self.audio_dropped_seconds = self._counter(
             "audio_dropped_seconds", "Audio dropped, in seconds", "place", "reason"
         )
@@ -221,6 +257,8 @@ class Metrics:
             "stage",
             "provider",
         )
+        self._stages: dict[str, Histogram] = {}
+        """Histograms of stages and providers by key."""
 
     def call_started(self, kind: str) -> None:
         """Count a call that begins; `kind` is a value of :class:`softswitch.call.kind.LegKind`."""
@@ -259,17 +297,6 @@ class Metrics:
             )
         return found
 
-    def count_event(self, name: str) -> None:
-        """Count an event that was sent to clients.
-
-        Args:
-            name: name of its type, one of a few.
-        """
-        counter = self._event_counters.get(name)
-        if counter is None:
-            counter = self._event_counters[name] = self.events.labels(name)
-        counter.inc()
-
     def measure(self, key: str, seconds: float) -> None:
         """Record a measurement of speech.
 
@@ -277,9 +304,12 @@ class Metrics:
             key: stage and provider: `ttfb.tts.builtin` is the stage `ttfb.tts` of the provider `builtin`.
             seconds: duration in seconds.
         """
-        first, _, rest = key.partition(".")
-        kind, _, provider = rest.partition(".")
-        self._speech_seconds.labels(f"{first}.{kind}", provider).observe(seconds)
+        stage = self._stages.get(key)
+        if stage is None:
+            first, _, rest = key.partition(".")
+            kind, _, provider = rest.partition(".")
+            stage = self._stages[key] = self._speech_seconds.labels(f"{first}.{kind}", provider)
+        stage.observe(seconds)
 
     def register(self, source: Source) -> Callable[[], None]:
         """Register a source, and return a function that removes it.

@@ -23,7 +23,7 @@ def test_metrics_render_prefix_version_and_units():
 
 def test_two_switches_count_apart():
     one, two = Metrics(), Metrics()
-    one.events.labels("answer").inc()
+    one.count_event("answer")
     assert one.value("softswitch_events_total", event="answer") == 1
     assert two.value("softswitch_events_total", event="answer") == 0
 
@@ -116,3 +116,4 @@ def test_events_are_counted_by_their_name() -> None:
         metrics.count_event(name)
     assert metrics.value("softswitch_events_total", event="Answer") == 2.0
     assert metrics.value("softswitch_events_total", event="HungUp") == 1.0
+    assert 'softswitch_events_created{event="Answer"} ' in metrics.render().decode()

@@ -26,6 +26,14 @@ def announcement(
     """
     timestamp = outbox.clock()
     match report:
+        # What comes often is first, as each class that does not fit costs a look.
+        case (
+            reports.SpeechStarted() | reports.SpeechStopped() | reports.TurnJudged()
+            | reports.LegAnswered() | reports.LegEnded() | reports.LegFailed()
+        ):  # fmt: skip
+            return None  # The parts of the call decide which events follow.
+        case reports.Transcribed():
+            return _understood(report, subject, outbox)
         case reports.LegWarned():
             return error(report.sender, report.error, report.code, subject, outbox)
         case reports.LegRinging():
@@ -67,8 +75,6 @@ def announcement(
                 refer_to=report.refer_to,
                 referred_by=report.referred_by,
             )
-        case reports.Transcribed():
-            return _understood(report, subject, outbox)
         case reports.AnsweredBy():
             return events.AnsweredBy(
                 timestamp=timestamp,
@@ -88,11 +94,6 @@ def announcement(
                 frequencies=report.frequencies,
                 at=outbox.clock(report.at),
             )
-        case (
-            reports.LegAnswered() | reports.LegEnded() | reports.LegFailed() | reports.SpeechStarted()
-            | reports.SpeechStopped() | reports.TurnJudged()
-        ):  # fmt: skip
-            return None  # The parts of the call decide which events follow.
         case _:
             assert_never(report)
 

@@ -1,6 +1,6 @@
 """State machine of one call, without I/O: commands and reports go in, events and effects come out."""
 
-from typing import assert_never
+from typing import Protocol, assert_never
 
 import msgspec
 
@@ -33,6 +33,13 @@ MAX_WAITING = 64
 """Commands that may wait for the answer."""
 LINGER_S = 0.25
 """Time from the last audio of an autoHangup until the hang-up, seconds: RTP needs it to reach the peer."""
+
+
+class _Timed(Protocol):
+    """A part of a call with a deadline."""
+
+    def deadline(self) -> float | None:
+        """Return when it is due, monotonic seconds; None: nothing is."""
 
 
 class Call:
@@ -75,26 +82,28 @@ class Call:
         self.trunk = ""
         """Name of the trunk over which a leg was dialled last."""
         self.resume_token = resume_token
-        self._outbox = Outbox(call_id, epoch_offset)
-        self._outbox.now = now
-        self._playbacks = Playbacks(self._outbox, self.option.tts)
-        self._turns = Turns(self._outbox, self._playbacks)
-        self._digits = DigitCollector(self._outbox)
-        self._parties = Parties(self._outbox, self._playbacks, self.times.limits)
-        self._transfers = Transfers(self._outbox, self._parties)
-        self._arrival = Arrival(self._outbox, self._playbacks)
+        self.outbox = Outbox(call_id, epoch_offset)
+        """What was decided and not taken yet; the owner looks here whether there is anything to take."""
+        self.outbox.now = now
+        self._playbacks = Playbacks(self.outbox, self.option.tts)
+        self._turns = Turns(self.outbox, self._playbacks)
+        self._digits = DigitCollector(self.outbox)
+        self._parties = Parties(self.outbox, self._playbacks, self.times.limits)
+        self._transfers = Transfers(self.outbox, self._parties)
+        self._arrival = Arrival(self.outbox, self._playbacks)
+        self._has_sounds = not kind.in_room
         self._sounds = WaitingSounds(
-            self._outbox,
+            self.outbox,
             self._parties,
             self._transfers,
             self._playbacks,
             music=self.times.limits.hold_music,
         )
-        self.streams = Streams(self._outbox)
-        self._recording = Recording(self._outbox)
-        self._supervision = Supervision(self._outbox)
+        self.streams = Streams(self.outbox)
+        self._recording = Recording(self.outbox)
+        self._supervision = Supervision(self.outbox)
         self._hearing = Hearing(
-            self._outbox,
+            self.outbox,
             self.times,
             playbacks=self._playbacks,
             turns=self._turns,
@@ -113,7 +122,7 @@ class Call:
         Raises:
             CommandRejected: The command is not possible; the call lives on.
         """
-        self._outbox.now = self.times.active = now
+        self.outbox.now = self.times.active = now
         if self.state in (State.SETUP, State.RINGING) and not isinstance(command, _BEFORE_ANSWER):
             if isinstance(command, commands.Invite | commands.Accept):
                 raise CommandRejected(Reason.BEING_SET_UP, 409)
@@ -125,11 +134,11 @@ class Call:
         self._review_sounds()
         if command.request_id is not None and not isinstance(command, commands.Bridge | commands.Supervise):
             # A bridge and a supervision are acknowledged once the other call is known to allow them.
-            self._outbox.emit(events.Ack(timestamp=self._outbox.clock(), request_id=command.request_id))
+            self.outbox.emit(events.Ack(timestamp=self.outbox.clock(), request_id=command.request_id))
 
     def report(self, report: reports.Report, now: float) -> None:
         """Apply a report of a leg, the engine, a source or a stream; never raises."""
-        self._outbox.now = now
+        self.outbox.now = now
         if isinstance(report, reports.LegAnswered):
             self.trunk = report.trunk or self.trunk
             self._parties.met(report)
@@ -159,7 +168,7 @@ class Call:
             now: Monotonic seconds.
             accept_s: Longest time until an application accepts; None: no bound.
         """
-        self._outbox.now = now
+        self.outbox.now = now
         self._move(Input.INCOMING)
         self.option = CallOption(caller=caller, callee=callee, offer=sdp, headers=headers)
         self.times.accept_within(accept_s, now)
@@ -176,12 +185,12 @@ class Call:
             now: Monotonic seconds.
             code: SIP code for a caller that was not answered; 0: the code of the reason.
         """
-        self._outbox.now = now
+        self.outbox.now = now
         self._end(Over(reason, initiator, code))
 
     def client_stalled(self, stalled: bool, now: float) -> None:
         """Let playbacks wait while audio does not arrive at a client whose socket seems to live."""
-        self._outbox.now = now
+        self.outbox.now = now
         if self.kind.audio_in_socket and self.option.away == "pause":
             self._hearing.let_wait("stalled", stalled)
 
@@ -190,7 +199,7 @@ class Call:
 
         Only where the socket carries the audio: over WebRTC and by telephone the party still hears.
         """
-        self._outbox.now = now
+        self.outbox.now = now
         if not self.kind.audio_in_socket or self.state is State.OVER:
             return
         self._playbacks.away(since)
@@ -199,7 +208,7 @@ class Call:
 
     def client_back(self, now: float) -> int:
         """Note that the client is back; return how much of the playbacks it did not hear, milliseconds."""
-        self._outbox.now = now
+        self.outbox.now = now
         unheard = self._playbacks.back()
         for reason in ("away", "stalled"):
             self._hearing.let_wait(reason, False)
@@ -207,14 +216,14 @@ class Call:
 
     def elapse(self, now: float) -> None:
         """Do what has become due by ``now``."""
-        self._outbox.now = now
+        self.outbox.now = now
         if self.state is State.OVER:
             return
         for due, reason in self.times.ends(self.state, self._playbacks.speaking):
             if now >= due:
                 if reason == "inactivity":
-                    self._outbox.emit(
-                        events.Inactivity(timestamp=self._outbox.clock(), subject=self._outbox.party)
+                    self.outbox.emit(
+                        events.Inactivity(timestamp=self.outbox.clock(), subject=self.outbox.party)
                     )
                 self._end(Over(reason, "system"))
                 return
@@ -229,11 +238,25 @@ class Call:
         """Return when :meth:`elapse` is due, monotonic seconds; None: nothing is."""
         if self.state is State.OVER:
             return None
-        due = [time for time, _ in self.times.ends(self.state, self._playbacks.speaking)]
-        for part in (self._playbacks, self._turns, self._digits, self._parties, self._transfers):
-            if (time := part.deadline()) is not None:
-                due.append(time)  # noqa: PERF401  (called for each event: a comprehension costs a call)
-        return min(due, default=None)
+        times, playbacks = self.times, self._playbacks
+        due = times.due(self.state, times.inactivity_s is not None and playbacks.speaking)
+        for part in self._timed():
+            if (time := part.deadline()) is not None and (due is None or time < due):
+                due = time
+        return due
+
+    def _timed(self) -> list[_Timed]:
+        """Return the parts that may have a deadline: what is not in use is not asked after each report."""
+        timed: list[_Timed] = [self._turns]
+        if self._playbacks.layers:
+            timed.append(self._playbacks)
+        if self._digits.gathering is not None:
+            timed.append(self._digits)
+        if self._parties.second is not None or self._parties.fork is not None:
+            timed.append(self._parties)
+        if self._transfers.asked is not None or self._transfers.sent_refer is not None:
+            timed.append(self._transfers)
+        return timed
 
     @property
     def party(self) -> str:
@@ -266,18 +289,19 @@ class Call:
 
     def take_events(self) -> list[Event]:
         """Return the new events, in order."""
-        return self._outbox.take_events()
+        return self.outbox.take_events()
 
     def take_effects(self) -> list[Effect]:
         """Return the new effects, in order."""
-        found = self._outbox.take_effects()
+        found = self.outbox.take_effects()
         for effect in found:
-            self._recording.noted(effect)
+            if type(effect) is effects.Record:
+                self._recording.noted(effect)
         return found
 
     def clock(self, monotonic: float) -> float:
         """Return epoch seconds of a monotonic time, by the clock of the call."""
-        return self._outbox.clock(monotonic)
+        return self.outbox.clock(monotonic)
 
     # --- commands -----------------------------------------------------------------
 
@@ -292,9 +316,9 @@ class Call:
             case commands.Hangup():
                 self._end(Over(command.reason, command.initiator, headers=command.headers))
             case commands.AddCandidates():
-                self._outbox.do(effects.AddLegCandidates(self._parties.party, command.candidates))
+                self.outbox.do(effects.AddLegCandidates(self._parties.party, command.candidates))
             case commands.Offer():
-                self._outbox.do(effects.OfferLeg(self._parties.party, command.sdp))
+                self.outbox.do(effects.OfferLeg(self._parties.party, command.sdp))
             case commands.Ring() | commands.Reject() | commands.Connect():
                 self._execute_pending(command)
             case commands.Say() | commands.Play() | commands.Interrupt() if self._arrival.hears:
@@ -318,7 +342,7 @@ class Call:
             case commands.Reject():
                 self._end(Over(reason_of(command.code), "user", command.code, command.reason))
             case commands.Connect():
-                self.times.accept_within(None, self._outbox.now)
+                self.times.accept_within(None, self.outbox.now)
                 self.option = msgspec.structs.replace(
                     self.option, recorder=command.recorder or self.option.recorder
                 )
@@ -341,7 +365,7 @@ class Call:
             case commands.PlaceMark():
                 self._playbacks.mark(command.name)
             case commands.SendDtmf():
-                self._outbox.do(effects.SendLegDigits(self._parties.party, command.digits))
+                self.outbox.do(effects.SendLegDigits(self._parties.party, command.digits))
             case commands.SendMessage():
                 self._send(command)
             case commands.Collect():
@@ -363,7 +387,7 @@ class Call:
             case commands.StartStream() | commands.StopStream() | commands.AnswerTool():
                 self.streams.command(command, self._parties.party)
             case commands.AddHistory() | commands.Custom():
-                self._outbox.emit(passed_on(command, self._outbox))
+                self.outbox.emit(passed_on(command, self.outbox))
             case _:
                 assert_never(command)
 
@@ -377,15 +401,15 @@ class Call:
         if self.state is State.PENDING:
             option = self._arrival.accepted(option, self.option)
         self._set_up(option)
-        self._outbox.do(effects.OpenLeg(self._parties.party, option, ring_s=option.handshake_s))
+        self.outbox.do(effects.OpenLeg(self._parties.party, option, ring_s=option.handshake_s))
 
     def _refuse_accept(self) -> None:
         """Reject an ``accept`` for an incoming call that does not exist, or ended before."""
-        timestamp = self._outbox.clock()
+        timestamp = self.outbox.clock()
         refused = events.Rejected(
-            timestamp=timestamp, subject=self._outbox.party, code=486, reason="no pending call"
+            timestamp=timestamp, subject=self.outbox.party, code=486, reason="no pending call"
         )
-        self._outbox.emit(refused)
+        self.outbox.emit(refused)
         self._end(Over("rejected", "system"))
 
     def _refer(self, command: commands.Refer) -> None:
@@ -396,24 +420,39 @@ class Call:
 
     def _send(self, command: commands.SendMessage) -> None:
         party = self._parties.party
-        self._outbox.do(effects.SendLegMessage(party, command.body, command.content_type, command.request_id))
+        self.outbox.do(effects.SendLegMessage(party, command.body, command.content_type, command.request_id))
 
     def _mute(self, command: commands.Mute) -> None:
-        subject, party = command.subject, self._outbox.party
+        subject, party = command.subject, self.outbox.party
         if subject is not None and subject.kind != "machine" and subject != party:
             raise CommandRejected(Reason.UNKNOWN_SUBJECT, 404, field="subject", value=subject.name)
         if subject is None or subject == party:
-            self._outbox.do(effects.SetMuted(self._parties.party, command.muted))
+            self.outbox.do(effects.SetMuted(self._parties.party, command.muted))
         if subject is None or subject.kind == "machine":
             self._playbacks.mute(command.muted, subject)
-        self._outbox.emit(
-            events.Muted(timestamp=self._outbox.clock(), subject=subject or party, muted=command.muted)
+        self.outbox.emit(
+            events.Muted(timestamp=self.outbox.clock(), subject=subject or party, muted=command.muted)
         )
 
     # --- reports ------------------------------------------------------------------
 
     def _take(self, report: reports.Report) -> None:
         match report:
+            # What comes often is first, as each class that does not fit costs a look.
+            case reports.PortReport():
+                self._take_leg(report)
+            case reports.TransferRequested():
+                self._transfers.requested(report, self.option)
+            case reports.DialogJoined():
+                self._conclude(self._transfers.joined(report))
+            case reports.DialogForeign():
+                self._transfers.foreign(self.option)
+            case reports.LegReplaced():
+                self._conclude(PartyReplaced() if self._parties.dropped(report.leg) else None)
+            case reports.LegReferred():
+                self._conclude(self._transfers.referred(report))
+            case reports.LegReport():
+                self._take_leg(report)
             case (
                 reports.SourceFed() | reports.SourceDone() | reports.SourceFailed()
                 | reports.TrackStarted() | reports.TrackDrained() | reports.MarkReached()
@@ -441,18 +480,6 @@ class Call:
                 reports.StreamOpened() | reports.StreamEnded() | reports.StreamWarned() | reports.StreamTold()
             ):
                 self._take_stream(report)
-            case reports.TransferRequested():
-                self._transfers.requested(report, self.option)
-            case reports.DialogJoined():
-                self._conclude(self._transfers.joined(report))
-            case reports.DialogForeign():
-                self._transfers.foreign(self.option)
-            case reports.LegReplaced():
-                self._conclude(PartyReplaced() if self._parties.dropped(report.leg) else None)
-            case reports.LegReferred():
-                self._conclude(self._transfers.referred(report))
-            case reports.LegReport() | reports.PortReport():
-                self._take_leg(report)
             case _:
                 assert_never(report)
 
@@ -470,17 +497,17 @@ class Call:
             return
         if not isinstance(report, reports.Measured):
             self._recording.report(report)
-        self._emit(call_announcement(report, self._outbox.party, self._outbox))
+        self._emit(call_announcement(report, self.outbox.party, self.outbox))
         if isinstance(report, reports.Refused):
             self._conclude(self._supervision.refused(report))
 
     def _take_stream(self, report: reports.StreamReport) -> None:
         if isinstance(report, reports.StreamTold):
-            self.times.active = self._outbox.now
+            self.times.active = self.outbox.now
         self._conclude(self.streams.report(report))
         if isinstance(report, reports.StreamOpened) and report.follows_speech and self.option.vad.off:
             # The service leaves it to the switch to detect speech, and the invite has asked for none.
-            self._outbox.do(effects.DetectSpeech(self._parties.party, commands.VadOption()))
+            self.outbox.do(effects.DetectSpeech(self._parties.party, commands.VadOption()))
 
     def _take_leg(self, report: reports.OfLeg) -> None:
         """Pass a report about a leg to the part of the call that the leg belongs to."""
@@ -495,19 +522,27 @@ class Call:
 
     def _emit(self, event: Event | None) -> None:
         if event is not None:
-            self._outbox.emit(event)
+            self.outbox.emit(event)
 
     def _take_party(self, report: reports.OfLeg) -> None:
-        event = announcement(report, self._outbox.party, self._outbox)
+        event = announcement(report, self.outbox.party, self.outbox)
         if isinstance(event, events.AsrFinal) and self._turns.is_filler(event.text):
             event = msgspec.structs.replace(event, is_filler=True)
         self._emit(event)
         match report:
+            case (
+                reports.SpeechStarted() | reports.SpeechStopped() | reports.Transcribed()
+                | reports.TurnJudged() | reports.DigitReceived() | reports.TextReceived()
+                | reports.LegHeld() | reports.MediaSilent() | reports.MediaResumed()
+            ):  # fmt: skip
+                self._hearing.report(report)
+                if isinstance(report, reports.DigitReceived):
+                    self._supervision.pressed(report.digit)
             case reports.LegRinging():
                 self._move(Input.RINGING)
                 self._arrival.rings(report.early_media)
                 if report.early_media and self.option.tones and not self._arrival.waits:
-                    self._outbox.do(effects.DetectTones(report.leg, on=True))
+                    self.outbox.do(effects.DetectTones(report.leg, on=True))
             case reports.LegAnswered():
                 self._answered(report)
             case reports.LegRejected():
@@ -518,14 +553,6 @@ class Call:
             case reports.LegEnded():
                 self._arrival.waits = False
                 self._end(Over(report.reason, report.initiator, headers=report.headers))
-            case (
-                reports.LegHeld() | reports.MediaSilent() | reports.MediaResumed()
-                | reports.SpeechStarted() | reports.SpeechStopped() | reports.Transcribed()
-                | reports.TurnJudged() | reports.DigitReceived() | reports.TextReceived()
-            ):  # fmt: skip
-                self._hearing.report(report)
-                if isinstance(report, reports.DigitReceived):
-                    self._supervision.pressed(report.digit)
             case (
                 reports.LegUpdated() | reports.LegTrickled() | reports.LegWarned() | reports.AnsweredBy()
                 | reports.ToneHeard()
@@ -538,29 +565,29 @@ class Call:
         if not self._move(Input.ANSWERED):
             return
         if self.option.tones:
-            self._outbox.do(effects.DetectTones(report.leg, on=False))
-        self.times.answered = self.times.active = self._outbox.now
-        self.times.media.begin(self._outbox.now)
+            self.outbox.do(effects.DetectTones(report.leg, on=False))
+        self.times.answered = self.times.active = self.outbox.now
+        self.times.media.begin(self.outbox.now)
         self.codec = report.codec
         self._parties.up = True
         self.option = self._arrival.answered(self.option)
         audio = events.Audio(report.codec, report.sample_rate, report.ptime_ms)
-        timestamp = self._outbox.clock()
-        self._outbox.emit(
+        timestamp = self.outbox.clock()
+        self.outbox.emit(
             events.Answer(
                 timestamp=timestamp,
-                subject=self._outbox.party,
+                subject=self.outbox.party,
                 sdp=report.sdp,
                 audio=audio if self.kind.audio_in_socket else None,
                 resume=self.resume_token,
             )
         )
-        self._outbox.emit(events.TrackStart(timestamp=timestamp, subject=self._outbox.party))
+        self.outbox.emit(events.TrackStart(timestamp=timestamp, subject=self.outbox.party))
         if self.kind.audio_in_socket:
-            self._outbox.emit(events.MediaReady(timestamp=timestamp, subject=self._outbox.party))
+            self.outbox.emit(events.MediaReady(timestamp=timestamp, subject=self.outbox.party))
         tones_only = self.kind.tones_only or report.tones_only
         for effect in media_effects(self.option, self._parties.party, tones_only=tones_only):
-            self._outbox.do(effect)
+            self.outbox.do(effect)
         if self.option.media_pass is not None and self.option.media_pass.protocol != "raw":
             self.streams.pass_media(self.option.media_pass, self._parties.party)
         if bed := self.option.ambiance:
@@ -594,14 +621,14 @@ class Call:
         waiting, self._waiting = self._waiting, []
         for command in waiting:
             try:
-                self.command(command, self._outbox.now)
+                self.command(command, self.outbox.now)
             except CommandRejected as rejected:
                 self._error(rejected.sender, rejected.rejection, rejected.code, command.request_id)
 
     def _playback_over(self, finished: Finished | None) -> None:
         if finished is None:
             return
-        self.times.active = self._outbox.now
+        self.times.active = self.outbox.now
         self._turns.playback_over(finished.playback.wait_input_ms)
         self._digits.prompt_ended()
         if finished.heard and finished.playback.auto_hangup:
@@ -609,7 +636,7 @@ class Call:
 
     def _review_sounds(self) -> None:
         """Begin or end what a waiting party hears; rooms have no sound for those that wait."""
-        if self.state is State.UP and not self.kind.in_room:
+        if self.state is State.UP and self._has_sounds:
             self._sounds.review()
 
     # --- conclusions ----------------------------------------------------------------
@@ -618,7 +645,7 @@ class Call:
         self._move(Input.INVITE)
         self.option = option
         self._sounds.waits = option.waits
-        self.times.set_up(option.handshake_s, option.inactivity_s, self._outbox.now)
+        self.times.set_up(option.handshake_s, option.inactivity_s, self.outbox.now)
         self.times.last_at_most(option.max_duration_s)
         self._playbacks.option = option.tts
         self._turns.configure(option)
@@ -634,12 +661,12 @@ class Call:
                     self.option, codec=codec, vad=commands.VadOption(off=True), inband_dtmf=False
                 )
                 self._set_up(option)
-                self._outbox.do(effects.OpenLeg(self._parties.party, option))
+                self.outbox.do(effects.OpenLeg(self._parties.party, option))
             case PartyReplaced():
-                self.times.media.begin(self._outbox.now)
+                self.times.media.begin(self.outbox.now)
                 option = msgspec.structs.replace(self.option, recorder=None, media_pass=None, subscribe=False)
                 for effect in media_effects(option, self._parties.party, tones_only=False):
-                    self._outbox.do(effect)
+                    self.outbox.do(effect)
 
     def _warn(self, report: reports.SpeechWarned) -> None:
         """Emit the error of a degraded provider, but not before the answer."""
@@ -655,12 +682,12 @@ class Call:
         if self.kind.audio_in_socket:
             self._end(Over("autohangup", "system"))
         else:
-            self.times.hang_up_in(LINGER_S, self._outbox.now)
+            self.times.hang_up_in(LINGER_S, self.outbox.now)
 
     def _end(self, over: Over) -> None:
         if not self._move(Input.END):
             return
-        now, times = self._outbox.now, self.times
+        now, times = self.outbox.now, self.times
         times.ended = now
         self.reason, self.initiator = over.reason, over.initiator
         self.code = over.code if times.answered is None else 0
@@ -669,20 +696,20 @@ class Call:
         self._transfers.close(over.reason)
         self.streams.close()
         self._parties.close(over.reason, over.headers)
-        timestamp = self._outbox.clock()
+        timestamp = self.outbox.clock()
         if times.answered is not None:
             duration = round((now - times.answered) * 1000)
-            self._outbox.emit(
-                events.TrackEnd(timestamp=timestamp, subject=self._outbox.party, duration=duration)
+            self.outbox.emit(
+                events.TrackEnd(timestamp=timestamp, subject=self.outbox.party, duration=duration)
             )
-        self._outbox.emit(
+        self.outbox.emit(
             events.HungUp(
                 timestamp=timestamp,
-                subject=self._outbox.party,
+                subject=self.outbox.party,
                 reason=over.reason,
                 initiator=over.initiator,
-                start_time=self._outbox.clock(times.created),
-                answer_time=self._outbox.clock(times.answered) if times.answered is not None else None,
+                start_time=self.outbox.clock(times.created),
+                answer_time=self.outbox.clock(times.answered) if times.answered is not None else None,
                 hangup_time=timestamp,
                 caller=self.option.caller,
                 callee=self.option.callee,
@@ -690,9 +717,9 @@ class Call:
             )
         )
         if self._arrival.waits:
-            self._outbox.do(effects.RejectLeg(self._parties.party, code_of(over), over.text))
-        self._outbox.do(effects.CloseLeg(self._parties.party, over.reason, over.headers))
-        self._outbox.do(effects.CloseCall(over.reason))
+            self.outbox.do(effects.RejectLeg(self._parties.party, code_of(over), over.text))
+        self.outbox.do(effects.CloseLeg(self._parties.party, over.reason, over.headers))
+        self.outbox.do(effects.CloseCall(over.reason))
 
     def _move(self, moved: Input) -> bool:
         state = after(self.state, moved)
@@ -702,7 +729,7 @@ class Call:
         return True
 
     def _error(self, sender: str, text: str | Rejection, code: int, request_id: str | None = None) -> None:
-        self._outbox.emit(error(sender, text, code, self._outbox.party, self._outbox, request_id))
+        self.outbox.emit(error(sender, text, code, self.outbox.party, self.outbox, request_id))
 
 
 _BEFORE_ANSWER = commands.Hangup | commands.AddCandidates | commands.Offer

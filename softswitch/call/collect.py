@@ -23,7 +23,7 @@ class DigitCollector:
     def __init__(self, outbox: Outbox) -> None:
 
         self._outbox = outbox
-        self._gathering: _Gathering | None = None
+        self.gathering: _Gathering | None = None
 
     def start(self, command: Collect) -> None:
         """Start a collection; raises CommandRejected where a bound is out of range."""
@@ -34,11 +34,11 @@ class DigitCollector:
         if unknown := set(command.terminators) - set(KEYS):
             raise CommandRejected(Reason.UNKNOWN_KEYS, field="terminators", value="".join(sorted(unknown)))
         self.stop("interrupted")
-        self._gathering = _Gathering(command, self._outbox.now)
+        self.gathering = _Gathering(command, self._outbox.now)
 
     def press(self, digit: str) -> bool:
         """Add a digit; return whether it interrupts the prompt."""
-        gathering = self._gathering
+        gathering = self.gathering
         if gathering is None:
             return False
         gathering.since = self._outbox.now
@@ -53,19 +53,19 @@ class DigitCollector:
 
     def prompt_ended(self) -> None:
         """Restart the timeout: the party has heard the whole prompt only now."""
-        if self._gathering is not None and not self._gathering.digits:
-            self._gathering.since = self._outbox.now
+        if self.gathering is not None and not self.gathering.digits:
+            self.gathering.since = self._outbox.now
 
     def deadline(self) -> float | None:
         """Return when the collection times out, monotonic seconds."""
-        if self._gathering is None:
+        if self.gathering is None:
             return None
-        return self._gathering.since + self._gathering.command.timeout_ms / 1000
+        return self.gathering.since + self.gathering.command.timeout_ms / 1000
 
     def elapse(self, prompting: bool) -> None:
         """End a collection whose time is up, unless the prompt still plays and no key was pressed."""
         deadline = self.deadline()
-        gathering = self._gathering
+        gathering = self.gathering
         if gathering is None or deadline is None or self._outbox.now < deadline:
             return
         if prompting and not gathering.digits:
@@ -76,9 +76,9 @@ class DigitCollector:
 
     def stop(self, reason: str) -> None:
         """End the collection, if there is one, and emit its digits."""
-        if self._gathering is None:
+        if self.gathering is None:
             return
-        digits, self._gathering = self._gathering.digits, None
+        digits, self.gathering = self.gathering.digits, None
         self._outbox.emit(
             events.Collected(
                 timestamp=self._outbox.clock(), subject=self._outbox.party, digits=digits, reason=reason

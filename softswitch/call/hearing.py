@@ -61,13 +61,6 @@ class Hearing:
         """Apply a report about the party."""
         now = self._outbox.now
         match report:
-            case reports.LegHeld():
-                self._times.media.hold(report.held)
-                self.let_wait("held", report.held)
-            case reports.MediaSilent():
-                self._times.media.silent(report.seconds, now)
-            case reports.MediaResumed():
-                self._times.media.resumed()
             case reports.SpeechStarted():
                 self._times.active = now
                 self._turns.speech_started(report)
@@ -86,6 +79,13 @@ class Hearing:
                 self._pressed(report)
             case reports.TextReceived():
                 self._parties.text(report)
+            case reports.LegHeld():
+                self._times.media.hold(report.held)
+                self.let_wait("held", report.held)
+            case reports.MediaSilent():
+                self._times.media.silent(report.seconds, now)
+            case reports.MediaResumed():
+                self._times.media.resumed()
             case _:
                 assert_never(report)
 

@@ -94,6 +94,22 @@ class Lifetime:
         """End the call ``seconds`` from ``now``, when the audio sent so far has been heard."""
         self._hangup_at = now + seconds
 
+    def due(self, state: State, busy: bool) -> float | None:
+        """Return the earliest deadline of :meth:`ends`, which has the same arguments; None: nothing is due.
+
+        It is asked for after each report, and an end that is due by time is rare: this makes no list.
+        """
+        due = None if self.answered is None else self.answered + self._max_duration_s
+        if state is not State.UP:
+            setting_up = state in (State.SETUP, State.RINGING)
+            due = _earlier(due, self._setup_due if setting_up else None)
+            due = _earlier(due, self._accept_due if state is State.PENDING else None)
+        elif self.inactivity_s is not None and not busy:
+            due = _earlier(due, self.active + self.inactivity_s)
+        if self._hangup_at is not None:
+            due = _earlier(due, self._hangup_at)
+        return due if self.media.due is None else _earlier(due, self.media.due)
+
     def ends(self, state: State, busy: bool) -> list[tuple[float, str]]:
         """Return each deadline with the reason of the end.
 
@@ -115,3 +131,9 @@ class Lifetime:
         if state is State.UP and self.inactivity_s is not None and not busy:
             ends.append((self.active + self.inactivity_s, "inactivity"))
         return ends
+
+
+def _earlier(one: float | None, other: float | None) -> float | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)

@@ -70,13 +70,14 @@ class Parties:
         self.second: Second | None = None
         self._further: tuple[tuple[Connect, ...], CallOption] = (), CallOption()
         """Callees that a waiting caller is connected to next if the present one fails, and the option."""
-        self._fork: Fork[Second] | None = None
+        self.fork: Fork[Second] | None = None
         """Callees that ring together for a waiting caller; None once one has answered, and without any."""
         self.connected = False
         """Whether a rule of the settings connected the call: the switch decides without an application."""
         self._outbox = outbox
         self._playbacks = playbacks
-        self._bridge: str | None = None
+        self.other: str | None = None
+        """Id of the bridged call, None without a bridge."""
         self._alone = False
         """Whether the party has no other participant to talk to than the bridged call."""
         self._request: str | None = None
@@ -85,14 +86,9 @@ class Parties:
     # --- dialling ---------------------------------------------------------------------
 
     @property
-    def other(self) -> str | None:
-        """Id of the bridged call, None without a bridge."""
-        return self._bridge
-
-    @property
     def alone(self) -> bool:
         """Whether the first party is the only one that hears the playbacks of the call."""
-        return self.second is None and self._bridge is None
+        return self.second is None and self.other is None
 
     def dial_callee(self, option: CallOption) -> None:
         """Dial the callee of an invite if an endpoint of the switch carries it."""
@@ -113,11 +109,11 @@ class Parties:
         self._dial(second, _connected_option(command, option), command.trunk)
 
     def _dial_together(self, targets: tuple[Connect, ...], option: CallOption, due: float) -> None:
-        self._fork = Fork(due)
+        self.fork = Fork(due)
         ring_s = due - self._outbox.now
         for number, one in enumerate(targets, 1):
             leg = SECOND if number == 1 else f"{SECOND}-{number}"
-            self._fork.branches[leg] = Second(one.callee, auto_hangup=True, due=due, connects=True, leg=leg)
+            self.fork.branches[leg] = Second(one.callee, auto_hangup=True, due=due, connects=True, leg=leg)
             # Early media of one callee would be heard over those of another.
             opened = effects.OpenLeg(
                 leg, _connected_option(one, option), one.callee, one.trunk, ring_s, early_media=False
@@ -159,8 +155,8 @@ class Parties:
         """Request a bridge with another call; raises CommandRejected."""
         if command.other == self._outbox.session:
             raise CommandRejected(Reason.BRIDGE_WITH_ITSELF, field="other")
-        if self._bridge is not None:
-            raise CommandRejected(Reason.ALREADY_BRIDGED, 409, value=self._bridge)
+        if self.other is not None:
+            raise CommandRejected(Reason.ALREADY_BRIDGED, 409, value=self.other)
         self._request = command.request_id
         self._outbox.do(effects.JoinCalls(command.other, command.request_id))
 
@@ -171,7 +167,7 @@ class Parties:
             other: Id of the other call.
             alone: Whether the party has no other participant to talk to.
         """
-        self._bridge, self._alone = other, alone
+        self.other, self._alone = other, alone
         if self._request is not None:
             self._outbox.emit(events.Ack(timestamp=self._outbox.clock(), request_id=self._request))
             self._request = None
@@ -181,8 +177,8 @@ class Parties:
 
     def unbridge(self) -> None:
         """Part the calls; does nothing without a bridge."""
-        if self._bridge is not None:
-            self._outbox.do(effects.PartCalls(self._bridge))
+        if self.other is not None:
+            self._outbox.do(effects.PartCalls(self.other))
 
     def unbridged(self, *, goes_on: bool = False) -> Outcome:
         """Emit that the bridge has ended; return what it means for the call.
@@ -190,7 +186,7 @@ class Parties:
         Args:
             goes_on: Whether the call goes on although its party was left alone.
         """
-        other, self._bridge = self._bridge, None
+        other, self.other = self.other, None
         if other is not None:
             self._outbox.emit(
                 events.Unbridged(timestamp=self._outbox.clock(), subject=self._outbox.party, other=other)
@@ -201,8 +197,8 @@ class Parties:
 
     def report(self, report: reports.OfLeg) -> Outcome:
         """Apply a report of the second leg; return what it means for the whole call."""
-        if self._fork is not None and report.leg in self._fork.branches:
-            return self._report_forked(self._fork, report)
+        if self.fork is not None and report.leg in self.fork.branches:
+            return self._report_forked(self.fork, report)
         second = self.second
         if second is None or report.leg != second.leg:
             return None
@@ -253,7 +249,7 @@ class Parties:
                     self._announce(report)
                     self._outbox.do(effects.RingLeg(self.party, early_media=False))
             case reports.LegAnswered():
-                self.second, self._fork = fork.branches.pop(report.leg), None
+                self.second, self.fork = fork.branches.pop(report.leg), None
                 self._cancel(fork, "answered_elsewhere", ELSEWHERE)
                 return self._answered(self.second, report)
             case reports.LegRejected():
@@ -280,7 +276,7 @@ class Parties:
 
     def _refused_all(self, fork: Fork[Second]) -> Outcome:
         """End the ringing of several callees with the best refusal."""
-        self._fork = None
+        self.fork = None
         code, reason, from_peer = fork.refusal
         self._tell_refusal(code, reason)
         return _turned_away(code, reason, from_peer=from_peer)
@@ -311,8 +307,8 @@ class Parties:
             self._outbox.do(effects.SendLegDigits(self.party, report.digit))
         if second and second.up and report.leg != second.leg:
             self._outbox.do(effects.SendLegDigits(second.leg, report.digit))
-        if self._bridge is not None:
-            self._outbox.do(effects.PassDigits(self._bridge, report.digit))
+        if self.other is not None:
+            self._outbox.do(effects.PassDigits(self.other, report.digit))
 
     def passed(self, digits: str) -> None:
         """Send the digits from the bridged call to the parties of this one."""
@@ -341,8 +337,8 @@ class Parties:
 
     def deadline(self) -> float | None:
         """Return when the ringing or silence of the second leg ends it, monotonic seconds."""
-        if self._fork is not None:
-            return self._fork.due
+        if self.fork is not None:
+            return self.fork.due
         second = self.second
         if second is None:
             return None
@@ -350,7 +346,7 @@ class Parties:
 
     def elapse(self) -> Outcome:
         """End the second leg if its time is up; return what it means for the call."""
-        second, now, fork = self.second, self._outbox.now, self._fork
+        second, now, fork = self.second, self._outbox.now, self.fork
         if fork is not None and now >= fork.due:
             fork.timed_out()
             self._cancel(fork, "no_answer", {})
@@ -365,16 +361,16 @@ class Parties:
 
     def close(self, reason: str, headers: dict[str, str] | None = None) -> None:
         """Close the second leg, the callees that ring, and the bridge with the call."""
-        if self._fork is not None:
-            self._cancel(self._fork, reason, headers or {})
-            self._fork = None
+        if self.fork is not None:
+            self._cancel(self.fork, reason, headers or {})
+            self.fork = None
         if self.second is not None:
             passed = headers if self.connected and headers else {}
             self._outbox.do(effects.CloseLeg(self.second.leg, reason, passed))
             self.second = None
-        if self._bridge is not None:
-            self._outbox.do(effects.PartCalls(self._bridge))
-            self._bridge = None
+        if self.other is not None:
+            self._outbox.do(effects.PartCalls(self.other))
+            self.other = None
 
     # --- inside -----------------------------------------------------------------------
 

@@ -85,7 +85,7 @@ class Playbacks:
         """
         self.option = option
         self._outbox = outbox
-        self._current: dict[str, Playback] = {}
+        self.layers: dict[str, Playback] = {}
         self._tracks: dict[int, Playback] = {}
         self._last_track = 0
         self._ended_ids: deque[str | None] = deque(maxlen=64)
@@ -101,7 +101,7 @@ class Playbacks:
     @property
     def main(self) -> Playback | None:
         """The main playback, if there is one."""
-        return self._current.get(MAIN)
+        return self.layers.get(MAIN)
 
     @property
     def speaking(self) -> bool:
@@ -115,9 +115,9 @@ class Playbacks:
 
     def deadline(self) -> float | None:
         """Return when an idle streamed text ends, monotonic seconds."""
-        if not self._current:
+        if not self.layers:
             return None
-        idle = [p.active + IDLE_S for p in self._current.values() if self._idle(p)]
+        idle = [p.active + IDLE_S for p in self.layers.values() if self._idle(p)]
         return min(idle, default=None)
 
     # --- commands ---------------------------------------------------------------
@@ -382,7 +382,7 @@ class Playbacks:
 
     def elapse(self) -> None:
         """End streamed texts that have been idle for long enough."""
-        for playback in list(self._current.values()):
+        for playback in list(self.layers.values()):
             if self._idle(playback) and self._outbox.now >= playback.active + IDLE_S:
                 self._complete(playback)
 
@@ -422,7 +422,7 @@ class Playbacks:
 
         A file that was to take its place before, and has no audio yet, is dropped.
         """
-        current = self._current.get(layer)
+        current = self.layers.get(layer)
         if current is None or current.play_id == play_id or current.finishing:
             return None
         if current.before is not None:
@@ -437,12 +437,12 @@ class Playbacks:
         self._drop(playback, fade_ms=0)
         self._close(playback.track)
         self._marks_over(playback, "cleared")
-        self._current[playback.layer] = before
+        self.layers[playback.layer] = before
         return Finished(playback, heard=False)
 
     def _match(self, layer: str, play_id: str | None) -> Playback | None:
         """Return the playback that a command appends to; drop another one on the same layer."""
-        current = self._current.get(layer)
+        current = self.layers.get(layer)
         if current is None:
             return None
         if current.play_id == play_id and not current.finishing:
@@ -453,7 +453,7 @@ class Playbacks:
             return current
         if current.play_id != play_id and current.finishing and not current.leaving:
             # It was heard in full and ends by itself within a tick: that is no interruption.
-            del self._current[layer]
+            del self.layers[layer]
         elif current.play_id != play_id:
             self._drop(current, fade_ms=10)
         return None
@@ -466,12 +466,12 @@ class Playbacks:
         gain: float = 1.0,
         duck_to: float | None = None,
     ) -> Playback:
-        if len(self._current) >= MAX_LAYERS and layer not in self._current:
+        if len(self.layers) >= MAX_LAYERS and layer not in self.layers:
             raise CommandRejected(Reason.TOO_MANY_LAYERS, 429, field="layer", limit=MAX_LAYERS)
         self._last_track += 1
         playback = Playback(self._last_track, layer, play_id, option, gain, active=self._outbox.now)
         playback.sound.background = layer == AMBIANCE
-        self._current[layer] = self._tracks[playback.track] = playback
+        self.layers[layer] = self._tracks[playback.track] = playback
         muted = self._muted != (layer in self._exceptions)
         self._outbox.do(effects.OpenPlayback(playback.track, 0.0 if muted else gain, duck_to))
         if self._held and layer != AMBIANCE:
@@ -526,8 +526,8 @@ class Playbacks:
         return self.ended(playback.track, playback.played_ms)
 
     def _drop(self, playback: Playback, fade_ms: int, graceful: bool = False) -> None:
-        if self._current.get(playback.layer) is playback:
-            del self._current[playback.layer]
+        if self.layers.get(playback.layer) is playback:
+            del self.layers[playback.layer]
         before, playback.before = playback.before, None
         if before is not None and before.leaving != "at once":
             self._drop(before, fade_ms)
@@ -542,8 +542,8 @@ class Playbacks:
             for other in self._tracks.values():
                 if other.before is playback:
                     other.before = None
-            if self._current.get(playback.layer) is playback:
-                del self._current[playback.layer]
+            if self.layers.get(playback.layer) is playback:
+                del self.layers[playback.layer]
         return playback
 
     def _track_end(self, playback: Playback, duration: int) -> None:

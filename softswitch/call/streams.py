@@ -144,7 +144,8 @@ class Streams:
 
     def spoke(self, speaking: bool) -> None:
         """Tell the services that the party began or ended to speak."""
-        self._tell_services(PartySpeech(speaking))
+        if self._streams:
+            self._tell_services(PartySpeech(speaking))
 
     def close(self) -> None:
         """Forget all streams; the executor ends them with the call."""

@@ -47,16 +47,16 @@ class Transfers:
 
         self._outbox = outbox
         self._parties = parties
-        self._asked: _Transfer | None = None
-        self._ours: tuple[Refer, float] | None = None
+        self.asked: _Transfer | None = None
+        self.sent_refer: tuple[Refer, float] | None = None
         self._dialled = 0
 
     # --- requested by a peer ----------------------------------------------------------
 
     def requested(self, report: reports.TransferRequested, option: CallOption) -> None:
         """Execute a peer's request, or let the application decide."""
-        if self._asked is not None or not self._parties.up:
-            self._outbox.do(effects.TellTransfer(report.leg, 491 if self._asked else 480, "Not now"))
+        if self.asked is not None or not self._parties.up:
+            self._outbox.do(effects.TellTransfer(report.leg, 491 if self.asked else 480, "Not now"))
             return
         if not self._parties.may_transfer(report.leg):
             self._outbox.do(effects.TellTransfer(report.leg, 603, "Decline"))
@@ -66,18 +66,18 @@ class Transfers:
             self._outbox.emit(event)
         self._outbox.do(effects.AcceptTransfer(report.leg))
         due = self._outbox.now + DECIDE_S
-        self._asked = _Transfer(report.leg, report.refer_to, report.referred_by, report.replaces, due)
+        self.asked = _Transfer(report.leg, report.refer_to, report.referred_by, report.replaces, due)
         if not self._parties.connected:
             return
         if report.replaces is not None:
-            self._asked.due = self._outbox.now + RING_S
+            self.asked.due = self._outbox.now + RING_S
             self._outbox.do(effects.JoinDialog(report.leg, report.replaces))
         else:
-            self._dial_target(self._asked, option)
+            self._dial_target(self.asked, option)
 
     def decide(self, command: Refer, option: CallOption, codec: str) -> bool:
         """Execute a peer's request as the application decided; return False if none waits."""
-        asked = self._asked
+        asked = self.asked
         if asked is None or asked.leg or command.method == "refer":
             return False
         check_timeout(command)
@@ -87,31 +87,31 @@ class Transfers:
 
     def bridged(self) -> None:
         """Report success to the peer: the application joined it with another call instead."""
-        if self._asked is not None and not self._asked.leg:
-            self._tell(self._asked, 200, "OK")
-            self._asked = None
+        if self.asked is not None and not self.asked.leg:
+            self._tell(self.asked, 200, "OK")
+            self.asked = None
 
     def joined(self, report: reports.DialogJoined) -> Outcome:
         """Close the leg of the requesting peer; the remaining parties talk to each other."""
-        asked, self._asked = self._asked, None
+        asked, self.asked = self.asked, None
         if asked is not None:
             self._tell(asked, 200, "OK")
         return PartyReplaced() if self._parties.dropped(report.leg) else None
 
     def foreign(self, option: CallOption) -> None:
         """Dial the peer of a dialog outside the switch with ``Replaces`` (RFC 3891)."""
-        if self._asked is not None:
-            self._dial_target(self._asked, option)
+        if self.asked is not None:
+            self._dial_target(self.asked, option)
 
     # --- the new party ----------------------------------------------------------------
 
     def concerns(self, report: reports.OfLeg) -> bool:
         """Whether a report is about the leg of the new party."""
-        return self._asked is not None and report.leg == self._asked.leg
+        return self.asked is not None and report.leg == self.asked.leg
 
     def report(self, report: reports.OfLeg) -> Outcome:
         """Apply a report of the new party's leg; return what it means for the call."""
-        asked = self._asked
+        asked = self.asked
         if asked is None:
             return None
         match report:
@@ -137,7 +137,7 @@ class Transfers:
         Args:
             held: Legs whose peers hold the call. A peer that neither left nor holds talks to the other one.
         """
-        asked, second = self._asked, self._parties.second
+        asked, second = self.asked, self._parties.second
         if asked is None or not asked.leg or not (asked.gone or asked.asker in held):
             return None
         others = {self._parties.party, *([second.leg] if second is not None and second.up else [])}
@@ -146,7 +146,7 @@ class Transfers:
 
     def left(self, leg: str) -> bool:
         """Note that the peer of a leg hung up; return whether the call goes on without it."""
-        asked = self._asked
+        asked = self.asked
         if asked is None or asked.asker != leg or not (asked.leg or self._parties.connected):
             return False
         asked.gone = True
@@ -180,7 +180,7 @@ class Transfers:
         self._outbox.emit(
             events.Answer(timestamp=self._outbox.clock(), subject=SECOND_PARTY, sdp=report.sdp, refer=True)
         )
-        self._asked = None
+        self.asked = None
         second = self._parties.second
         if second is not None and second.leg == asked.asker:
             self._parties.join(second, asked.leg)
@@ -198,7 +198,7 @@ class Transfers:
     ) -> Outcome:
         # The reason is for the client; the peer gets the phrase, or else the standard one of the code.
         self._tell(asked, code if code >= 300 else 500, phrase)
-        self._asked = None
+        self.asked = None
         self._outbox.emit(
             refusal(code, reason, SECOND_PARTY, self._outbox, refer=True, redirect_to=redirect_to)
         )
@@ -212,21 +212,21 @@ class Transfers:
 
     def refer(self, command: Refer) -> None:
         """Send a REFER to the party; raises CommandRejected."""
-        if self._ours is not None:
+        if self.sent_refer is not None:
             raise CommandRejected(Reason.TRANSFER_UNDER_WAY, 409)
         check_timeout(command)
-        self._ours = command, self._outbox.now + max(command.timeout_s, OUR_REFER_S)
+        self.sent_refer = command, self._outbox.now + max(command.timeout_s, OUR_REFER_S)
         self._outbox.do(
             effects.ReferLeg(self._parties.party, command.callee, command.headers, command.request_id)
         )
 
     def referred(self, report: reports.LegReferred) -> Outcome:
         """Apply the progress of the switch's REFER; return what it means for the call."""
-        if self._ours is None:
+        if self.sent_refer is None:
             return None
-        timestamp, command = self._outbox.clock(), self._ours[0]
+        timestamp, command = self._outbox.clock(), self.sent_refer[0]
         if report.final:
-            self._ours = None
+            self.sent_refer = None
         if report.code >= 300:
             self._outbox.emit(refusal(report.code, report.reason, SECOND_PARTY, self._outbox, refer=True))
         elif report.code >= 200:
@@ -242,17 +242,17 @@ class Transfers:
 
     def deadline(self) -> float | None:
         """Return when a decision, the ringing or a NOTIFY is overdue, monotonic seconds."""
-        if self._asked is None and self._ours is None:
+        if self.asked is None and self.sent_refer is None:
             return None
-        due = [self._asked.due] if self._asked is not None else []
-        if self._ours is not None:
-            due.append(self._ours[1])
+        due = [self.asked.due] if self.asked is not None else []
+        if self.sent_refer is not None:
+            due.append(self.sent_refer[1])
         return min(due, default=None)
 
     def elapse(self) -> Outcome:
         """End transfers whose time is up; return what it means for the call."""
-        now, asked = self._outbox.now, self._asked
-        if self._ours is not None and now >= self._ours[1]:
+        now, asked = self._outbox.now, self.asked
+        if self.sent_refer is not None and now >= self.sent_refer[1]:
             self.referred(reports.LegReferred(self._parties.party, 408, "no word of it", final=True))
         if asked is None or now < asked.due:
             return None
@@ -263,6 +263,6 @@ class Transfers:
 
     def close(self, reason: str) -> None:
         """Close the leg of a new party with the call."""
-        if self._asked is not None and self._asked.leg:
-            self._outbox.do(effects.CloseLeg(self._asked.leg, reason))
-        self._asked = self._ours = None
+        if self.asked is not None and self.asked.leg:
+            self._outbox.do(effects.CloseLeg(self.asked.leg, reason))
+        self.asked = self.sent_refer = None

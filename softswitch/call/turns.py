@@ -34,9 +34,6 @@ TEXT_WAIT_S = 4.0
 WORDS_WAIT_S = 0.8
 """Longest wait for words in a short noise before playback resumes, seconds."""
 
-_NEVER: list[float | None] = [None, None, None, None]
-"""Deadlines of turns of which none is set."""
-
 
 def words(text: str) -> list[str]:
     """Return the words of a text in lower case."""
@@ -188,12 +185,15 @@ class Turns:
 
     def deadline(self) -> float | None:
         """Return when :meth:`elapse` is due, monotonic seconds."""
-        due = [self._repeat_at, self._resume_at, self._eou_at, self._input_wait and self._input_wait[1]]
+        due: list[float] = []
+        for time in (self._repeat_at, self._resume_at, self._eou_at):
+            if time is not None:
+                due.append(time)  # noqa: PERF401  (called after each report: a comprehension costs a call)
+        if self._input_wait is not None:
+            due.append(self._input_wait[1])
         if self._suspect_since is not None and self.speaking_since is not None and not self._needs_words:
             due.append(self._suspect_since + self._barge_in.min_speech_ms / 1000)
-        if due == _NEVER:
-            return None
-        return min((time for time in due if time is not None), default=None)
+        return min(due, default=None)
 
     def elapse(self) -> None:
         """Emit and decide what has become due."""

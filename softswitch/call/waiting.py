@@ -65,8 +65,13 @@ class WaitingSounds:
 
     def review(self) -> None:
         """Begin, change or end the sound by the present state of the call."""
-        second = self._parties.second
-        self._held &= {self._parties.party, *([second.leg] if second is not None else [])}
+        parties, second = self._parties, self._parties.second
+        if not (
+            self.waits or self._held or self._peer_held or self._sound or self._told
+            or second is not None or parties.other is not None or self._transfers.asked is not None
+        ):  # fmt: skip
+            return  # Nothing waits or sounds: so it is in most calls after each report.
+        self._held &= {parties.party, *([second.leg] if second is not None else [])}
         self._tell()
         wanted = self._wanted()
         if wanted == "music" and not self._music:

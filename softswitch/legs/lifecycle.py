@@ -12,6 +12,7 @@ from typing import Literal
 
 from softswitch.call.interfaces import LegRequest
 from softswitch.call.vocabulary.reports import LegFailed, LegWarned, Report
+from softswitch.flags import Flag
 
 logger = logging.getLogger(__name__)
 
@@ -52,11 +53,15 @@ class LegLifecycle:
         self._kind: LegKind = kind
         self._on_report = on_report
         self._release: Callable[[], None] | None = release
+        self.is_over = False
+        """Whether the leg has ended."""
         self._on_stopped = on_stopped
         self._jobs: deque[Job] = deque()
         self._wakening: asyncio.Future[None] | None = None
         """What the task awaits while there is no job."""
         self._task: asyncio.Task[None] | None = None
+        self._stopped = Flag()
+        """Set when the task has ended."""
         self._work: set[asyncio.Task[None]] = set()
         self._accepts_work = False
         self.is_started = False
@@ -64,11 +69,6 @@ class LegLifecycle:
         self._on_task_done: Callable[[], None] = _nothing
 
     # --- reports --------------------------------------------------------------------------
-
-    @property
-    def is_over(self) -> bool:
-        """Tell whether the leg has ended."""
-        return self._release is None
 
     @property
     def is_adopted(self) -> bool:
@@ -152,6 +152,7 @@ class LegLifecycle:
         release, self._release = self._release, None
         if release is None:
             return False
+        self.is_over = True
         on_report, self._on_report = self._on_report, None
         release()
         self._jobs.clear()
@@ -166,7 +167,7 @@ class LegLifecycle:
     async def closed(self) -> None:
         """Return when the task has ended."""
         if self._task is not None:
-            await asyncio.wait([self._task])
+            await self._stopped.wait()
 
     async def _run(self) -> None:
         # Not a TaskGroup: up to Python 3.12 the exception that leaves one is part of a reference cycle.
@@ -196,6 +197,7 @@ class LegLifecycle:
         # The task keeps the traceback of its end, and that its frames: without this the leg would be a cycle.
         self._task = None
         self._on_stopped = None
+        self._stopped.set()
         self._check(task)
         on_task_done, self._on_task_done = self._on_task_done, _nothing
         on_task_done()

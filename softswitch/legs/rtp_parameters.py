@@ -23,13 +23,14 @@ class StreamIdentity:
     @classmethod
     def draw(cls, random: Random) -> "StreamIdentity":
         """Draw new values (RFC 3550 section 5.1: all of them random)."""
+        bits = random.getrandbits(32 + 32 + 15 + 96)  # In one draw: each is a call of the system.
         return cls(
-            ssrc=random.randint(1, 2**32 - 1),
+            ssrc=(bits & 0xFFFFFFFF) or 1,
+            timestamp=bits >> 32 & 0xFFFFFFFF,
             # Below 2**15: an SRTP receiver that misses the first packets could mistake an early wrap
             # (RFC 3711 section 3.3.1).
-            sequence=random.getrandbits(15),
-            timestamp=random.getrandbits(32),
-            cname=f"{random.getrandbits(96):024x}",
+            sequence=bits >> 64 & 0x7FFF,
+            cname=f"{bits >> 79:024x}",
         )
 
 

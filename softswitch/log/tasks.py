@@ -35,6 +35,7 @@ def spawn(
     name: str = "",
     call: str = "",
     on_failure: OnFailure | None = None,
+    among: set[asyncio.Task[Any]] | None = None,
 ) -> asyncio.Task[Any]:
     """Start a task that nothing waits for; log and count its failure.
 
@@ -45,13 +46,18 @@ def spawn(
         name: What the task does, for the log: "webhook", "call record".
         call: Id of the call or room it works for, for the log; empty: that of the current context.
         on_failure: Called with the exception after it was logged. It must not raise.
+        among: Set of tasks that has this one until it has ended.
     """
     task = asyncio.get_running_loop().create_task(work, name=name or package)
     RUNNING.add(task)
+    if among is not None:
+        among.add(task)
     call = call or call_id.get()
 
     def ended(done: asyncio.Task[Any]) -> None:
         RUNNING.discard(done)
+        if among is not None:
+            among.discard(done)
         if done.cancelled() or (error := done.exception()) is None:
             return
         FAILED[package] += 1
@@ -89,10 +95,15 @@ class Tasks:
             if on_failure is not None:
                 on_failure(error)
 
-        task = spawn(work, package=self._package, owner=self._owner, name=name, call=call, on_failure=failed)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        return spawn(
+            work,
+            package=self._package,
+            owner=self._owner,
+            name=name,
+            call=call,
+            on_failure=failed,
+            among=self._tasks,
+        )
 
     async def join(self, timeout_s: float | None = None) -> None:
         """Wait until all tasks have ended, for at most ``timeout_s`` seconds if given; cancel none."""

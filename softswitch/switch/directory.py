@@ -302,7 +302,11 @@ class CallDirectory:
     def _follow(self, conversation: Conversation) -> None:
         progress = _Progress(conversation.id, lambda: self._progress.pop(conversation.id, None))
         self._progress[conversation.id] = progress
-        conversation.subscribe(progress)
+        conversation.subscribe(progress, kinds=_PROGRESS)
+
+
+_PROGRESS = frozenset({events.Ringing})
+"""Kinds of events that show how far a called party has come."""
 
 
 class _Progress:

@@ -30,9 +30,8 @@ class CallRecords:
     """Writes the records of the calls of one switch."""
 
     def __init__(self, resources: Resources, tasks: Tasks) -> None:
-        """Start without calls; ``tasks`` runs what waits for ended calls."""
+        """Start without calls; ``tasks`` runs what stores the parts of ended calls."""
         self._resources = resources
-        self._tasks = tasks
         self._changed: dict[str, tuple[Conversation, float]] = {}
         """Calls whose state changed since they were written last, and when they are due; the oldest first."""
         self._timer: asyncio.TimerHandle | None = None
@@ -42,6 +41,8 @@ class CallRecords:
         """Set when the records of the calls that have ended since are written; None: none has."""
         self._unwritten: dict[str, tuple[Conversation, float]] = {}
         """Calls that have ended, and when (monotonic seconds), until their records are stored."""
+        self._endings: dict[Conversation, tuple[float, TakeTrace | None]] = {}
+        """Calls whose last record is to be written: when they ended, and what takes their SIP messages."""
         self.parts = CallParts(resources, tasks)
         """What is stored beside the records."""
         self.transcribe: Callable[[CallRecord], None] = lambda record: None
@@ -55,7 +56,7 @@ class CallRecords:
             self._timer = loop.call_later(CHANGED_S, self._write_due)
 
     def end(self, conversation: Conversation, ended: float) -> None:
-        """Write the last record of a call once it has released everything.
+        """Note the end of a call, whose task writes its last record by :meth:`write`.
 
         Args:
             conversation: The call.
@@ -63,8 +64,7 @@ class CallRecords:
         """
         self._changed.pop(conversation.id, None)
         self._unwritten[conversation.id] = conversation, ended
-        trace = self.parts.end(conversation.id)
-        self._tasks.spawn(self._write(conversation, ended, trace), name="call record", call=conversation.id)
+        self._endings[conversation] = ended, self.parts.end(conversation.id)
 
     def ended(self, call_id: str) -> CallRecord | None:
         """Return the record of a call that has ended and whose record is not stored yet, else None."""
@@ -105,10 +105,11 @@ class CallRecords:
         if together is not None:
             together.set()
 
-    async def _write(self, conversation: Conversation, ended: float, trace: TakeTrace | None) -> None:
+    async def write(self, conversation: Conversation) -> None:
+        """Write the last record of a call that has ended and released everything."""
         call_id = conversation.call.id
+        ended, trace = self._endings.pop(conversation)
         try:
-            await conversation.released.wait()
             if (together := self._next_write()) is not None:
                 await together.wait()
             record = _record(conversation, ended)

@@ -118,11 +118,16 @@ class Switch:
             follow(conversation)
         self._empty.clear()
         self.resources.metrics.call_started(kind)
-        self._tasks.spawn(conversation.run(), name=f"call {call_id}", call=call_id)
-        await conversation.started.wait()
+        self._tasks.spawn(self._run(conversation), name=f"call {call_id}", call=call_id)
+        await asyncio.sleep(0)  # The task begins, and the call takes commands from then on.
         if self.tell is not None:
             await self.tell(call_id)
         return conversation
+
+    async def _run(self, conversation: Conversation) -> None:
+        """Run a call to its end, and write its last record."""
+        await conversation.run()
+        await self.records.write(conversation)
 
     def _call(self, call_id: str, kind: str, token: str | None) -> Call:
         limits = self.resources.settings.limits

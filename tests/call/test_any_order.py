@@ -5,6 +5,8 @@ from contextlib import suppress
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from softswitch.call.call import Call
+from softswitch.call.state import State
 from softswitch.call.vocabulary import commands as c
 from softswitch.call.vocabulary import effects, events, reports
 from softswitch.call.vocabulary.commands import CallOption, Command, CommandBase
@@ -48,6 +50,8 @@ COMMANDS: st.SearchStrategy[Command] = st.sampled_from(
     [
         c.Accept(),
         c.Invite(option=CallOption(callee="bob")),
+        c.Invite(option=CallOption(inactivity_s=20.0, max_duration_s=60.0)),
+        c.Collect(timeout_ms=5000),
         c.Connect(callee="bob"),
         c.Connect(callee="bob", may_transfer=False),
         c.Ring(early_media=True, ringtone="http://x/y.wav", recorder=c.RecorderOption()),
@@ -66,6 +70,18 @@ COMMANDS: st.SearchStrategy[Command] = st.sampled_from(
 STEPS = st.lists(REPORTS | COMMANDS | st.floats(0.1, 100.0), max_size=30)
 
 
+def check_deadline(call: Call) -> None:
+    """Compare the deadline with those of all parts, also of those that are not in use and not asked."""
+    if call.state is State.OVER:
+        return
+    speaking, times = call._playbacks.speaking, call.times
+    ends = [due for due, _ in times.ends(call.state, speaking)]
+    assert times.due(call.state, speaking) == min(ends, default=None)
+    parts = (call._playbacks, call._turns, call._digits, call._parties, call._transfers)
+    due = [time for time in (part.deadline() for part in parts) if time is not None]
+    assert call.deadline() == min(ends + due, default=None)
+
+
 @settings(deadline=None, max_examples=300)
 @given(incoming=st.booleans(), steps=STEPS)
 def test_call_ends_once_and_lets_everybody_go(incoming: bool, steps: list[Report | Command | float]) -> None:
@@ -82,6 +98,7 @@ def test_call_ends_once_and_lets_everybody_go(incoming: bool, steps: list[Report
                     harness.command(step)
             case float():
                 harness.wait(step)
+        check_deadline(harness.call)
     harness.call.end("killed", "system", harness.now)
     harness.report()
     assert [type(event) for event in harness.events].count(events.HungUp) == 1

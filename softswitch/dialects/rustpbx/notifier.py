@@ -1,6 +1,7 @@
 """The messages about calls in the words of the /call API (a `Notifier`): the announcement, then events."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 
 import msgspec
 
@@ -13,7 +14,7 @@ from softswitch.dialects.rustpbx.webhook import render_announcement
 from softswitch.switch.notify.decision import Decision
 from softswitch.switch.notify.notifier import CallFacts, CallNotifier, Gathered, Message
 
-_STATUS = events.Ringing | events.Answer | events.Rejected | events.HungUp
+_STATUS: AbstractSet[type[Event]] = frozenset({events.Ringing, events.Answer, events.Rejected, events.HungUp})
 """Events that the status callback of a rule gets."""
 
 
@@ -38,13 +39,15 @@ class RustpbxNotifier:
 class _CallMessages:
     """The events of one call, each with the id of the call as `dialogId` (a `CallNotifier`)."""
 
+    kinds = _STATUS
+
     def begin(self, facts: CallFacts) -> Sequence[Message]:
         """Return nothing: the announcement has said that the call is there."""
         return ()
 
-    def event(self, event: Event, seq: int, facts: CallFacts) -> Sequence[Message]:
+    def event(self, event: Event, seq: int, facts: Callable[[], CallFacts]) -> Sequence[Message]:
         """Return an event that tells how far the call has come."""
-        return (_message(event, seq, facts),) if isinstance(event, _STATUS) else ()
+        return (_message(event, seq, facts()),) if type(event) in _STATUS else ()
 
     def gathering(self, facts: CallFacts) -> Sequence[Message]:
         """Return nothing."""

@@ -1,5 +1,6 @@
 """The status of a call in the words of Wavix: from events, snapshots and records to call objects."""
 
+from collections.abc import Set as AbstractSet
 from typing import Literal
 
 from softswitch.call.vocabulary import events as e
@@ -15,6 +16,14 @@ from softswitch.switch.directory import CallSnapshot
 Disposition = Literal["answered", "noanswer", "busy", "failed"]
 AnsweredBy = Literal["human", "machine"]
 Step = tuple[EventType, CallEvent | None]
+
+STEPS: AbstractSet[type[Event]] = frozenset(
+    (
+        e.Answer, e.AnsweredBy, e.Collected, e.Error, e.HungUp, e.Incoming, e.Rejected, e.Ringing,
+        e.StreamChanged, e.ToolCall, e.TrackEnd, e.TrackStart,
+    )
+)  # fmt: skip
+"""Kinds of events that may be steps of a call (`CallStatus.take`)."""
 
 _DECLINED = frozenset({401, 403, 406, 407, 433, 488, 603, 606, 607, 608})
 _FAILING_PARTS = frozenset({"tts", "play", "recorder", "media", "mediaPass"})

@@ -1,10 +1,10 @@
 """Messages about calls in the words of Wavix (a `Notifier`): the call at each step, then a record."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from softswitch.call.interfaces import IncomingCall
 from softswitch.call.vocabulary.events import Event
-from softswitch.dialects.wavix.call_status import CallStatus, Step, collected, direction_of
+from softswitch.dialects.wavix.call_status import STEPS, CallStatus, Step, collected, direction_of
 from softswitch.dialects.wavix.rates import FREE, Rates
 from softswitch.dialects.wavix.responses import CallEvent, body
 from softswitch.switch.notify.decision import Decision
@@ -41,6 +41,8 @@ class WavixNotifier:
 class _CallMessages:
     """The messages about one call (a `CallNotifier`)."""
 
+    kinds = STEPS
+
     def __init__(self, facts: CallFacts, rates: Rates) -> None:
         self._rates = rates
         self._status = CallStatus(facts.id, direction_of(facts.direction), started_ms=facts.created_ms)
@@ -50,10 +52,13 @@ class _CallMessages:
         self._refresh(facts)
         return [self._message(step) for step in self._status.begin()]
 
-    def event(self, event: Event, seq: int, facts: CallFacts) -> Sequence[Message]:
+    def event(self, event: Event, seq: int, facts: Callable[[], CallFacts]) -> Sequence[Message]:
         """Return the steps of the call that an event is."""
-        self._refresh(facts)
-        return [self._message(step) for step in self._status.take(event)]
+        steps = self._status.take(event)
+        if not steps:
+            return ()
+        self._refresh(facts())
+        return [self._message(step) for step in steps]
 
     def gathering(self, facts: CallFacts) -> Sequence[Message]:
         """Return `on_call_event` of the type collect: digits are being gathered."""

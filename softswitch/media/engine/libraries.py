@@ -22,8 +22,9 @@ def load_for(message: m.Message) -> None:
         case m.FeedTrack():  # fifty a second for each stream: it needs none, and is looked at first
             pass
         case m.AddRtpPort(rtp=rtp) | m.UpdateRtp(rtp=rtp):
-            if any(form.name == "G722" for form in (*rtp.receive, rtp.send)):
-                _load_g722()
+            for form in (*rtp.receive, rtp.send):
+                if form.name == "G722":
+                    _load_g722()
         case m.AddFeedPort(codec="g722"):
             _load_g722()
         case m.ConnectPlain(receive_key=key) if key:

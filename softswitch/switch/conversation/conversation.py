@@ -6,6 +6,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine
+from collections.abc import Set as AbstractSet
 from typing import Any, Protocol
 
 from softswitch.call.authority import Principal, Target, act_of, denial
@@ -28,6 +29,7 @@ from softswitch.call.vocabulary.events import Event, HungUp
 from softswitch.call.vocabulary.rejection import CommandRejected, Reason
 from softswitch.call.vocabulary.values import party_of
 from softswitch.egress import Asker
+from softswitch.flags import Flag
 from softswitch.log import call_id
 from softswitch.store.quality import LegQuality
 from softswitch.switch.conversation.effect_executor import EffectExecutor
@@ -56,6 +58,15 @@ class Subscriber(Protocol):
         """End the subscription with the code and reason of a WebSocket close."""
 
 
+Kinds = AbstractSet[type[Event]]
+"""Kinds of events that a subscriber is given."""
+
+_NOTED: Kinds = frozenset(
+    {events.AnsweredBy, events.AsrFinal, events.Error, events.HungUp, events.Metrics, events.Rejected}
+)
+"""Events that the conversation itself takes note of."""
+
+
 class Conversation:
     """Shell of one call: it runs the state machine and executes its effects. All methods run on the loop."""
 
@@ -63,6 +74,10 @@ class Conversation:
     """Spans of the call; None where it is not traced."""
     answered_by: str = ""
     """human or machine, once that was detected."""
+    bridging_by: Principal | None = None
+    """Client that asked for a bridge last."""
+    is_internal: bool = False
+    """Whether it is the end of a leg from another node, which no list shows."""
     supervising_by: Principal | None = None
     """Client that asked for a supervision last; None: a rule of the settings did."""
     on_settled: "Callable[[Conversation], None] | None" = None
@@ -91,6 +106,8 @@ class Conversation:
             on_changed: Called after a change of the call's state, except its end.
         """
         self.call = call
+        self.id = call.id
+        """Session id."""
         self.resources = resources
         self.created_ms = round(call.clock(call.times.created) * 1000)
         """Epoch milliseconds, for lists and records."""
@@ -112,17 +129,13 @@ class Conversation:
         """Whether the call was announced to applications and may be taken by its id."""
         self.bridged_with: str | None = None
         """Id of the bridged call."""
-        self.is_internal = False
-        """Whether it is the end of a leg from another node, which no list shows."""
-        self.bridging_by: Principal | None = None
-        """Client that asked for a bridge last."""
-        # Set when the call accepts its first command, when it has released everything, and when its last
-        # record is stored.
-        self.started, self.released, self.recorded = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.released, self.recorded = Flag(), Flag()
+        """Set when the call has released everything, and when its last record is stored."""
         self.seq = 0
         self._askers: dict[str, Principal] = {}
         """Requesters by callee, the latest last."""
-        self._subscribers: list[Subscriber] = []
+        self._subscribers: list[tuple[Subscriber, Kinds | None]] = []
+        """Each with the kinds of events that it is given; None: it gets all."""
         self._kept = KeptEvents(resources.settings.limits, resources.memory, call.id) if keep_events else None
         self._inbox: deque[reports.Report] = deque()
         self._settling = False
@@ -137,7 +150,7 @@ class Conversation:
         self._warned: set[tuple[str, str]] = set()
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._finished = asyncio.Event()
+        self._finished = Flag()
         # A weak reference: an ended call is freed at once, without the garbage collector, whose pauses would
         # delay all other calls.
         self.executor = EffectExecutor(weakref.proxy(self), party)
@@ -145,11 +158,6 @@ class Conversation:
         # Whether the call failed internally, so that its state machine is not used any more; and whether its
         # end was published.
         self._broken = self._hung_up = False
-
-    @property
-    def id(self) -> str:
-        """Return the session id."""
-        return self.call.id
 
     @property
     def asker(self) -> Asker:
@@ -319,31 +327,42 @@ class Conversation:
 
     # --- subscribers ------------------------------------------------------------------
 
-    def subscribe(self, subscriber: Subscriber, since: int | None = None) -> None:
-        """Add a subscriber; ``since``: send it the kept events after that number first."""
+    def subscribe(self, subscriber: Subscriber, since: int | None = None, kinds: Kinds | None = None) -> None:
+        """Add a subscriber.
+
+        Args:
+            subscriber: Gets the events.
+            since: Send it the kept events after that number first; None: only events from now on.
+            kinds: Kinds of events that it is given; None: all.
+        """
         if since is not None:
             for seq, event in self._kept.since(since) if self._kept is not None else ():
-                subscriber.event(event, seq)
-        self._subscribers.append(subscriber)
+                if kinds is None or type(event) in kinds:
+                    subscriber.event(event, seq)
+        self._subscribers.append((subscriber, kinds))
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """Remove a subscriber."""
-        if subscriber in self._subscribers:
-            self._subscribers.remove(subscriber)
+        for place, (one, _) in enumerate(self._subscribers):
+            if one == subscriber:
+                del self._subscribers[place]
+                return
 
     def share_audio(self, side: int, pcm: bytes) -> None:
         """Send subscribers the audio of one side."""
-        for subscriber in self._subscribers:
+        for subscriber, _ in self._subscribers:
             subscriber.audio(side, pcm)
 
     # --- life -------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Run the call until it has ended and released everything; raises only when cancelled."""
+        """Run the call until it has ended and released everything; raises only when cancelled.
+
+        Commands may be given from the moment on that the task of this coroutine has begun.
+        """
         call_id.set(self.id)
         try:
             async with asyncio.TaskGroup() as self._group:
-                self.started.set()
                 await self._finished.wait()
                 await self._release()
         except* Exception as errors:  # noqa: BLE001  (it ends this call alone)
@@ -374,18 +393,21 @@ class Conversation:
             return
         self._settling = True
         try:
+            call, outbox, inbox = self.call, self.call.outbox, self._inbox
             while True:
-                for event in self.call.take_events():
-                    self._publish(event)
-                effects = self.call.take_effects()
-                for effect in effects:
-                    self._carry(effect)
-                if self._inbox:
-                    self.call.report(self._inbox.popleft(), time.monotonic())
-                elif not effects:
+                if outbox.events:
+                    for event in outbox.take_events():
+                        self._publish(event)
+                if outbox.effects:
+                    for effect in call.take_effects():
+                        self._carry(effect)
+                if inbox:
+                    call.report(inbox.popleft(), time.monotonic())
+                elif not outbox.events and not outbox.effects:
                     break
             self._schedule()
-            self._note_state()
+            if call.state is not self._noted:
+                self._note_state()
             if self.on_settled is not None:
                 self.on_settled(self)
         except Exception as error:  # noqa: BLE001  (it ends this call alone)
@@ -394,10 +416,7 @@ class Conversation:
             self._settling = False
 
     def _note_state(self) -> None:
-        state = self.call.state
-        if state is self._noted:
-            return
-        self._noted = state
+        state = self._noted = self.call.state
         if self._on_changed is not None and state is not State.OVER:
             self._on_changed(self)
 
@@ -418,32 +437,46 @@ class Conversation:
             )
 
     def _publish(self, event: Event) -> None:
-        self.seq += 1
+        self.seq = seq = self.seq + 1
+        kind = type(event)
         if self._kept is not None:
-            self._kept.add(self.seq, event, self.owner)
-        self._count(event)
-        recording = self.resources.settings.recording
-        if isinstance(event, events.AsrFinal) and recording.keeps_transcripts(self.owner):
-            self.executor.transcript.add(event)
-        for subscriber in list(self._subscribers):
-            subscriber.event(event, self.seq)
-        if isinstance(event, events.Rejected):
-            # A telephone that waits for this party gets the standard phrase of the code alone.
-            logger.info("a party was refused", extra={"status": event.code, "reason": event.reason})
-        if isinstance(event, HungUp):
-            self._hung_up = True
-            logger.info("call ended", extra={"reason": event.reason, "initiator": event.initiator})
+            self._kept.add(seq, event, self.owner)
+        self.resources.metrics.count_event(kind.__name__)
+        is_noted = kind in _NOTED
+        if is_noted:
+            self._note(event)
+        for subscriber, kinds in tuple(self._subscribers):
+            if kinds is None or kind in kinds:
+                subscriber.event(event, seq)
+        if is_noted:
+            self._log(event)
 
-    def _count(self, event: Event) -> None:
-        metrics = self.resources.metrics
-        metrics.count_event(type(event).__name__)
+    def _note(self, event: Event) -> None:
+        """Count and keep what the switch wants to know of an event."""
         match event:
             case events.Metrics():
-                metrics.measure(event.key, event.duration / 1000)
+                self.resources.metrics.measure(event.key, event.duration / 1000)
             case events.Error():
-                metrics.errors.labels(event.sender).inc()
+                self.resources.metrics.errors.labels(event.sender).inc()
             case events.AnsweredBy() if event.result in ("human", "machine"):
                 self.answered_by = event.result
+            case events.AsrFinal():
+                if self.resources.settings.recording.keeps_transcripts(self.owner):
+                    self.executor.transcript.add(event)
+            case _:
+                pass
+
+    def _log(self, event: Event) -> None:
+        """Log the end of a party or of the call, after its subscribers know of it."""
+        match event:
+            case events.Rejected():
+                # A telephone that waits for this party gets the standard phrase of the code alone.
+                logger.info("a party was refused", extra={"status": event.code, "reason": event.reason})
+            case HungUp():
+                self._hung_up = True
+                logger.info("call ended", extra={"reason": event.reason, "initiator": event.initiator})
+            case _:
+                pass
 
     async def _release(self) -> None:
         await self.executor.release()
@@ -483,7 +516,7 @@ class Conversation:
         if self._kept is not None:
             self._kept.clear()
         subscribers, self._subscribers = self._subscribers, []
-        for subscriber in subscribers:
+        for subscriber, _ in subscribers:
             subscriber.close(self._close_code, self.call.reason)
 
     def _failed(self, error: BaseException) -> None:

@@ -1,7 +1,6 @@
 """The legs of one call, each an endpoint and a port in the engine."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 from typing import assert_never
@@ -13,6 +12,7 @@ from softswitch.call.parties import PARTY
 from softswitch.call.vocabulary import effects as fx
 from softswitch.call.vocabulary import reports as r
 from softswitch.call.vocabulary.rejection import CommandRejected, Reason
+from softswitch.flags import Flag
 from softswitch.media import messages as m
 from softswitch.signals import PortReport
 from softswitch.switch.conversation.naming import is_for_call, with_leg
@@ -51,7 +51,7 @@ class Legs:
         self._ports: dict[str, int] = {}
         self._names: dict[int, str] = {}
         self._closing: list[Endpoint] = []
-        self._closed = asyncio.Event()
+        self._closed = Flag()
         self.statistics: dict[str, dict[str, float]] = {}
         """Media statistics of each closed leg."""
         self.quality: dict[str, QualitySeries] = {}
@@ -214,9 +214,11 @@ class Legs:
         while self._closing:
             await self._closing.pop().closed()
         if self._names:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(STATISTICS_S):
-                    await self._closed.wait()
+            patience = asyncio.get_running_loop().call_later(STATISTICS_S, self._closed.set)
+            try:
+                await self._closed.wait()
+            finally:
+                patience.cancel()
 
     def forget(self) -> None:
         """Stop receiving reports of the ports."""
@@ -230,17 +232,16 @@ class Legs:
             return
         name = self._names.get(report.port, "")
         match report:
+            case _ if is_for_call(report):
+                if isinstance(report, m.SpeechStarted):
+                    self._on_speech(name)
+                self._owner.report(with_leg(report, name))
+            case m.PortQuality():
+                self._add_quality(name, report)
             case m.PortClosed():
                 self._port_closed(name, report)
             case m.PortFailed():
                 self._owner.report(r.LegFailed(name, "media", report.error))
-            case m.PortQuality():
-                self._add_quality(name, report)
-            case m.SpeechStarted():
-                self._on_speech(name)
-                self._owner.report(with_leg(report, name))
-            case _ if is_for_call(report):
-                self._owner.report(with_leg(report, name))
             case _:
                 pass  # DigitsSent, for example: no event tells clients of it.
 

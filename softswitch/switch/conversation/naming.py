@@ -10,13 +10,13 @@ from softswitch.signals import PortMessage, PortReport, TrackMessage, TrackRepor
 
 T = TypeVar("T", bound=TrackReport)
 
-_KNOWN = tuple(get_origin(kind) or kind for kind in get_args(r.Report))
+_KNOWN = frozenset(get_origin(kind) or kind for kind in get_args(r.Report))
 """Kinds of reports that a call handles."""
 
 
 def is_for_call(report: m.Report) -> bool:
     """Whether a call handles a kind of report; the engine has others, which concern only the switch."""
-    return isinstance(report, _KNOWN)
+    return type(report) in _KNOWN
 
 
 def with_leg(report: PortReport, leg: str) -> r.OfLeg:

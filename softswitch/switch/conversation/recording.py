@@ -1,6 +1,5 @@
 """The recording of one call: its file in the store, its recorder in the engine and its record."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import Literal
@@ -10,6 +9,7 @@ import msgspec
 from softswitch.call.vocabulary import reports as r
 from softswitch.call.vocabulary.commands import RecorderOption
 from softswitch.errors import SoftswitchError
+from softswitch.flags import Flag
 from softswitch.media import messages as m
 from softswitch.store.store import NewRecording, Recording
 from softswitch.switch.conversation.owner import Owner
@@ -27,7 +27,7 @@ class CallRecording:
         self._stopped = False
         """Whether the recording is to end, or ended; a new one may begin."""
         self._released = False
-        self.closed = asyncio.Event()
+        self.closed = Flag()
         """Set while nothing is being recorded."""
         self.closed.set()
         self.name = ""

@@ -78,14 +78,14 @@ class Follower:
         self._on_ended = on_ended
         self._messages = notifier.follow(facts_of(conversation))
         self._channels: Sequence[Channel] | None = None
-        conversation.subscribe(self)
+        conversation.subscribe(self, kinds=self._messages.kinds)
 
     # --- a subscriber -------------------------------------------------------------------
 
     def event(self, event: Event, seq: int) -> None:
         """Send the messages about an event."""
         messages = self._messages.event(event, seq, self._facts)
-        if not (self.gathering and isinstance(event, Collected)):
+        if messages and not (self.gathering and isinstance(event, Collected)):
             self._send(messages)
 
     def audio(self, side: int, pcm: bytes) -> None:
@@ -94,7 +94,7 @@ class Follower:
     def close(self, code: int, reason: str) -> None:
         """Send the record of the call."""
         if channels := self._recipients.records():
-            record = self._messages.record(self._facts)
+            record = self._messages.record(self._facts())
             for channel in channels:
                 channel.post(record)
         self._on_ended(self)
@@ -103,7 +103,7 @@ class Follower:
 
     def begin(self) -> None:
         """Send the message that the call is being set up, unless it was sent."""
-        self._send(self._messages.begin(self._facts))
+        self._send(self._messages.begin(self._facts()))
 
     def gather(self, channel: Channel | None = None) -> None:
         """Hold back the results of single attempts from now on; send that digits are being gathered.
@@ -112,7 +112,7 @@ class Follower:
             channel: Gets the message alone; None: the recipients of the call get it.
         """
         self.gathering = True
-        messages = self._messages.gathering(self._facts)
+        messages = self._messages.gathering(self._facts())
         if channel is None:
             self._send(messages)
             return
@@ -122,7 +122,7 @@ class Follower:
     def gathered(self, gathered: Gathered, channel: Channel | None = None) -> None:
         """Send the result of a collection of digits; ``channel``: to this channel alone."""
         self.gathering = False
-        message = self._messages.gathered(gathered, self._facts)
+        message = self._messages.gathered(gathered, self._facts())
         if channel is not None:
             channel.post(message.body)
         else:
@@ -130,7 +130,6 @@ class Follower:
 
     # --- inside -----------------------------------------------------------------------------
 
-    @property
     def _facts(self) -> CallFacts:
         return facts_of(self.conversation)
 

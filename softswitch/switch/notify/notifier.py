@@ -5,6 +5,7 @@ bodies. The composition root hands the dialects in.
 """
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 import msgspec
@@ -57,16 +58,19 @@ class Message(msgspec.Struct, frozen=True):
 class CallNotifier(Protocol):
     """The messages about one call, in the words of a dialect. Methods are called in the order of events."""
 
+    kinds: AbstractSet[type[Event]]
+    """Kinds of events that may have messages; of others :meth:`event` need not be told."""
+
     def begin(self, facts: CallFacts) -> Sequence[Message]:
         """Return the message that the call is being set up; nothing where it was returned before."""
 
-    def event(self, event: Event, seq: int, facts: CallFacts) -> Sequence[Message]:
+    def event(self, event: Event, seq: int, facts: Callable[[], CallFacts]) -> Sequence[Message]:
         """Return the messages about an event; most events have no message.
 
         Args:
             event: What happened.
             seq: Number of the event within the call, from 1.
-            facts: What is known of the call now.
+            facts: Returns what is known of the call now.
         """
 
     def gathering(self, facts: CallFacts) -> Sequence[Message]:

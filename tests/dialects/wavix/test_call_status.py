@@ -1,11 +1,13 @@
 """How far a call has come, in Wavix's words."""
 
+from typing import Any
+
 import pytest
 
 from softswitch.call.state import State
 from softswitch.call.vocabulary import events as e
 from softswitch.call.vocabulary.values import SECOND_PARTY, party_of
-from softswitch.dialects.wavix.call_status import CallStatus, live_status, past_status
+from softswitch.dialects.wavix.call_status import STEPS, CallStatus, live_status, past_status
 from softswitch.protocol.instants import rfc3339
 from softswitch.store.store import CallRecord
 from softswitch.switch.directory import CallSnapshot
@@ -142,6 +144,22 @@ def test_streams_keys_transfers_and_troubles_are_on_call_events():
 def test_what_is_nobodys_business_is_not_told():
     speaking = e.Speaking(timestamp=AT / 1000, subject=PARTY, start_time=AT / 1000)
     assert types(speaking, e.TrackStart(timestamp=AT / 1000, subject=PARTY)) == []
+
+
+def kinds(base: type[e.Event]) -> list[type[e.Event]]:
+    return [one for kind in base.__subclasses__() for one in (kinds(kind) or [kind])]
+
+
+def test_kinds_of_events_without_steps_have_none():
+    others = set(kinds(e.Event)) - STEPS
+    assert len(others) > 20
+    for kind in others:
+        fields: dict[str, Any] = dict.fromkeys(kind.__struct_fields__, "") | {
+            "timestamp": AT / 1000,
+            "subject": PARTY,
+        }
+        event = kind(**{name: fields[name] for name in kind.__struct_fields__})
+        assert types(event) == [], kind
 
 
 @pytest.mark.parametrize(

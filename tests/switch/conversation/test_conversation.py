@@ -8,6 +8,7 @@ import pytest
 import softswitch.web
 from softswitch.call.authority import OPERATOR, Principal
 from softswitch.call.vocabulary import commands as c
+from softswitch.call.vocabulary import events as e
 from softswitch.call.vocabulary.rejection import CommandRejected
 from softswitch.dialects.wording import words
 from softswitch.switch.conversation.conversation import MAX_ASKERS, Conversation
@@ -99,6 +100,37 @@ async def test_call_remembers_who_asked_for_a_callee_within_bounds(house: House)
     assert call.requester("room:1") is None
     assert call.requester(f"room:{MAX_ASKERS}") is OPERATOR
     assert len(call._askers) == MAX_ASKERS
+
+
+class Heard:
+    """A subscriber that remembers the names of events."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def event(self, event: e.Event, seq: int) -> None:
+        self.names.append(f"{seq} {type(event).__name__}")
+
+    def audio(self, side: int, pcm: bytes) -> None:
+        """Ignore audio."""
+
+    def close(self, code: int, reason: str) -> None:
+        self.names.append("close")
+
+
+async def test_subscriber_is_given_the_kinds_that_it_wants_and_the_end(house: House) -> None:
+    call = await house.switch.open("a", "websocket", house.endpoint, Origin("me", by=ME), keep_events=True)
+    every, some, late = Heard(), Heard(), Heard()
+    call.subscribe(every)
+    call.subscribe(some, kinds=frozenset({e.Answer, e.HungUp}))
+    call.order(c.Invite(), ME)
+    await settle()
+    call.subscribe(late, since=0, kinds=frozenset({e.Answer}))
+    call.unsubscribe(every)
+    call.order(c.Hangup(), ME)
+    assert every.names == ["1 Answer", "2 TrackStart", "3 MediaReady"]
+    assert some.names == ["1 Answer", "5 HungUp", "close"]
+    assert late.names == ["1 Answer", "close"]
 
 
 def test_nothing_of_the_web_floor_goes_round_the_table() -> None:
