@@ -1,9 +1,9 @@
 """Measure a call between a browser (WebRTC, Opus) and a telephone (SIP, PCMU): CPU of the whole switch.
 
-The switches of one or two work trees run as processes of their own, one after the other, in turn. The browsers
-(aiortc, with packets that were encoded beforehand) and the telephones (sockets) are in this process. Each
-browser calls `/call/webrtc` and refers itself to a telephone; then both talk. CPU is by the clocks of the
-threads, for which the kernel counts nanoseconds.
+The switches of one or two work trees run as processes of their own, in turn. The browsers (aiortc, with
+packets that were encoded beforehand) and the telephones (sockets) are in this process. Each browser calls
+`/call/webrtc` and refers itself to a telephone; then both talk. CPU is by the clocks of the threads, for
+which the kernel counts nanoseconds.
 
     python bench/browser_bridge.py [--before TREE] [--calls 20] [--seconds 8] [--rounds 3]
 """
@@ -76,7 +76,7 @@ async def _until(ws: aiohttp.ClientWebSocketResponse, name: str) -> dict[str, An
 
 
 async def measure(tree: Path, calls: int, seconds: float) -> tuple[float, float, float]:
-    """Return microseconds per call and 20 ms, and the shares of packets that came to browsers and telephones."""
+    """Return microseconds per call and 20 ms, and the shares of packets that came to either side."""
     pcm = np.interp(np.arange(480000) / 3, np.arange(160000), speech_like(10, 1)).astype(np.int16)
     packets, telephones = opus_packets(pcm), Telephones(calls)
     transport, callees = await asyncio.get_running_loop().create_datagram_endpoint(
@@ -113,7 +113,9 @@ def main() -> None:
     rounds = []
     for _ in range(given.rounds):
         rounds.append([asyncio.run(measure(tree, given.calls, given.seconds)) for tree in trees])
-        costs = "  ".join(f"{cost:7.1f} ({browsers:.1%} {phones:.1%})" for cost, browsers, phones in rounds[-1])
+        costs = "  ".join(
+            f"{cost:7.1f} ({browsers:.1%} {phones:.1%})" for cost, browsers, phones in rounds[-1]
+        )
         print(f"us per call and 20 ms (packets that came to browsers, to telephones): {costs}", flush=True)
     line = "  ".join(f"{median(row[index][0] for row in rounds):7.1f}" for index in range(len(trees)))
     ratio = f", ratio {median(row[-1][0] / row[0][0] for row in rounds):.2f}" if given.before else ""
