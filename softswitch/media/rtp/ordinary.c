@@ -5,6 +5,7 @@
  * done with each; what is done here is the same, and tests compare the two. The constants and the columns are those of
  * softswitch/rtp: statistics.py, timeline.py, delay.py, jitter.py, playout.py, relay.py and sending.py.
  */
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -320,6 +321,28 @@ int softswitch_accept(struct books *b, const uint8_t *rows, int64_t stride, cons
     return left;
 }
 
+/* Do what softswitch_accept does, but leave packets that would be converted.
+ *
+ * The packets to be forwarded, forwards[0] of them, go into `forwarded`, rows of `width` octets.
+ */
+int softswitch_accept_unconverted(struct books *b, uint8_t *forwarded, int64_t width, int64_t *forwarded_lengths,
+                                  int64_t *forwarded_slots, const uint8_t *rows, int64_t stride,
+                                  const int64_t *lengths, const int64_t *slots, int count, int64_t arrival, int timed,
+                                  int64_t *rest, int64_t *forwards)
+{
+    const int64_t *prepared = b->prepared;
+    b->prepared = NULL;
+    b->forwarded = forwarded;
+    b->width = width;
+    b->forwarded_lengths = forwarded_lengths;
+    b->forwarded_slots = forwarded_slots;
+    int left = softswitch_accept(b, rows, stride, lengths, slots, count, arrival, timed, rest);
+    *forwards = b->forwards;
+    b->prepared = prepared;
+    b->forwarded = NULL;
+    return left;
+}
+
 /* Make the packets of `count` converted payloads, those from place `first` on, in rows of `width` octets. */
 void softswitch_put_converted(struct books *b, int64_t first, int count, const uint8_t *payloads, int64_t stride,
                               const int64_t *octets, uint8_t *out, int64_t width, int64_t *lengths)
@@ -364,6 +387,29 @@ static int transits(const struct books *b, int64_t slot, int64_t now, int64_t *b
     *base = least;
     *wanted = largest[known - 1 - last];
     return 1;
+}
+
+/* Interarrival jitter of the recent packets of a slot, units, as DelayMeter.jitter has it. */
+int64_t softswitch_jitter(const struct books *b, int64_t slot, int64_t now)
+{
+    const int64_t *arrivals = b->arrivals + slot * WINDOW;
+    const int32_t *all = b->transits + slot * WINDOW;
+    int order[WINDOW], known = 0;
+    if (now < 0)
+        return 0;
+    for (int i = 0; i < WINDOW; i++) {
+        if (arrivals[i] <= now - HORIZON)
+            continue;
+        /* By arrival; those that came at once stay in the order of their places. */
+        int at = known++;
+        for (; at && arrivals[order[at - 1]] > arrivals[i]; at--)
+            order[at] = order[at - 1];
+        order[at] = i;
+    }
+    double mean = 0.0, weight = 1.0 / 16;
+    for (int i = known - 1; i > 0; i--, weight *= 15.0 / 16)
+        mean += fabs((double)all[order[i]] - (double)all[order[i - 1]]) * weight;
+    return (int64_t)rint(mean);
 }
 
 /* Set the range of good delays and the base of each slot, as JitterBuffer.review does, and its excess of delay.
