@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from softswitch.audio import libopus
 from softswitch.audio.bank import Bank, LinearBank
 from softswitch.audio.codec import OPUS
-from softswitch.audio.g711 import DECODING, ENCODING
+from softswitch.audio.g711 import DECODING
 from softswitch.audio.opus import LONGEST_PACKET, OpusBank
 from softswitch.audio.pcm import FRAME, Bytes, Indices, Pcm
 from softswitch.compiled import Address, address, function_address, locked
@@ -41,7 +41,7 @@ _CONVERSION = 10
 
 
 class _Law(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_void_p) for name in ("decoding", "encoding", "sound", "lost")]
+    _fields_ = [(name, ctypes.c_void_p) for name in ("decoding", "sound", "lost")]
 
 
 class _Books(ctypes.Structure):
@@ -447,7 +447,7 @@ class OrdinaryPackets:
         tables: list[NDArray[Any]] = []
         for kind in range(_LAWS):
             law, name, bank = books.laws[kind], CODECS[kind].name, formats.known(kind)
-            law.decoding, law.encoding = DECODING[name].ctypes.data, ENCODING[name].ctypes.data
+            law.decoding = DECODING[name].ctypes.data
             law.sound = law.lost = None
             if isinstance(bank, LinearBank):
                 sound, lost = bank.concealer.tables()
