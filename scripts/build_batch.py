@@ -18,6 +18,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "softswitch"
 _NAMES = (
     "media/rtp/batch.c",
     "media/rtp/ordinary.c",
+    "media/rtp/passes.c",
     "media/rtp/secure.c",
     "media/tracks/bus.c",
     "audio/g722.c",

@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import gc
 import logging
 from collections.abc import Callable
 
@@ -28,6 +29,19 @@ def trimmer() -> Callable[[], None] | None:
         trim(0)
 
     return give
+
+
+def settle(trim: Callable[[], None] | None) -> None:
+    """Give back what the start took for a while, and keep the collector from what will stay.
+
+    Args:
+        trim: :func:`trimmer`.
+    """
+    gc.collect()
+    if trim is not None:
+        # What modules and settings were read from is free now.
+        trim()
+    gc.freeze()
 
 
 async def give_back(calls: Callable[[], int], trim: Callable[[], None] | None) -> None:

@@ -17,6 +17,7 @@ from aiohttp import web
 from softswitch.app.build import build
 from softswitch.app.lifecycle import FAILED, ROOM_TABLE, SWITCH
 from softswitch.app.membership import Membership, membership
+from softswitch.app.memory import settle, trimmer
 from softswitch.bus.place import Place
 from softswitch.call.authority import OPERATOR
 from softswitch.egress.loops import SelectorLoop, uvloop_factory
@@ -119,8 +120,7 @@ async def _serve(
         link.orphaned = ending.set
         if link.is_orphan:
             ending.set()
-    gc.collect()
-    gc.freeze()
+    settle(trimmer())
     gc.set_threshold(GC_OBJECTS, *gc.get_threshold()[1:])
     if link is None:
         _log_place(runner, settings)

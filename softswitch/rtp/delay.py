@@ -102,6 +102,11 @@ class DelayMeter:
         steps = np.abs(transit[1:] - transit[:-1])
         return round(float(steps @ _WEIGHTS[-len(steps) :]))
 
+    def base(self, slot: int, now: int) -> int | None:
+        """Return the base of a slot as :meth:`bounds` has it, units; None where no recent packet is known."""
+        recent = self._transit[slot][self._arrival[slot] > now - _HORIZON]
+        return int(recent.min()) if len(recent) else None
+
     def bounds(self, slots: Indices, now: int) -> tuple[Ints, Ints, Ints, Mask]:
         """Return the range of good delays of each slot.
 

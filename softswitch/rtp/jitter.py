@@ -428,8 +428,8 @@ class JitterBuffer:
         state = self._state[slot]
         if state[_CURSOR] == NEVER:
             return 0
-        _, _, base, said = self.meter.bounds(np.array([slot]), now)
-        return int(now - state[_CURSOR] + held - base[0]) if said[0] else 0
+        base = self.meter.base(slot, now)
+        return int(now - state[_CURSOR]) + held - base if base is not None else 0
 
     def _set_suspended(self, slot: int, *, suspended: bool) -> None:
         self._suspended[slot] = suspended

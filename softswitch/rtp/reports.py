@@ -14,6 +14,9 @@ from softswitch.rtp.statistics import Sources
 INTERVAL = 5.0
 """Seconds between two reports on average (RFC 3550 §6.2: the minimum at any bandwidth of a call)."""
 
+_TOGETHER_S = 0.02 * INTERVAL
+"""Time by which a report may come early, seconds: several made together cost a third of as many alone."""
+
 LARGEST = 256
 """Most octets of a report sent by the switch; the CNAME is cut to fit."""
 
@@ -115,7 +118,7 @@ class Reporter:
         return feedback
 
     def due(self, now: float, jitter: Callable[[int], int]) -> tuple[Bytes, Indices, Indices]:
-        """Return the reports that are due.
+        """Return the reports that are due, and those that will be soon.
 
         Args:
             now: monotonic seconds.
@@ -126,7 +129,7 @@ class Reporter:
         """
         if now < self._soonest:
             return _NO_ROWS, _NO_SLOTS, _NO_SLOTS
-        slots = np.flatnonzero(self._due <= now)
+        slots = np.flatnonzero(self._due <= now + _TOGETHER_S)
         if len(slots) > MOST:
             # The longest overdue go first; a BYE, due since -infinity, is always among them.
             due = self._due[slots]
@@ -193,7 +196,8 @@ class Reporter:
             self._due[slot] = _NEVER
             return data + rtcp.Goodbye((own,)).to_bytes()
         report.turn = (report.turn + _TURN) % 1.0
-        self._due[slot] = now + INTERVAL * (0.5 + report.turn)
+        # A report that comes early, and one after it, still keep a distance of 0.5 to 1.5 intervals.
+        self._due[slot] = now + INTERVAL * (0.52 + 0.96 * report.turn)
         return data
 
     def _blocks(self, slot: int, report: _Report, now: float, jitter: int) -> tuple[rtcp.ReportBlock, ...]:

@@ -187,7 +187,12 @@ class Sessions:
 
     def is_timed(self, now: float) -> bool:
         """Return True unless packets taken in now may have waited for a late tick."""
-        return bool(now - self._looked < _LATE_S or self._looked == -np.inf)
+        return now < self.timed_until
+
+    @property
+    def timed_until(self) -> float:
+        """Return until when that is so, monotonic seconds."""
+        return float("inf") if self._looked == -np.inf else self._looked + _LATE_S
 
     def tables(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of all slots and kinds by name, for compiled code; growing replaces them."""

@@ -2,16 +2,31 @@
 
 import asyncio
 import contextlib
+import gc
 import threading
 
+import pytest
+
 from softswitch.app import memory
-from softswitch.app.memory import give_back, trimmer
+from softswitch.app.memory import give_back, settle, trimmer
 
 
 def test_c_library_can_be_asked():
     trim = trimmer()
     if trim is not None:
         trim()
+
+
+@pytest.mark.parametrize("has_trim", [True, False])
+def test_start_ends_with_free_pages_given_back_and_objects_kept_from_the_collector(has_trim):
+    frozen: list[int] = []
+    before = gc.get_freeze_count()
+    try:
+        settle((lambda: frozen.append(gc.get_freeze_count())) if has_trim else None)
+        assert gc.get_freeze_count() > before
+    finally:
+        gc.unfreeze()
+    assert frozen == ([before] if has_trim else [])
 
 
 async def test_memory_is_given_back_once_after_the_last_call(monkeypatch):

@@ -185,3 +185,17 @@ def test_reports_that_a_stall_has_put_off_come_a_few_at_a_time_and_farewells_at_
         seen.append(slots)
     assert set(leaving) <= set(seen[0])
     assert sorted(slot for slots in seen for slot in slots) == list(range(count))
+
+
+def test_reports_that_are_due_within_a_tenth_of_a_second_are_made_together():
+    senders, sources = Senders(3), Sources(3)
+    reporter = Reporter(senders, sources)
+    reporter.grow(3)
+    for slot, ssrc in enumerate((1000, 1000, 5)):
+        senders.open(slot, ssrc, 1, 1)
+        reporter.open(slot, "peer", START + (0.0, 0.09, 2.0)[slot])
+    made = []
+    for tick in range(150):
+        slots = reporter.due(START + tick * 0.02, lambda slot: 0)[2].tolist()
+        made += [slots] if slots else []
+    assert made[0] == [0, 1]

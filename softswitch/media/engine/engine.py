@@ -56,7 +56,9 @@ class Engine:
             relays: False mixes calls that could be relayed.
         """
         self._inbox: deque[m.Message] = deque()
-        self._parts = build(plane or RtpPlane(), vads or {}, denoiser, self._wake)
+        plane = plane or RtpPlane()
+        self._passes = plane.passes if isinstance(plane, RtpPlane) else None
+        self._parts = build(plane, vads or {}, denoiser, self._wake)
         self._parts.relaying.enabled = relays
         self._dispatcher = Dispatcher(self._parts)
         self._arrays = TickArrays()
@@ -75,6 +77,7 @@ class Engine:
             is_relaying=lambda: self.relaying > 0,
             relay_now=self.relay_now,
             await_relayed=self._parts.transports.await_relayed,
+            carry=self.carry if self._passes is not None else None,
         )
 
     @property
@@ -241,6 +244,42 @@ class Engine:
         output.strays += self._parts.transports.take_strays()
         self._send_forwarded(output)
         return output
+
+    def carry(
+        self, passed: float, until: float, period: float, margin: float
+    ) -> tuple[float, m.Output] | None:
+        """Relay what comes to relayed ports until `until`, or until there is something to decide.
+
+        Args:
+            passed: when packets were relayed last, monotonic seconds.
+            until: when the next tick is due.
+            period: time between two passes, seconds.
+            margin: time from the begin of the last pass to `until`, seconds.
+
+        Returns:
+            When packets were relayed last, and datagrams of ports without a socket; None, and nothing was
+            done, where :meth:`relay_now` has to be called instead.
+        """
+        transports, output = self._parts.transports, m.Output()
+        if self._passes is None:
+            return None
+        done = transports.carry(self._passes, passed, until, period=period, margin=margin)
+        if done is None:
+            return None
+        if done.is_over:
+            return done.at, output
+        if done.read is not None and (batch := transports.judged(done.read)) is not None:
+            self._receive_batch(done.at, *batch)
+        if done.unsent is not None and done.errors is not None:
+            transports.send_rest(done.unsent, done.errors, output.datagrams)
+        if done.rest is not None:
+            self._receive_batch(done.at, *done.rest)
+        if done.is_read:
+            self._send_forwarded(output)
+            return done.at, output
+        rest = self.relay_now(done.at)
+        rest.datagrams = output.datagrams + rest.datagrams
+        return done.at, rest
 
     def _receive(self, tick: TickState) -> None:
         for batch in self._parts.transports.receive(tick.now):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from softswitch.media.engine.clock import Clock, Histogram
 from softswitch.media.messages import Output
+from softswitch.media.rtp.drain import JUST_PASSED_S
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +21,10 @@ RELAY_PERIOD_S = 0.005
 """Longest wait of a relayed packet, seconds: the wait adds jitter at the remote party."""
 
 LAST_PASS_S = 0.001
-"""Time before a tick in which no packets are relayed by themselves, seconds."""
+"""Time before a tick in which no packets are relayed by themselves, seconds.
+
+Compiled passes end with one that begins then.
+"""
 
 MOST_RESTARTS = 10
 """Failures of the thread within :data:`RESTARTS_S` after which it restarts; one more and it gives up."""
@@ -44,6 +48,7 @@ class TickThread:
         is_relaying: Callable[[], bool],
         relay_now: Callable[[float], Output],
         await_relayed: Callable[[float], bool] = lambda seconds: True,
+        carry: Callable[[float, float, float, float], tuple[float, Output] | None] | None = None,
     ) -> None:
         """Prepare the thread; it runs after :meth:`start`.
 
@@ -54,11 +59,15 @@ class TickThread:
             is_relaying: called between two ticks; True: relayed packets must not wait for the next tick.
             relay_now: called with monotonic seconds while `is_relaying` and packets come, every 5 ms at most.
             await_relayed: waits so many seconds at most; returns False where no packet to relay came.
+            carry: does what `await_relayed` and `relay_now` do, in turn; see :meth:`Engine.carry`.
         """
         self.seconds = Histogram()
         """Histogram of the duration of ticks."""
         self._tick, self._is_idle, self._counters = tick, is_idle, counters
         self._is_relaying, self._relay_now, self._await_relayed = is_relaying, relay_now, await_relayed
+        self._carry = carry
+        self._passed = -float("inf")
+        """Monotonic seconds of the last pass of `carry`."""
         self._clock = Clock()
         self._emit: Callable[[Output], None] | None = None
         self._wakened = threading.Condition()
@@ -171,11 +180,18 @@ class TickThread:
         Calls that are silent, or ring, wake the thread as seldom as others.
         """
         carried = self._alive_at
+        if carried - self._passed < JUST_PASSED_S:
+            carried = self._passed
         while (delay := self._clock.wait_s(now := time.monotonic())) > 0:
-            rest = max(carried + RELAY_PERIOD_S - now, 0.0)
+            if not self._is_relaying():
+                time.sleep(delay)
+                return
+            if (passed := self._carried(carried, now + delay)) is not None:
+                carried = self._passed = passed
+                continue
             # A pass less than a millisecond before the tick would find nothing that the tick does not carry
             # itself.
-            if rest > delay - LAST_PASS_S or not self._is_relaying():
+            if max(carried + RELAY_PERIOD_S - now, 0.0) > delay - LAST_PASS_S:
                 time.sleep(delay)
                 return
             # An epoll waits for whole milliseconds, rounded up: the last one is slept.
@@ -190,6 +206,21 @@ class TickThread:
                 continue
             carried = now
             self._once(self._relay_now, now)
+
+    def _carried(self, passed: float, until: float) -> float | None:
+        """Relay packets in compiled code; return when it did so last, None where it did not."""
+        if self._carry is None:
+            return None
+        try:
+            done = self._carry(passed, until, RELAY_PERIOD_S, LAST_PASS_S)
+        except Exception:
+            self._counters["tick_errors"] += 1
+            logger.exception("relaying failed")
+            return None
+        if done is None:
+            return None
+        self.hand_out(done[1])
+        return done[0]
 
     def _once(self, work: Callable[[float], Output], now: float) -> None:
         try:

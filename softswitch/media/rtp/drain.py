@@ -7,6 +7,7 @@ import numpy as np
 
 from softswitch.media.rtp.batch import LONGEST, STRIDE, Batch, Rows, load
 from softswitch.media.rtp.link import Link
+from softswitch.media.rtp.passes import Watched
 from softswitch.media.rtp.secure import REPLAYED, is_rtcp
 from softswitch.media.rtp.secure_batch import SecureBatch
 from softswitch.media.rtp.sockets import ROUNDS, SILENCE_S, Address, MediaSocket, Poller
@@ -39,7 +40,8 @@ _MOST_STALE = 1024
 
 _REVIEW_S = 0.1
 """Time between two reviews of all sockets, which connect to steady sources and leave silent ones, seconds."""
-
+JUST_PASSED_S = 0.005
+"""Time since a compiled pass in which a tick leaves relayed sockets to the next pass, seconds."""
 
 _STALL_S = 0.3
 """Silence after which sockets are disconnected where most of them are silent, seconds.
@@ -87,6 +89,8 @@ class Reception:
         self._delivering: list[Link] = []
         self._drained = float("inf")
         """Monotonic seconds of the last drain of all links."""
+        self.passed_at = -float("inf")
+        """Monotonic seconds of the last compiled pass over the relayed sockets."""
         self._reviewed = 0.0
         """Monotonic seconds of the last review of the sockets."""
         self._searching: set[MediaSocket] = set()
@@ -158,7 +162,7 @@ class Reception:
         if taken:
             rows = self._rows
             rows.lengths[:taken], rows.slots[:taken] = lengths, slots
-        if self.steady.count(is_relayed=True):
+        if self.steady.count(is_relayed=True) and (relayed_only or now - self.passed_at > JUST_PASSED_S):
             taken = self._drain_steady(taken, now, is_relayed=True)
         if not relayed_only:
             if self.steady.count(is_relayed=False):
@@ -174,6 +178,31 @@ class Reception:
             batches.append(batch)
         return batches
 
+    def judged(self, read: tuple[int, int]) -> Packets | None:
+        """Return those packets that compiled passes have read which are not refused.
+
+        Args:
+            read: rows read, and how many of them are to be judged.
+
+        Returns:
+            A batch, which the next call overwrites, or None.
+        """
+        taken, odd = read
+        if odd:
+            taken = self._sort_out(0, taken)
+        return self._rows.first(taken) if taken else None
+
+    def watched(self) -> Watched | None:
+        """Return the sockets of relayed links, for compiled passes; None where these would relay nothing.
+
+        None as well where others deliver the datagrams of a relayed link, which no epoll tells of.
+        """
+        members = self.steady.count(is_relayed=True)
+        if not members or self._is_delivered():
+            return None
+        watch, epoll = self._relayed_epoll.fileno(), self.steady.relayed_fd()
+        return Watched(watch, epoll, members, self.steady.sockets, self._rows)
+
     def take_strays(self) -> list[Stray]:
         """Return what was read from sockets of ICE and is not media of the remote party."""
         strays, self._strays = self._strays, []
@@ -186,9 +215,11 @@ class Reception:
             False where none came within so many seconds. True at once where others deliver the datagrams of a
             relayed link.
         """
-        if any(link.is_relayed and not link.is_shared for link in self._delivering):
-            return True
-        return bool(self._relayed_epoll.poll(seconds, 1))
+        return self._is_delivered() or bool(self._relayed_epoll.poll(seconds, 1))
+
+    def _is_delivered(self) -> bool:
+        """Return True where others deliver the datagrams of a relayed link."""
+        return any(link.is_relayed and not link.is_shared for link in self._delivering)
 
     def close(self) -> None:
         """Close the epolls."""

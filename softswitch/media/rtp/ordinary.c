@@ -5,6 +5,7 @@
  * done with each; what is done here is the same, and tests compare the two. The constants and the columns are those of
  * softswitch/rtp: statistics.py, timeline.py, delay.py, jitter.py, playout.py, relay.py and sending.py.
  */
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,8 +22,8 @@ enum { LINE_EXTENDED, LINE_STAMP, LINE_MEDIA, LINE_DURATION, LINE_ARRIVAL, LINE_
 enum { NEXT, CURSOR, START, RUN, LOW, HIGH, LASTING, STATE_FIELDS };
 enum { NUMBER, MEDIA, DURATION, LENGTH, KIND, NOTE_FIELDS };
 enum { OWN_SSRC, SEQUENCE, STAMP, PACKETS, OCTETS, TYPE, LEVEL, MARK, REPORTED, SENDER_FIELDS };
-/* Place of Opus in CODECS of formats.py, and the number of them. */
-enum { OPUS = 3, KINDS = 4 };
+/* Places of codecs in CODECS of formats.py, and the number of them. */
+enum { ULAW = 0, OPUS = 3, KINDS = 4 };
 enum { TARGET, TAKEN, STEP, SHIFT, FIRST, FROM_MEDIA, FROM_STAMP, NEWEST, LAST, AT, PARTS, FROM, RELAY_FIELDS };
 /* Least duration of packets that a target asks for, milliseconds: then one packet is made of one. */
 enum { WHOLE_MS = 20 };
@@ -30,10 +31,9 @@ enum { WHOLE_MS = 20 };
  * and the level from which on it is set, -dBov. */
 enum { EXTENDED_BIT = 0x10, LEVEL_EXTENSION = 8, VOICE_BIT = 128, VOICED = 50 };
 
-/* G.711 of one law: tables, and the bank's memory for concealment. */
+/* G.711 of one law: the table, and the bank's memory for concealment. */
 struct law {
     const float *decoding;
-    const uint8_t *encoding;
     float *sound;
     const int64_t *lost;
 };
@@ -320,6 +320,28 @@ int softswitch_accept(struct books *b, const uint8_t *rows, int64_t stride, cons
     return left;
 }
 
+/* Do what softswitch_accept does, but leave packets that would be converted.
+ *
+ * The packets to be forwarded, forwards[0] of them, go into `forwarded`, rows of `width` octets.
+ */
+int softswitch_accept_unconverted(struct books *b, uint8_t *forwarded, int64_t width, int64_t *forwarded_lengths,
+                                  int64_t *forwarded_slots, const uint8_t *rows, int64_t stride,
+                                  const int64_t *lengths, const int64_t *slots, int count, int64_t arrival, int timed,
+                                  int64_t *rest, int64_t *forwards)
+{
+    const int64_t *prepared = b->prepared;
+    b->prepared = NULL;
+    b->forwarded = forwarded;
+    b->width = width;
+    b->forwarded_lengths = forwarded_lengths;
+    b->forwarded_slots = forwarded_slots;
+    int left = softswitch_accept(b, rows, stride, lengths, slots, count, arrival, timed, rest);
+    *forwards = b->forwards;
+    b->prepared = prepared;
+    b->forwarded = NULL;
+    return left;
+}
+
 /* Make the packets of `count` converted payloads, those from place `first` on, in rows of `width` octets. */
 void softswitch_put_converted(struct books *b, int64_t first, int count, const uint8_t *payloads, int64_t stride,
                               const int64_t *octets, uint8_t *out, int64_t width, int64_t *lengths)
@@ -364,6 +386,29 @@ static int transits(const struct books *b, int64_t slot, int64_t now, int64_t *b
     *base = least;
     *wanted = largest[known - 1 - last];
     return 1;
+}
+
+/* Interarrival jitter of the recent packets of a slot, units, as DelayMeter.jitter has it. */
+int64_t softswitch_jitter(const struct books *b, int64_t slot, int64_t now)
+{
+    const int64_t *arrivals = b->arrivals + slot * WINDOW;
+    const int32_t *all = b->transits + slot * WINDOW;
+    int order[WINDOW], known = 0;
+    if (now < 0)
+        return 0;
+    for (int i = 0; i < WINDOW; i++) {
+        if (arrivals[i] <= now - HORIZON)
+            continue;
+        /* By arrival; those that came at once stay in the order of their places. */
+        int at = known++;
+        for (; at && arrivals[order[at - 1]] > arrivals[i]; at--)
+            order[at] = order[at - 1];
+        order[at] = i;
+    }
+    double mean = 0.0, weight = 1.0 / 16;
+    for (int i = known - 1; i > 0; i--, weight *= 15.0 / 16)
+        mean += fabs((double)all[order[i]] - (double)all[order[i - 1]]) * weight;
+    return (int64_t)rint(mean);
 }
 
 /* Set the range of good delays and the base of each slot, as JitterBuffer.review does, and its excess of delay.
@@ -485,12 +530,47 @@ ALWAYS uint16_t rounded(float sample)
     return (uint16_t)bits;
 }
 
-/* Codes of one frame. */
-ALWAYS void encode(const float *pcm, const uint8_t *table, uint8_t *out)
-{
-    for (int i = 0; i < NARROW; i++)
-        out[i] = table[rounded(pcm[i])];
-}
+typedef int32_t numbers4 __attribute__((vector_size(16)));
+typedef int32_t numbers8 __attribute__((vector_size(32)));
+
+/* Codes of one frame in G.711 of law `kind`, those of g711.py: computed, since reading a table of 64 KB takes longer.
+ *
+ * As a floating-point number a magnitude has the segment of its code in the exponent, less a bias, and then the code's
+ * other four bits. Samples become whole as by `rounded`.
+ */
+#define CODES(lanes, numbers)                                                                                          \
+    ALWAYS void encode_##lanes(const float *pcm, int kind, uint8_t *out)                                               \
+    {                                                                                                                  \
+        enum { WIDTH = sizeof(lanes) / sizeof(float) };                                                                \
+        int32_t codes[NARROW];                                                                                         \
+        const lanes low = (lanes){0} - 32768.0f, high = (lanes){0} + 32767.0f;                                         \
+        for (int i = 0; i < NARROW; i += WIDTH) {                                                                      \
+            lanes x = *(const lanes *)(pcm + i);                                                                       \
+            numbers within = x > low;                                                                                  \
+            x = (lanes)(((numbers)x & within) | ((numbers)low & ~within));                                             \
+            within = x < high;                                                                                         \
+            x = (lanes)(((numbers)x & within) | ((numbers)high & ~within)) + 12582912.0f;                              \
+            numbers sample = (numbers)x << 16 >> 16, sign = sample >> 31, magnitude = sample ^ sign, code;             \
+            if (kind == ULAW) {                                                                                        \
+                magnitude = (magnitude >> 2) + 33;                                                                     \
+                numbers small = magnitude < 8191;                                                                      \
+                magnitude = (magnitude & small) | (8191 & ~small);                                                     \
+                code = ((numbers)__builtin_convertvector(magnitude, lanes) >> 19) - ((127 + 5) << 4);                  \
+                code = ~((sign & 0x80) | code);                                                                        \
+            } else {                                                                                                   \
+                magnitude >>= 4;                                                                                       \
+                numbers linear = magnitude < 16;                                                                       \
+                code = ((numbers)__builtin_convertvector(magnitude, lanes) >> 19) - ((127 + 3) << 4);                  \
+                code = ((~sign & 0x80) | (magnitude & linear) | (code & ~linear)) ^ 0x55;                              \
+            }                                                                                                          \
+            memcpy(codes + i, &code, sizeof code);                                                                     \
+        }                                                                                                              \
+        for (int i = 0; i < NARROW; i++)                                                                               \
+            out[i] = (uint8_t)codes[i];                                                                                \
+    }
+
+CODES(lanes4, numbers4)
+CODES(lanes8, numbers8)
 
 /* Decode a frame of G.711, and keep the end of it in the memory for concealment. */
 ALWAYS void decode(const float *table, const uint8_t *codes, float *out, float *sound)
@@ -523,7 +603,7 @@ void softswitch_put_law(struct books *b, int kind, int64_t first, int count, con
         const struct conversion *one = b->sorted + first + i;
         uint8_t *row = out + i * (HEADER + NARROW);
         put_relayed(b, row, one->target, NARROW, one->number, one->stamp, one->end, one->mark);
-        encode(pcm + i * NARROW, b->laws[kind].encoding, row + HEADER);
+        encode_lanes4(pcm + i * NARROW, kind, row + HEADER);
     }
 }
 
@@ -688,7 +768,7 @@ ALWAYS int play(struct books *b, int64_t slot, float *out, int wide)
 }
 
 /* Make the packet of a slot from a frame of the bus. */
-ALWAYS void pack(const struct books *b, const struct law *law, int64_t slot, const float *pcm, uint8_t *out,
+ALWAYS void pack(const struct books *b, int kind, int64_t slot, const float *pcm, uint8_t *out,
                  int wide)
 {
     float line[PAST_DOWN + WIDE], narrow[NARROW], *past = b->past_down + slot * PAST_DOWN;
@@ -699,7 +779,10 @@ ALWAYS void pack(const struct books *b, const struct law *law, int64_t slot, con
     b->last[slot] = narrow[NARROW - 1];
     int64_t *sender = b->senders + slot * SENDER_FIELDS;
     put_header(out, sender[TYPE] | sender[MARK], sender[SEQUENCE], sender[STAMP], sender[OWN_SSRC]);
-    encode(narrow, law->encoding, out + HEADER);
+    if (wide)
+        encode_lanes8(narrow, kind, out + HEADER);
+    else
+        encode_lanes4(narrow, kind, out + HEADER);
     sender[SEQUENCE]++;
     sender[STAMP] += NARROW;
     sender[PACKETS]++;
@@ -721,7 +804,7 @@ ALWAYS void pack_all(const struct books *b, int kind, const int64_t *slots, int 
                      int wide)
 {
     for (int64_t i = 0; i < count; i++)
-        pack(b, b->laws + kind, slots[i], pcm + i * WIDE, out + i * (HEADER + NARROW), wide);
+        pack(b, kind, slots[i], pcm + i * WIDE, out + i * (HEADER + NARROW), wide);
 }
 
 #if defined(__x86_64__)

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from softswitch.audio import libopus
 from softswitch.audio.bank import Bank, LinearBank
 from softswitch.audio.codec import OPUS
-from softswitch.audio.g711 import DECODING, ENCODING
+from softswitch.audio.g711 import DECODING
 from softswitch.audio.opus import LONGEST_PACKET, OpusBank
 from softswitch.audio.pcm import FRAME, Bytes, Indices, Pcm
-from softswitch.compiled import Address, address, function_address
+from softswitch.compiled import Address, address, function_address, locked
 from softswitch.media.rtp.formats import CODECS, Formats
 from softswitch.media.rtp.transcode import Transcoder
 from softswitch.rtp.packet import HEADER, LEVEL_EXTENSION, Ints, Mask, Packets
@@ -41,7 +41,7 @@ _CONVERSION = 10
 
 
 class _Law(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_void_p) for name in ("decoding", "encoding", "sound", "lost")]
+    _fields_ = [(name, ctypes.c_void_p) for name in ("decoding", "sound", "lost")]
 
 
 class _Books(ctypes.Structure):
@@ -142,6 +142,7 @@ class OrdinaryPackets:
             pointer,
         ]  # fmt: skip
         self._pack.restype = self._put_converted.restype = self._put_law.restype = None
+        self._jitter = locked(code.softswitch_jitter, long, [pointer, long, long])
         opus = libopus.library()
         self._opus_decode, self._opus_encode = (
             (function_address(opus.opus_decode), function_address(opus.opus_encode))
@@ -222,6 +223,14 @@ class OrdinaryPackets:
                 self._convert(self.transcoder)
         return rest
 
+    def books(self, count: int) -> int:
+        """Return the address of the books, for compiled code that takes in at most `count` packets at once.
+
+        It may be used until the next call of a method.
+        """
+        self._look(count)
+        return self._at
+
     def play(
         self, slots: Indices, stretched: Mask | None, out: Pcm, *, settles: bool = False
     ) -> Indices | None:
@@ -266,6 +275,11 @@ class OrdinaryPackets:
             jitter.judge(slots, self._rest[:count].copy(), now)
         elif found == 0:
             jitter.stretching = False
+
+    def jitter(self, slot: int, now: int) -> int:
+        """Do what :meth:`softswitch.rtp.delay.DelayMeter.jitter` does."""
+        self._look(0)
+        return self._jitter(self._at, slot, now)
 
     @staticmethod
     def makes(kind: int) -> bool:
@@ -433,7 +447,7 @@ class OrdinaryPackets:
         tables: list[NDArray[Any]] = []
         for kind in range(_LAWS):
             law, name, bank = books.laws[kind], CODECS[kind].name, formats.known(kind)
-            law.decoding, law.encoding = DECODING[name].ctypes.data, ENCODING[name].ctypes.data
+            law.decoding = DECODING[name].ctypes.data
             law.sound = law.lost = None
             if isinstance(bank, LinearBank):
                 sound, lost = bank.concealer.tables()

@@ -18,6 +18,7 @@ from softswitch.media.messages import (
 )
 from softswitch.media.rtp.formats import CODECS, Formats, OpusOptions, codings, event_clocks, kinds_by_type
 from softswitch.media.rtp.ordinary import OrdinaryPackets
+from softswitch.media.rtp.passes import Passes
 from softswitch.media.rtp.quality import QualityWatch
 from softswitch.media.rtp.receive import RtpReceiver
 from softswitch.media.rtp.redundancy import Redundancy
@@ -49,6 +50,8 @@ class RtpPlane:
         self._sessions = Sessions(codings())
         code = library() if compiled else None
         self._ordinary = OrdinaryPackets(code, self._formats, self._sessions) if code else None
+        self.passes = Passes(code, self._ordinary, self._sessions) if code and self._ordinary else None
+        """Relays between two ticks in compiled code; None: Python does."""
         self._receiver = RtpReceiver(self._formats, self._sessions, self._ordinary)
         self._encoder = RtpEncoder(self._formats, self._sessions.senders, self._ordinary)
         self._relay = RtpRelay(self._formats, self._sessions, self._receiver, self._encoder)
@@ -289,7 +292,7 @@ class RtpPlane:
             "packets_late": float(sessions.jitter.late[slot]),
             "packets_rejected": float(sessions.refused[slot]),
             "concealed_ms": float(self._receiver.concealed[slot]) / UNITS_PER_MS,
-            "jitter_ms": sessions.jitter.meter.jitter(slot, heard) / UNITS_PER_MS,
+            "jitter_ms": self._jitter(slot, heard) / UNITS_PER_MS,
             "delay_ms": self._receiver.delay(slot, heard) / UNITS_PER_MS if heard >= 0 else 0.0,
             "round_trip_ms": 1000.0 * sessions.reporter.round_trip(slot),
             "far_loss_percent": 100.0 * sessions.reporter.remote_loss(slot),
@@ -330,8 +333,17 @@ class RtpPlane:
         self._sessions.set_formats(slot, kinds_by_type(parameters.receive), event_clocks(parameters.receive))
         self._sessions.jitter.meter.reserve(slot, parameters.reserve_ms)
 
+    def _jitter(self, slot: int, now: int) -> int:
+        """Return the interarrival jitter of the latest packets of a slot, units; `now` in units."""
+        if self._ordinary is not None:
+            return self._ordinary.jitter(slot, now)
+        return self._sessions.jitter.meter.jitter(slot, now)
+
     def _jitter_stamps(self, slot: int, now: float) -> int:
-        return self._sessions.jitter_stamps(slot, CODECS[max(self._receiver.kind(slot), 0)].clock_rate, now)
+        rate = CODECS[max(self._receiver.kind(slot), 0)].clock_rate
+        if self._ordinary is not None:
+            return self._ordinary.jitter(slot, int(now * UNITS)) * rate // UNITS
+        return self._sessions.jitter_stamps(slot, rate, now)
 
     def _take_feedback(self, now: float) -> None:
         """Set the expected loss of encoders by the loss that remote parties report."""
@@ -342,6 +354,8 @@ class RtpPlane:
 
     def _watch(self, now: float) -> None:
         """Report ports whose media begins, stops or resumes."""
+        if self.passes is not None and self.passes.has_accepted:
+            self._has_received, self.passes.has_accepted = True, False
         if self._awaited and self._has_received:
             self._look_for_beginnings(now)
         self._has_received = False

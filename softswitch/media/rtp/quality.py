@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from softswitch.audio.pcm import Indices
 from softswitch.media.reports import PortQuality
 
@@ -20,6 +18,9 @@ class QualityWatch:
         """Start without slots."""
         self._before: dict[int, tuple[float, float, float]] = {}
         self._ticks = 0
+        self._slots: Indices | None = None
+        self._ending: dict[int, list[int]] = {}
+        """Those of `_slots` whose intervals end at a tick, by the tick's number in an interval."""
 
     def open(self, slot: int) -> None:
         """Begin anew in a slot."""
@@ -33,11 +34,14 @@ class QualityWatch:
         """Return the slots whose intervals end at this tick; to be called once a tick.
 
         Args:
-            slots: slots of all open ports, ``(n,)``.
+            slots: slots of all open ports, ``(n,)``; another array after a change.
         """
         self._ticks += 1
-        ended: list[int] = slots[slots % INTERVAL_TICKS == self._ticks % INTERVAL_TICKS].tolist()
-        return ended
+        if slots is not self._slots:
+            self._slots, self._ending = slots, {}
+            for slot in slots.tolist():
+                self._ending.setdefault(slot % INTERVAL_TICKS, []).append(slot)
+        return self._ending.get(self._ticks % INTERVAL_TICKS, [])
 
     def measure(
         self, slot: int, port: int, codec: str, figures: Mapping[str, float], now: float
@@ -62,7 +66,7 @@ class QualityWatch:
             port,
             now,
             codec=codec,
-            loss=float(np.clip((lost + late) / expected, 0.0, 1.0)),
+            loss=min(max((lost + late) / expected, 0.0), 1.0),
             far_loss=figures["far_loss_percent"] / 100.0,
             jitter_ms=figures["jitter_ms"],
             delay_ms=figures["delay_ms"],

@@ -58,9 +58,8 @@ class RtpReceiver:
         """Units concealed in each slot."""
         self.concealed_total = self.recovered_total = self.stretched_total = 0
         """Gaps concealed, gaps recovered from redundancy, pitch periods removed or inserted."""
-        # Uniform noise with a standard deviation of 1 (1.7 = sqrt(3)). It repeats after 2 s, which is not
-        # heard.
-        self._hiss: Pcm = np.random.default_rng(1).uniform(-1.7, 1.7, 48000).astype(np.float32)
+        self._hiss = _noise(48000)
+        """It repeats after 2 s, which is not heard."""
         self._hiss_at = 0
         self._ticks = 0
         self._turn = 0
@@ -381,6 +380,21 @@ class RtpReceiver:
         self._hiss_at = (self._hiss_at + 997) % (len(self._hiss) - samples)
         hissing: Pcm = noise[:, None] * self._hiss[self._hiss_at : self._hiss_at + samples]
         return hissing
+
+
+def _noise(samples: int) -> Pcm:
+    """Return uniform noise with a standard deviation of 1, ``(samples,)``.
+
+    By the function of the generator splitmix64 (Steele, Lea and Flood 2014): numpy's generators are a library
+    of 3 MB, and nothing else that runs always needs them.
+    """
+    state = np.arange(1, samples + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ state >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ state >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+    state ^= state >> np.uint64(31)
+    # 24 bits are as many as float32 holds; 2 * sqrt(3) is the width of such noise.
+    even = (state >> np.uint64(40)).astype(np.float64) / 2**24 - 0.5
+    return (even * 12**0.5).astype(np.float32)
 
 
 def _distinct(numbers: Ints) -> list[int]:

@@ -72,6 +72,11 @@ class SteadySockets:
         """Return the descriptor of the epoll of the relayed sockets."""
         return self._epolls[True].fileno()
 
+    @property
+    def sockets(self) -> Sockets:
+        """Return the tables by descriptor and by slot, for compiled code."""
+        return self._sockets
+
     def ready(self, *, is_relayed: bool) -> list[MediaSocket]:
         """Return the sockets that have a datagram, for a reader that looks at each."""
         members = self._members[is_relayed]
@@ -127,13 +132,17 @@ class SteadySockets:
             self._errors = np.zeros(2 * len(slots), np.int32)
         if not self._batch.send(rows, lengths, slots, self._sockets, self._errors):
             return _NO_ROWS, _NO_ROWS
-        errors = self._errors[: len(slots)]
-        return np.flatnonzero(errors == NO_SOCKET), np.flatnonzero(errors > 0)
+        return unsent(self._errors[: len(slots)])
 
     def close(self) -> None:
         """Close the epolls."""
         for epoll in self._epolls:
             epoll.close()
+
+
+def unsent(errors: Numbers) -> tuple[Indices, Indices]:
+    """Return the rows of slots without a socket here, and the rows that the kernel refused."""
+    return np.flatnonzero(errors == NO_SOCKET), np.flatnonzero(errors > 0)
 
 
 _NO_ROWS: Indices = np.zeros(0, np.intp)

@@ -7,11 +7,14 @@ from collections.abc import Set as AbstractSet
 from softswitch.audio.pcm import Bytes, Indices
 from softswitch.compiled import library
 from softswitch.media.messages import ConnectPlain, ConnectSecure
+from softswitch.media.rtp.batch import Numbers
 from softswitch.media.rtp.drain import Reception, Stray
 from softswitch.media.rtp.link import Inbox, Link
+from softswitch.media.rtp.passes import Passed, Passes
 from softswitch.media.rtp.secure import SrtpPair
 from softswitch.media.rtp.secure_batch import SecureBatch
 from softswitch.media.rtp.sockets import MediaSocket
+from softswitch.media.rtp.steady import unsent
 from softswitch.rtp.packet import Packets
 
 logger = logging.getLogger(__name__)
@@ -137,6 +140,25 @@ class Transports:
         """Wait for a packet of a relayed port; return False where none came within so many seconds."""
         return self._reception.await_relayed(seconds)
 
+    def carry(
+        self, passes: Passes, passed: float, until: float, *, period: float, margin: float
+    ) -> Passed | None:
+        """Relay ordinary packets in compiled code, with the arguments of :meth:`Passes.run`.
+
+        Returns:
+            How far that came; None where the packets of relayed ports come in other ways, too.
+        """
+        watched = self._reception.watched()
+        if watched is None:
+            return None
+        done = passes.run(watched, passed, until, period=period, margin=margin)
+        self._reception.passed_at = done.at
+        return done
+
+    def judged(self, read: tuple[int, int]) -> Packets | None:
+        """Return the packets that are not refused among those read, as :attr:`Passed.read` has them."""
+        return self._reception.judged(read)
+
     def send(self, rows: Bytes, lengths: Indices, slots: Indices, datagrams: list[tuple[int, bytes]]) -> None:
         """Send packets, protected where the link is keyed.
 
@@ -153,6 +175,26 @@ class Transports:
                 return
             if len(others) < len(slots):
                 rows, lengths, slots = rows[others], lengths[others], slots[others]
+        self._send_others(rows, lengths, slots, datagrams)
+
+    def send_rest(self, packets: Packets, errors: Numbers, datagrams: list[tuple[int, bytes]]) -> None:
+        """Send those packets that connected sockets were not there for, and count those that were refused.
+
+        Args:
+            packets: as :meth:`send` takes them.
+            errors: what came of each on a connected socket: 0, the errno or `NO_SOCKET`.
+            datagrams: gets (port, datagram) for links without a socket.
+        """
+        rows, lengths, slots = packets
+        others, failed = unsent(errors)
+        self._refuse_rows(failed, slots, "send_errors")
+        if len(others):
+            self._send_others(rows[others], lengths[others], slots[others], datagrams)
+
+    def _send_others(
+        self, rows: Bytes, lengths: Indices, slots: Indices, datagrams: list[tuple[int, bytes]]
+    ) -> None:
+        """Send packets of links without a connected socket."""
         if self._secure is not None and len(self._secure):
             others, failed, refused = self._secure.send(rows, lengths, slots)
             self._refuse_rows(failed, slots, "send_errors")

@@ -169,3 +169,48 @@ def test_relayed_ports_without_packets_wake_the_thread_for_ticks_only() -> None:
     thread.stop()
     assert counters["tick_errors"] == 0
     assert passes[0] > 0
+
+
+def test_compiled_passes_take_the_place_of_those_of_python_and_may_fail() -> None:
+    ways: list[str] = []
+    done = threading.Event()
+
+    def carry(passed: float, until: float, period: float, margin: float) -> tuple[float, Output] | None:
+        assert passed < until
+        assert 0 < margin < period
+        if not ways:
+            ways.append("failed")
+            raise MemoryError
+        if len(ways) == 1:
+            ways.append("left")
+            return None
+        ways.append("carried")
+        time.sleep(max(until - time.monotonic(), 0))
+        if len(ways) > 10:
+            done.set()
+        return until, Output(datagrams=[(1, b"x")])
+
+    counters = dict.fromkeys(
+        ("thread_restarts", "ticks", "late_ticks", "jumped_ticks", "tick_errors", "emit_errors"), 0
+    )
+    passes: list[float] = []
+    emitted: list[Output] = []
+
+    def relay_now(now: float) -> Output:
+        passes.append(now)
+        return Output()
+
+    thread = tick_thread.TickThread(
+        lambda now: Output(),
+        lambda: False,
+        counters,
+        is_relaying=lambda: True,
+        relay_now=relay_now,
+        carry=carry,
+    )
+    thread.start(emitted.append)
+    assert done.wait(10)
+    thread.stop()
+    assert counters["tick_errors"] == 1
+    assert 1 <= len(passes) <= 6
+    assert emitted

@@ -6,6 +6,7 @@ import pytest
 from softswitch.audio.pcm import BUS_RATE, FRAME
 from softswitch.audio.resample import Resampler
 from softswitch.media.rtp.plane import RtpPlane
+from softswitch.media.rtp.receive import _noise
 from tests.media.rtp.rtp_pair import Pair, frequency, give, jumps, level, parameters, tone, voice
 from tests.rtp.wire import datagrams, packet
 
@@ -150,6 +151,19 @@ def test_comfort_noise_is_heard_in_the_pause():
     pause = heard[8:38]
     assert level(pause) == pytest.approx(32768 * 10 ** (-50 / 20), rel=0.2)
     assert level(heard[60:]) == pytest.approx(8000 / np.sqrt(2), rel=0.1)
+
+
+def test_comfort_noise_is_even_and_unrelated_to_itself():
+    noise = _noise(48000)
+    assert (noise.dtype, noise.shape) == (np.float32, (48000,))
+    assert noise.mean() == pytest.approx(0.0, abs=0.02)
+    assert noise.std() == pytest.approx(1.0, rel=0.01)
+    assert np.abs(noise).max() <= np.sqrt(3) + 1e-6
+    # As flat as chance allows: about ln(24000) = 10 times the mean at most.
+    power = np.abs(np.fft.rfft(noise))[1:] ** 2
+    assert power.max() < 16 * power.mean()
+    for shift in (1, 3, 160, 480, 997):
+        assert abs(np.corrcoef(noise[:-shift], noise[shift:])[0, 1]) < 0.02
 
 
 def test_digits_are_not_heard_as_repetition():
