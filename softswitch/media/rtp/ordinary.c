@@ -297,8 +297,8 @@ static void sort_conversions(struct books *b, const uint8_t *rows, int64_t strid
 
 /* Take the ordinary ones of `count` packets in, make those to be forwarded, and gather those to be converted.
  *
- * A packet behind one that was left, of the same slot, is left too. Returns how many were left; their rows go into
- * `rest`.
+ * A packet behind one of RTP that was left, of the same slot, is left too. Reports (RFC 5761 section 4) are left, but
+ * say nothing about the packets of sound behind them. Returns how many were left; their rows go into `rest`.
  */
 int softswitch_accept(struct books *b, const uint8_t *rows, int64_t stride, const int64_t *lengths,
                       const int64_t *slots, int count, int64_t arrival, int timed, int64_t *rest)
@@ -312,7 +312,8 @@ int softswitch_accept(struct books *b, const uint8_t *rows, int64_t stride, cons
         int64_t slot = slots[i];
         if (b->left[slot] != b->batch && accept(b, rows + i * stride, i, lengths[i], slot, arrival, timed))
             continue;
-        b->left[slot] = b->batch;
+        if (rows[i * stride + 1] >> 5 != 6)
+            b->left[slot] = b->batch;
         rest[left++] = i;
     }
     if (b->conversions)

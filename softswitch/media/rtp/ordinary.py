@@ -188,7 +188,8 @@ class OrdinaryPackets:
             timed: arrivals say something about the network.
 
         Returns:
-            The rows that were left; behind the first of a slot, all of that slot. None if there are none.
+            The rows that were left; behind the first of a slot that is RTP, all of that slot. None if there
+            are none.
         """
         left = self._accept_some(rows, lengths, slots, arrival, timed=timed)
         # Codecs take one packet of a slot at a time: the next one, that came late together with it, was left.

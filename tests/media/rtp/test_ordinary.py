@@ -12,7 +12,7 @@ from softswitch.compiled import address, library
 from softswitch.media.messages import RtpParameters
 from softswitch.media.rtp.plane import RtpPlane
 from tests.media.rtp.rtp_pair import TICK, give, parameters, voice
-from tests.rtp.wire import datagrams, packet
+from tests.rtp.wire import datagrams, packet, rows
 
 SLOTS = 12
 CODECS = ("PCMU", "PCMA", "PCMU", "G722", "PCMU", "opus")
@@ -280,6 +280,19 @@ def test_a_packet_behind_one_that_was_left_is_left():
         late = [(0, packet(number, 160 * number, bytes(160), ssrc=50)) for number in (21, 20, 22)]
         give(plane, late, 500.0 + 20 * TICK)
     assert_same_state(compiled, python)
+
+
+def test_a_packet_behind_a_report_is_taken_in():
+    compiled, python = both()
+    report = b"\x80\xc9\x00\x01" + bytes(8)
+    for tick in range(20):
+        one = packet(tick, 160 * tick, bytes(160), ssrc=50)
+        for plane in (compiled, python):
+            give(plane, [(0, one)] if tick < 19 else [(0, report), (0, one)], 500.0 + tick * TICK)
+    assert_same_state(compiled, python)
+    data, lengths = rows([report, packet(20, 3200, bytes(160), ssrc=50), report])
+    left = compiled._ordinary.accept(data, lengths, np.zeros(3, np.intp), round(500.4 * 48000), timed=True)
+    assert left.tolist() == [0, 2]
 
 
 def test_memory_that_is_not_in_one_piece_has_no_address():
