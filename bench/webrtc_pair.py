@@ -13,9 +13,9 @@ import aiohttp
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench._server import Server  # noqa: E402  (found by the line above)
-from bench.call_pair import WARM_UP_S, compare, measured  # noqa: E402
-from bench.webrtc_legs import Counted, calm_client, closed, connected  # noqa: E402
+from bench._server import Server
+from bench.call_pair import WARM_UP_S, compare, measured
+from bench.webrtc_legs import Counted, calm_client, closed, connected
 
 
 async def load(switches: list[Server], calls: int, rounds: int, vad: str) -> list[list[float]]:

@@ -291,7 +291,10 @@ def test_a_packet_behind_a_report_is_taken_in():
             give(plane, [(0, one)] if tick < 19 else [(0, report), (0, one)], 500.0 + tick * TICK)
     assert_same_state(compiled, python)
     data, lengths = rows([report, packet(20, 3200, bytes(160), ssrc=50), report])
-    left = compiled._ordinary.accept(data, lengths, np.zeros(3, np.intp), round(500.4 * 48000), timed=True)
+    ordinary = compiled._ordinary
+    assert ordinary is not None
+    left = ordinary.accept(data, lengths, np.zeros(3, np.intp), round(500.4 * 48000), timed=True)
+    assert left is not None
     assert left.tolist() == [0, 2]
 
 
