@@ -21,6 +21,7 @@ _NAMES = (
     "media/rtp/ordinary.c",
     "media/rtp/secure.c",
     "media/tracks/bus.c",
+    "audio/band.c",
     "audio/g722.c",
     "audio/mix.c",
     "audio/pitch.c",
