@@ -28,6 +28,7 @@ _NAMES = (
     "audio/resample.c",
     "audio/rows.c",
     "audio/silero.c",
+    "audio/stretch.c",
 )
 SOURCES = tuple(PACKAGE / name for name in _NAMES)
 LIBRARY = PACKAGE / "media" / "rtp" / "_batch.so"

@@ -74,6 +74,9 @@ class _Books(ctypes.Structure):
         ("faults", ctypes.c_int64),
         ("lines", ctypes.c_void_p),
         ("room", ctypes.c_int64),
+        ("settles", ctypes.c_int64),
+        ("patience", ctypes.c_void_p),
+        ("stretched", ctypes.c_int64),
     ]  # fmt: skip
 
 
@@ -155,6 +158,8 @@ class OrdinaryPackets:
         """Samples that each slot has decoded and not played; the receiver's."""
         self.lines: Pcm = np.zeros((0, 0), np.float32)
         """These samples; the receiver's."""
+        self.patience: Ints = np.zeros(0, np.int64)
+        """Frames in which each slot has looked for a place to be stretched; the receiver's."""
         self.last: Pcm = np.zeros(0, np.float32)
         """Last sample encoded for each slot; the encoder's."""
         self.transcoder: Transcoder | None = None
@@ -169,7 +174,7 @@ class OrdinaryPackets:
         self._at = ctypes.addressof(self._books)
         self._revision, self._ring = -1, np.zeros((0, 0), np.uint8)
         self._rest: Indices = np.zeros(0, np.intp)
-        self._rest_at = self._lines_at = 0
+        self._rest_at = 0
         self._addresses = tuple(Address() for _ in range(7))
         self._memories = tuple((Address(), Address()) for _ in range(_LAWS))
         """Addresses of what the decoders of conversions keep for concealment, by kind."""
@@ -230,16 +235,17 @@ class OrdinaryPackets:
 
         Args:
             slots: each at most once, ``(n,)``, n at least 1.
-            stretched: slots that are left, a mask of all slots; None for none.
+            stretched: slots that are stretched, a mask of all slots, cleared where that was done; None for
+                none.
             out: ``(n, 480)``.
-            settles: slots that hold samples are left, since these may be dropped now.
+            settles: samples that slots hold are dropped where that is not heard.
 
         Returns:
             The rows that were left; None if there are none.
         """
         count = len(slots)
         self._look(count)
-        self._books.lines = None if settles else self._lines_at
+        self._books.settles = settles
         left = self._play(
             self._at, self._addresses[3].of(slots), count, None if stretched is None else address(stretched),
             self._addresses[4].of(out), self._rest_at,
@@ -267,6 +273,13 @@ class OrdinaryPackets:
             jitter.judge(slots, self._rest[:count].copy(), now)
         elif found == 0:
             jitter.stretching = False
+
+    def take_stretched(self) -> int:
+        """Return the pitch periods removed or inserted by :meth:`play` since the last call."""
+        stretched: int = self._books.stretched
+        if stretched:
+            self._books.stretched = 0
+        return stretched
 
     @staticmethod
     def makes(kind: int) -> bool:
@@ -420,6 +433,7 @@ class OrdinaryPackets:
             "playing": self.playing,
             "held": self.held,
             "lines": self.lines,
+            "patience": self.patience,
             "last": self.last,
             "left": np.zeros(len(self.playing), np.int64),
         }
@@ -440,7 +454,7 @@ class OrdinaryPackets:
                 sound, lost = bank.concealer.tables()
                 law.sound, law.lost = sound.ctypes.data, lost.ctypes.data
                 tables += [sound, lost]
-        self._lines_at, books.room = address(self.lines), self.lines.shape[1]
+        books.room = self.lines.shape[1]
         opus = formats.known(_OPUS)
         books.opus_decode, books.decoders = self._opus_decode, None
         if isinstance(opus, OpusBank):

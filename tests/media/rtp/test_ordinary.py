@@ -147,6 +147,43 @@ def test_received_audio_is_the_same(seed, bad):
     assert compiled.counters["received"] > 60 * SLOTS
 
 
+def test_stretched_sound_is_the_same(monkeypatch):
+    compiled, python = both()
+    speaker, _ = both()
+    ordinary = compiled._ordinary
+    assert ordinary is not None
+    changed: list[int] = []
+    take = ordinary.take_stretched
+
+    def counted() -> int:
+        changed.append(take())
+        return changed[-1]
+
+    monkeypatch.setattr(ordinary, "take_stretched", counted)
+    slots, chance, now = np.arange(SLOTS), random.Random(8), 500.0
+    held: list[list[tuple[int, bytes]]] = [[] for _ in slots]
+    for tick, frame in enumerate(voice(14.0)):
+        pcm = np.stack([np.roll(frame, 40 * slot) for slot in slots])
+        for slot, data in datagrams(speaker.push(pcm, slots, now)):
+            held[slot].append((slot, data))
+        arriving = []
+        for slot in range(SLOTS):
+            # A second in five, packets come late and together: the delay grows, and shrinks afterwards.
+            if tick % 250 >= 50 or chance.random() < 0.5:
+                arriving += held[slot]
+                held[slot] = []
+        for plane in (compiled, python):
+            give(plane, arriving, now)
+        np.testing.assert_allclose(pull(compiled, slots, now), pull(python, slots, now), atol=0.05)
+        for plane in (compiled, python):
+            plane.control(now)
+        assert_same_state(compiled, python)
+        np.testing.assert_array_equal(compiled._receiver._patience, python._receiver._patience)
+        now += TICK
+    # The decisions whose slots have to wait for the next tick, or begin behind a loss, are left to Python.
+    assert 20 < sum(changed) < compiled.counters["stretched"]
+
+
 def test_packets_made_are_the_same_to_a_step_of_the_code():
     compiled, python = both()
     sound, now = voice(1.5), 500.0
