@@ -13,9 +13,10 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 HERE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(HERE))
@@ -25,6 +26,9 @@ from bench.call_legs import PARTS, RATE, TICK_S, connected, speech_like, spoken_
 from softswitch.audio.wav import header  # noqa: E402
 
 ROUND_S, WARM_UP_S = 3.0, 3.0
+
+Load = Callable[[list[Server], int, int, str], Coroutine[Any, Any, list[list[float]]]]
+"""Of switches, calls, rounds and kind of speech detection: what :func:`measured` returns, for each round."""
 
 
 @contextlib.contextmanager
@@ -59,6 +63,24 @@ def thread_seconds(pid: int) -> dict[str, float]:
     return spent
 
 
+async def measured(
+    switches: list[Server], calls: int, play: Callable[[float], Awaitable[None]]
+) -> list[float]:
+    """Return and print the microseconds per leg and 20 ms of each switch while `play` has ROUND_S."""
+    before, begun = [thread_seconds(switch.pid) for switch in switches], time.monotonic()
+    await play(ROUND_S)
+    ticks = (time.monotonic() - begun) / TICK_S
+    row = []
+    for switch, earlier in zip(switches, before, strict=True):
+        later = thread_seconds(switch.pid)
+        spent = [later[thread] - earlier.get(thread, 0.0) for thread in later]
+        row.append(sum(spent) / ticks / calls * 1e6)
+        busiest = ", ".join(f"{one / ticks / calls * 1e6:.1f}" for one in sorted(spent)[:-3:-1])
+        print(f"{row[-1]:6.1f} ({busiest})", end="  ")
+    print(flush=True)
+    return row
+
+
 async def load(switches: list[Server], calls: int, rounds: int, vad: str) -> list[list[float]]:
     """Return for each round the microseconds per leg and 20 ms of each switch."""
     loop = asyncio.get_running_loop()
@@ -77,31 +99,18 @@ async def load(switches: list[Server], calls: int, rounds: int, vad: str) -> lis
             await asyncio.sleep(max(0.0, begun + (part - first) * TICK_S / PARTS - loop.time()))
 
     await play(WARM_UP_S)
-    found = []
-    for _ in range(rounds):
-        before, begun = [thread_seconds(switch.pid) for switch in switches], time.monotonic()
-        await play(ROUND_S)
-        ticks = (time.monotonic() - begun) / TICK_S
-        row = []
-        for switch, earlier in zip(switches, before, strict=True):
-            later = thread_seconds(switch.pid)
-            spent = [later[thread] - earlier.get(thread, 0.0) for thread in later]
-            row.append(sum(spent) / ticks / calls * 1e6)
-            busiest = ", ".join(f"{one / ticks / calls * 1e6:.1f}" for one in sorted(spent)[:-3:-1])
-            print(f"{row[-1]:6.1f} ({busiest})", end="  ")
-        print(flush=True)
-        found.append(row)
+    found = [await measured(switches, calls, play) for _ in range(rounds)]
     for each in callers:
         for caller in each:
             caller.transport.close()
     return found
 
 
-def main() -> None:
+def compare(load: Load, default_calls: str) -> None:
     """Print a line for each round (in brackets the two busiest threads), and the ratio."""
     before = Path(sys.argv[1]).resolve()
     given = sys.argv[2:4]
-    calls, rounds = (int(word) for word in (*given, *("30", "6")[len(given) :]))
+    calls, rounds = (int(word) for word in (*given, *(default_calls, "6")[len(given) :]))
     vad = sys.argv[4] if len(sys.argv) > 4 else "energy"
     print("us per leg and 20 ms: before, this tree")
     with switch_of(before) as earlier, switch_of(HERE) as later:
@@ -110,4 +119,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    compare(load, "30")

@@ -110,18 +110,36 @@ async def call(session: aiohttp.ClientSession, port: int, number: int, vad: str,
     return connection, ws, took
 
 
-async def load(switch: Server, calls: int, seconds: float, vad: str) -> str:
-    """Run the callers and return the figures as the end of a row."""
+async def connected(session: aiohttp.ClientSession, switch: Server, calls: int, vad: str) -> list[Any]:
+    """Return callers, as :func:`call` does, once all of them are connected."""
     pcm = np.interp(np.arange(480000) / 3, np.arange(160000), speech_like(10, 1)).astype(np.int16)
     packets = opus_packets(pcm)
+    parties = [await call(session, switch.port, number, vad, packets) for number in range(calls)]
+    deadline = time.monotonic() + 20
+    while any(connection.connectionState != "connected" for connection, _, _ in parties):
+        if time.monotonic() > deadline:
+            raise TimeoutError("not every call was connected")
+        await asyncio.sleep(0.05)
+    return parties
+
+
+async def closed(parties: list[Any]) -> None:
+    """End the calls."""
+    for connection, ws, _ in parties:
+        await ws.close()
+        await connection.close()
+
+
+def calm_client() -> None:
+    """Let aiortc count packets instead of decoding them, and use the loopback alone."""
+    vars(aiortc.rtcrtpreceiver)["get_decoder"] = lambda _codec: Counted()
+    vars(aioice.ice)["get_host_addresses"] = lambda **_: ["127.0.0.1"]
+
+
+async def load(switch: Server, calls: int, seconds: float, vad: str) -> str:
+    """Run the callers and return the figures as the end of a row."""
     async with aiohttp.ClientSession() as session:
-        parties = [await call(session, switch.port, number, vad, packets) for number in range(calls)]
-        connections = [connection for connection, _, _ in parties]
-        deadline = time.monotonic() + 20
-        while any(item.connectionState != "connected" for item in connections):
-            if time.monotonic() > deadline:
-                raise TimeoutError("not every call was connected")
-            await asyncio.sleep(0.05)
+        parties = await connected(session, switch, calls, vad)
         await asyncio.sleep(WARM_UP_S)
         begun, received, start = switch.cpu_seconds(), Counted.packets, time.monotonic()
         await asyncio.sleep(seconds)
@@ -129,9 +147,7 @@ async def load(switch: Server, calls: int, seconds: float, vad: str) -> str:
         heard = (Counted.packets - received) / wall / calls
         answers = [took * 1000 for _, _, took in parties]
         memory = resident_mb(switch.pid)
-        for connection, ws, _ in parties:
-            await ws.close()
-            await connection.close()
+        await closed(parties)
     cost = used / wall / calls * TICK_S * 1e6
     return f"{calls:5} {cost:12.1f} {heard:9.2f} {np.median(answers):11.1f} {max(answers):7.1f} {memory:7.0f}"
 
@@ -150,8 +166,7 @@ def main() -> None:
     """Print a table."""
     calls = int(sys.argv[1]) if len(sys.argv) > 1 else 30
     seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 15.0
-    vars(aiortc.rtcrtpreceiver)["get_decoder"] = lambda _codec: Counted()
-    vars(aioice.ice)["get_host_addresses"] = lambda **_: ["127.0.0.1"]
+    calm_client()
     columns = f"{'us/leg/20ms':>12} {'packets/s':>9} {'answer p50':>11} {'max ms':>7} {'MB':>7}"
     print(f"{'loop':8} {'vad':8} {'calls':>5} {columns}")
     for loop, vad in (("uvloop", "silero"), ("uvloop", "energy"), ("asyncio", "silero")):

@@ -17,16 +17,19 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent.parent / "softswitch"
 _NAMES = (
     "media/rtp/batch.c",
+    "media/rtp/ice.c",
     "media/rtp/ordinary.c",
     "media/rtp/passes.c",
     "media/rtp/secure.c",
     "media/tracks/bus.c",
+    "audio/band.c",
     "audio/g722.c",
     "audio/mix.c",
     "audio/pitch.c",
     "audio/resample.c",
     "audio/rows.c",
     "audio/silero.c",
+    "audio/stretch.c",
 )
 SOURCES = tuple(PACKAGE / name for name in _NAMES)
 LIBRARY = PACKAGE / "media" / "rtp" / "_batch.so"

@@ -13,11 +13,11 @@ _LOWEST, _HIGHEST, _STEP = 5400, 11400, 400
 _TOP = 9800
 """Frequencies from here on are looked at for sound above 8 kHz: 8200 is not seen."""
 
-_SHARE = 1e-5
+SHARE = 1e-5
 """Power of an upper band in that of the whole from which on it counts: below, speech masks it (-50 dB).
 Images of sound that was brought from 8 kHz to the bus rate lie below it, too."""
 
-_FLOOR = 4.0
+FLOOR = 4.0
 """Power of the upper band, squares of PCM16 units, below which it never counts: a level of -84 dBov."""
 
 
@@ -38,8 +38,11 @@ def _basis() -> Pcm:
     return np.ascontiguousarray(np.hstack(columns) * window[:, None] * scale, np.float32)
 
 
-_BASIS = _basis()
-_TOP_COLUMN = 2 * len(range(_LOWEST, _TOP, _STEP))
+BASIS = _basis()
+"""Waves of the upper band, ``(BLOCK, 32)``."""
+
+TOP_COLUMN = 2 * len(range(_LOWEST, _TOP, _STEP))
+"""First column of the waves above 8 kHz."""
 
 NARROW, WIDE, FULL = 0, 1, 2
 """Sound up to 4 kHz, up to 8 kHz, up to 12 kHz."""
@@ -52,9 +55,9 @@ def bands(pcm: Pcm) -> np.ndarray[tuple[int, ...], np.dtype[np.intp]]:
         pcm: ``(n, samples)`` at the bus rate, 2.5 ms or a multiple of it, in PCM16 units.
     """
     rows, samples = pcm.shape
-    blocks = pcm.reshape(-1, BLOCK) @ _BASIS
-    upper, top = blocks[:, :_TOP_COLUMN], blocks[:, _TOP_COLUMN:]
+    blocks = pcm.reshape(-1, BLOCK) @ BASIS
+    upper, top = blocks[:, :TOP_COLUMN], blocks[:, TOP_COLUMN:]
     above_8 = np.einsum("ij,ij->i", top, top).reshape(rows, -1).mean(axis=1)
     above_4 = np.einsum("ij,ij->i", upper, upper).reshape(rows, -1).mean(axis=1) + above_8
-    audible = np.maximum(_SHARE * np.einsum("ij,ij->i", pcm, pcm) / samples, _FLOOR)
+    audible = np.maximum(SHARE * np.einsum("ij,ij->i", pcm, pcm) / samples, FLOOR)
     return np.where(above_8 > audible, FULL, np.where(above_4 > audible, WIDE, NARROW))

@@ -47,6 +47,16 @@ def dbov(pcm: Pcm) -> Pcm:
 
 def header_level(pcm: Pcm) -> NDArray[np.uint8]:
     """Return the level of each row as RFC 6464 writes it: 0 for overload to 127 for silence, ``(n,)``."""
+    fast = compiled("header_level")
+    if fast is None or pcm.dtype != np.float32 or not pcm.flags.c_contiguous:
+        return header_level_by_numpy(pcm)
+    levels: NDArray[np.uint8] = np.empty(len(pcm), np.uint8)
+    fast(address(pcm), *pcm.shape, FLOOR, FULL_DB, address(levels))
+    return levels
+
+
+def header_level_by_numpy(pcm: Pcm) -> NDArray[np.uint8]:
+    """Do what :func:`header_level` does, without compiled code of its own."""
     return np.rint(-dbov(pcm)).astype(np.uint8)
 
 

@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from softswitch.audio import libopus
-from softswitch.audio.band import BLOCK, FULL, NARROW, WIDE, bands
+from softswitch.audio.band import BASIS, BLOCK, FLOOR, FULL, NARROW, SHARE, TOP_COLUMN, WIDE, bands
 from softswitch.audio.codec import OPUS, Codec
 from softswitch.audio.opus_packet import LONGEST_MS, sample_counts
 from softswitch.audio.pcm import BUS_RATE, TICK_MS, Bytes, Indices, Pcm, to_int16
+from softswitch.audio.rows import compiled
+from softswitch.compiled import Address, address
 from softswitch.errors import UnavailableError
 
 BITRATE = 48000
@@ -54,6 +56,19 @@ _QUIET = 3e4
 LONGEST_PACKET = 1100
 """Octets that the encoder may use for one packet. With RTP header and extension (20), SRTP tag (16), TURN
 channel (4), UDP and IP headers (28, of IPv6 48) it passes networks with an MTU of 1200 in one piece."""
+
+
+class _Following(ctypes.Structure):
+    """``struct following`` of band.c."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("unseen", "below_ms", "band", "limited", "basis")),
+        ("top", ctypes.c_int64),
+        *((name, ctypes.c_float) for name in ("share", "floor", "audible", "quiet")),
+        ("look_frames", ctypes.c_int64),
+        ("limited_after_ms", ctypes.c_double),
+        ("sample_ms", ctypes.c_double),
+    ]
 
 
 class OpusUnavailableError(UnavailableError):
@@ -115,6 +130,13 @@ class OpusBank:
         """Frames of each slot since the last one that was looked at."""
         self._before: tuple[NDArray[np.int16], Indices] = np.zeros((0, 0), np.int16), np.zeros(0, np.intp)
         """Frames and slots of the last call of :meth:`encode`."""
+        self._following = _Following(
+            None, None, None, None, address(BASIS), TOP_COLUMN, SHARE, FLOOR, _AUDIBLE, _QUIET, _LOOK_FRAMES,
+            _LIMITED_AFTER_MS, 1000 / self.sample_rate,
+        )  # fmt: skip
+        self._following_at = ctypes.addressof(self._following)
+        self._changed: Indices = np.zeros(0, np.intp)
+        self._addresses = Address(), Address(), Address()
         self.grow(slots)
         self.silence = self._silence()
 
@@ -127,6 +149,9 @@ class OpusBank:
         self._limited = np.pad(self._limited, (0, max(missing, 0)))
         self._below_ms = np.pad(self._below_ms, ((0, max(missing, 0)), (0, 0)))
         self._unseen = np.pad(self._unseen, (0, max(missing, 0)), constant_values=_LOOK_FRAMES)
+        following = self._following
+        following.unseen, following.below_ms = address(self._unseen), address(self._below_ms)
+        following.band, following.limited = address(self._band), address(self._limited)
 
     def open(self, slot: int) -> None:
         """Clear the state of `slot`."""
@@ -323,6 +348,14 @@ class OpusBank:
         """
         if self.sample_rate != BUS_RATE or not len(slots) or pcm.shape[1] % BLOCK:
             return []
+        fast = compiled("follow_band")
+        if (
+            fast is not None
+            and pcm.dtype == np.float32
+            and pcm.flags.c_contiguous
+            and slots.flags.c_contiguous
+        ):
+            return [self._renew(slot) for slot in self._changed_bands(fast, pcm, slots)]
         if np.count_nonzero(self._limited[slots]) == len(slots):
             # Their band is known. What follows begins anew when it is set again.
             return []
@@ -347,6 +380,16 @@ class OpusBank:
             return []
         self._band[slots[changed]] = wanted[changed]
         return [self._renew(slot) for slot in slots[changed].tolist()]
+
+    def _changed_bands(self, fast: Callable[..., int], pcm: Pcm, slots: Indices) -> list[int]:
+        """Return the slots whose band has changed, noted by compiled code."""
+        if len(self._changed) < len(slots):
+            self._changed = np.zeros(2 * len(slots), np.intp)
+        by_pcm, by_slots, by_changed = self._addresses
+        count = fast(
+            self._following_at, by_pcm.of(pcm), *pcm.shape, by_slots.of(slots), by_changed.of(self._changed)
+        )
+        return self._changed[:count].tolist() if count else []
 
     def _renew(self, slot: int) -> int:
         """Replace the encoder of `slot` by one of its bandwidth now; return the slot."""

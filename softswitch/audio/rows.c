@@ -160,18 +160,38 @@ int64_t softswitch_tone_candidates(const float *pcm, int64_t rows, const float *
     return candidates(pcm, rows, waves, part, weaker, least, found);
 }
 
-/* Turn the powers of rows into probabilities of speech, as EnergyBank.push does.
+/* Write the level of each row as the header extension of RFC 6464 has it, as level.header_level does.
+ *
+ * `floor` is the least power, `full` decibels of full scale. Levels go into levels[row], 0 to 127.
+ */
+void softswitch_header_level(const float *pcm, int64_t rows, int64_t samples, float floor, float full, uint8_t *levels)
+{
+    float power;
+    for (int64_t row = 0; row < rows; row++) {
+        softswitch_power(pcm + row * samples, 1, samples, &power);
+        float level = log10f(power > floor ? power : floor) * 10.0f - full;
+        levels[row] = (uint8_t)rintf(level < 0.0f ? -level : 0.0f);
+    }
+}
+
+/* Turn rows into probabilities of speech, as EnergyBank.push does; return 0 and change nothing if a slot is not below
+ * `known`.
  *
  * `limits` are the floor of powers, decibels of full scale, first and lowest noise, share by which noise falls, decibels by
  * which it rises, the middle, the slope and the weight of the last probability.
  */
-void softswitch_energy(float *probability, const float *power, int64_t rows, const int64_t *slots, float *noises,
-                       float *probabilities, const float *limits)
+int softswitch_energy(float *probability, const float *pcm, int64_t rows, int64_t samples, const int64_t *slots,
+                      int64_t known, float *noises, float *probabilities, const float *limits)
 {
     float floor = limits[0], full = limits[1], start = limits[2], quietest = limits[3], fall = limits[4],
           rise = limits[5], middle = limits[6], slope = limits[7], smooth = limits[8];
+    for (int64_t row = 0; row < rows; row++)
+        if (slots[row] < 0 || slots[row] >= known)
+            return 0;
+    softswitch_power(pcm, rows, samples, probability);
     for (int64_t row = 0; row < rows; row++) {
-        float level = log10f(power[row] > floor ? power[row] : floor) * 10.0f - full, noise = noises[slots[row]];
+        float power = probability[row], noise = noises[slots[row]];
+        float level = log10f(power > floor ? power : floor) * 10.0f - full;
         level = level < 0.0f ? level : 0.0f;
         float above = level - noise, most = level > start ? level : start;
         noise += above < 0.0f ? above * fall : rise;
@@ -182,6 +202,7 @@ void softswitch_energy(float *probability, const float *power, int64_t rows, con
         noises[slots[row]] = noise;
         probabilities[slots[row]] = probability[row];
     }
+    return 1;
 }
 
 /* The state machine of speech and silence, by slot; speech_gate.py says what each array is. */

@@ -1,4 +1,4 @@
-"""The functions of ``rows.c`` and ``mix.c``, which work on many rows with one call.
+"""The functions of ``rows.c``, ``mix.c`` and ``band.c``, which work on many rows with one call.
 
 See docs/adr/0049.
 """
@@ -15,7 +15,9 @@ _FUNCTIONS: dict[str, tuple[type | None, list[type]]] = {
     "round": (None, [_POINTER, _LONG, _POINTER]),
     "power": (None, [_POINTER, _LONG, _LONG, _POINTER]),
     "tone_candidates": (_LONG, [_POINTER, _LONG, _POINTER, _FLOAT, _FLOAT, _FLOAT, _POINTER]),
-    "energy": (None, [_POINTER, _POINTER, _LONG, *[_POINTER] * 4]),
+    "header_level": (None, [_POINTER, _LONG, _LONG, _FLOAT, _FLOAT, _POINTER]),
+    "energy": (ctypes.c_int, [_POINTER, _POINTER, _LONG, _LONG, _POINTER, _LONG, *[_POINTER] * 3]),
+    "follow_band": (_LONG, [_POINTER, _POINTER, _LONG, _LONG, _POINTER, _POINTER]),
     "limit": (None, [_POINTER, _LONG, _LONG, _POINTER]),
     "gate": (
         None,

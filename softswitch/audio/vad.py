@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from softswitch.audio.level import FLOOR, FULL_DB, dbov, power
+from softswitch.audio.level import FLOOR, FULL_DB, dbov
 from softswitch.audio.pcm import BUS_RATE, Indices, Pcm
 from softswitch.audio.rows import compiled
-from softswitch.compiled import address
+from softswitch.compiled import Address, address
 
 _START_DB = -50.0
 """Noise level assumed at first, dBov."""
@@ -29,6 +29,7 @@ _LIMITS = np.array(
     [FLOOR, FULL_DB, _START_DB, _QUIETEST_DB, _FALL, _RISE_DB, _MIDDLE_DB, _PER_DB, _SMOOTH], np.float32
 )
 """What rows.c has to know, in its order."""
+_LIMITS_AT = address(_LIMITS)
 
 
 class EnergyBank:
@@ -40,6 +41,7 @@ class EnergyBank:
         """Begin without slots."""
         self._noise_db = np.zeros(0, np.float32)
         self._probability = np.zeros(0, np.float32)
+        self._addresses = Address(), Address(), Address(), Address()
 
     def grow(self, slots: int) -> None:
         """Make room for slots 0 to `slots` - 1."""
@@ -60,8 +62,9 @@ class EnergyBank:
             pcm: ``(n, samples)`` float32 in PCM16 units, at any rate.
             slots: rows of the state, each at most once.
         """
-        if (fast := compiled("energy")) is not None and slots.flags.c_contiguous and slots.size:
-            return self._push_compiled(fast, power(pcm), slots)
+        fast, flat = compiled("energy"), pcm.flags.c_contiguous and pcm.dtype == np.float32
+        if fast is not None and flat and slots.flags.c_contiguous and slots.size:
+            return self._push_compiled(fast, pcm, slots)
         level, noise = dbov(pcm), self._noise_db[slots]
         above = level - noise
         noise += np.where(above < 0.0, above * _FALL, _RISE_DB)
@@ -75,14 +78,14 @@ class EnergyBank:
         self._noise_db[slots], self._probability[slots] = noise, probability
         return probability
 
-    def _push_compiled(self, fast: Callable[..., int], powers: Pcm, slots: Indices) -> NDArray[np.float32]:
-        if slots.dtype != np.intp or slots.shape != powers.shape:
-            raise ValueError(f"slots: {slots.dtype} of {slots.shape} for {powers.shape} rows")
-        if slots.max() >= len(self._noise_db) or slots.min() < 0:
-            raise IndexError(f"slots: not all of them are below {len(self._noise_db)}")
+    def _push_compiled(self, fast: Callable[..., int], pcm: Pcm, slots: Indices) -> NDArray[np.float32]:
+        if slots.dtype != np.intp or slots.shape != pcm.shape[:1]:
+            raise ValueError(f"slots: {slots.dtype} of {slots.shape} for {pcm.shape} rows")
+        by_pcm, by_slots, by_noise, by_probability = self._addresses
         probability: NDArray[np.float32] = np.empty(len(slots), np.float32)
-        fast(
-            address(probability), address(powers), len(slots), address(slots), address(self._noise_db),
-            address(self._probability), address(_LIMITS),
-        )  # fmt: skip
+        if not fast(
+            address(probability), by_pcm.of(pcm), *pcm.shape, by_slots.of(slots), len(self._noise_db),
+            by_noise.of(self._noise_db), by_probability.of(self._probability), _LIMITS_AT,
+        ):  # fmt: skip
+            raise IndexError(f"slots: not all of them are below {len(self._noise_db)}")
         return probability

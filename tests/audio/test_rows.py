@@ -5,9 +5,10 @@ import os
 import numpy as np
 import pytest
 
-from softswitch.audio import rows
-from softswitch.audio.level import power, power_by_numpy
+from softswitch.audio import libopus, rows
+from softswitch.audio.level import header_level, header_level_by_numpy, power, power_by_numpy
 from softswitch.audio.mix import limit, limit_by_numpy
+from softswitch.audio.opus import OpusBank
 from softswitch.audio.pcm import to_int16, to_int16_by_numpy
 from softswitch.audio.vad import EnergyBank
 from softswitch.compiled import library
@@ -53,6 +54,43 @@ def test_rounding_writes_nothing_but_the_array_it_is_given():
 @pytest.mark.parametrize("shape", SHAPES)
 def test_power_is_that_of_numpy(shape):
     np.testing.assert_allclose(power(loud(shape)), power_by_numpy(loud(shape)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.01, 3.0, 500.0, 40000.0])
+def test_header_level_is_that_of_numpy(scale):
+    pcm = loud((200, 480), scale) * np.linspace(0.1, 1, 200, dtype=np.float32)[:, None]
+    one, other = header_level(pcm), header_level_by_numpy(pcm)
+    assert one.dtype == other.dtype
+    # A level in the middle of two numbers may be rounded either way.
+    assert np.abs(one.astype(int) - other.astype(int)).max() <= 1
+    assert np.count_nonzero(one != other) < 3
+
+
+@pytest.mark.skipif(libopus.library() is None, reason="no libopus")
+def test_encoders_follow_the_band_as_with_numpy(monkeypatch):
+    compiled, plain, chance = OpusBank(slots=9), OpusBank(slots=9), np.random.default_rng(5)
+    renewed: dict[OpusBank, list[tuple[int, int]]] = {compiled: [], plain: []}
+    tick = 0
+    for bank, found in renewed.items():
+        monkeypatch.setattr(bank, "_renew", lambda slot, found=found: found.append((tick, slot)) or slot)
+        bank.tune(4, band_hz=8000)
+    sounds = [sine(hz, 0.02, 24000, 3000.0) for hz in (300, 3000, 6000, 10000)]
+    for tick in range(900):
+        # Each slot has its own sound for a while, and pauses; some are not always there.
+        slots = np.array([slot for slot in (8, 0, 4, 6, 3) if slot != 3 or tick % 7], np.intp)
+        pcm = np.stack([sounds[(tick // (60 + 40 * slot) + slot) % 4] for slot in slots.tolist()])
+        pcm = pcm * np.where(chance.random(len(slots)) < 0.3, 0.001, 1.0)[:, None].astype(np.float32)
+        pcm = (pcm + loud(pcm.shape, 1.0, tick)).astype(np.float32)
+        one = compiled._follow_band(pcm, slots)
+        with monkeypatch.context() as patch:
+            patch.setattr("softswitch.audio.opus.compiled", lambda _name: None)
+            other = plain._follow_band(pcm, slots)
+        assert one == other
+        for name in ("_band", "_unseen"):
+            np.testing.assert_array_equal(getattr(compiled, name), getattr(plain, name))
+        np.testing.assert_allclose(compiled._below_ms, plain._below_ms, rtol=1e-9)
+    assert renewed[compiled] == renewed[plain]
+    assert {slot for _, slot in renewed[plain]} == {0, 3, 6, 8}
 
 
 @pytest.mark.parametrize("shape", SHAPES)

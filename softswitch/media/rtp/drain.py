@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from softswitch.media.rtp.batch import LONGEST, STRIDE, Batch, Rows, load
+from softswitch.media.rtp.ice_batch import FAILED, MEDIA, REFUSED, STRAY, IceBatch
 from softswitch.media.rtp.link import Link
 from softswitch.media.rtp.passes import Watched
 from softswitch.media.rtp.secure import REPLAYED, is_rtcp
@@ -66,6 +67,7 @@ class Reception:
         refuse: Callable[[Link, str, int], None],
         batch: Batch | None = None,
         secure: SecureBatch | None = None,
+        ice: IceBatch | None = None,
     ) -> None:
         """Begin without links.
 
@@ -73,8 +75,9 @@ class Reception:
             refuse: called with link, counter and number to count refused datagrams.
             batch: makes the system calls of connected sockets; None: the best that there is.
             secure: decrypts delivered packets; None: Python does.
+            ice: reads sockets of ICE; None: Python does.
         """
-        self._refuse, self._secure = refuse, secure
+        self._refuse, self._secure, self._ice = refuse, secure, ice
         self.steady = SteadySockets(batch or load())
         """Connected sockets, which are read and sent without addresses."""
         self._other_poller, self._relayed_poller = Poller(), Poller()
@@ -106,6 +109,8 @@ class Reception:
             if link.is_shared and link.socket is not None:
                 self._links[link.socket] = link
                 self._watch(link, link.socket)
+                if self._ice is not None:
+                    self._ice.add(link)
             return
         for member in (link.socket, link.control):
             if member is not None:
@@ -120,6 +125,8 @@ class Reception:
         for member in (link.socket, link.control):
             if member is not None and self._links.pop(member, None) is not None:
                 self._unwatch(link, member)
+                if self._ice is not None:
+                    self._ice.remove(member)
                 if member in self._unconfirmed:
                     self._unconfirmed.remove(member)
 
@@ -171,11 +178,19 @@ class Reception:
                 self._review(now)
         if taken:
             batches.append(self._rows.first(taken))
+        taken = 0
         for is_relayed in (True,) if relayed_only else (True, False):
-            if self._shared_pollers[is_relayed]:
-                self._fill_inboxes(self._shared_pollers[is_relayed], is_stale=is_stale)
+            if not (poller := self._shared_pollers[is_relayed]):
+                continue
+            # After a stall Python reads all of them, since it thins out what has waited.
+            if self._ice is None or is_stale:
+                self._fill_inboxes(poller.ready(), is_stale=is_stale)
+            else:
+                taken = self._drain_ice(self._ice, poller, taken)
         if self._delivering and (batch := self._empty_inboxes(relayed_only=relayed_only, is_stale=is_stale)):
             batches.append(batch)
+        if taken and self._ice is not None:
+            batches.append(self._ice.first(taken))
         return batches
 
     def judged(self, read: tuple[int, int]) -> Packets | None:
@@ -408,9 +423,38 @@ class Reception:
         view[: len(plain)] = plain
         return len(plain)
 
-    def _fill_inboxes(self, poller: Poller, *, is_stale: bool) -> None:
-        """Read the sockets of ICE: media of the remote party go into the inboxes, all else is stray."""
-        for media_socket in poller.ready():
+    def _drain_ice(self, ice: IceBatch, poller: Poller, taken: int) -> int:
+        """Read sockets of ICE into the rows behind those taken; return how many are taken then."""
+        rounds = _MOST_DELIVERED
+        while rounds:
+            first, is_first = taken, rounds == _MOST_DELIVERED
+            taken, odd, rounds, others = ice.receive(poller, rounds, first)
+            if odd:
+                taken = self._sort_out_ice(ice, first, taken)
+            if others and is_first:
+                self._fill_inboxes(poller.sockets(others), is_stale=False)
+            if rounds and not ice.more(_MOST_ROWS, taken):
+                break
+        return taken
+
+    def _sort_out_ice(self, ice: IceBatch, first: int, end: int) -> int:
+        """Hand on and refuse among the rows from `first` to `end`; return the end of those kept."""
+        rows, lengths, slots = ice.first(end)
+        kinds = ice.kinds[first:end]
+        for row in (first + np.flatnonzero(kinds != MEDIA)).tolist():
+            link, kind, length = ice.link(int(slots[row])), int(ice.kinds[row]), int(lengths[row])
+            if kind == STRAY:
+                self._strays.append((link.port, rows[row, :length].tobytes(), ice.source(row)))
+            elif kind == REFUSED:
+                self._refuse(link, "srtp_replays" if -length in REPLAYED else "srtp_errors", 1)
+            else:
+                # An error is most often that of ICMP for a sent datagram.
+                self._refuse(link, "receive_errors" if kind == FAILED else "odd_datagrams", 1)
+        return ice.keep(first, first + np.flatnonzero(kinds == MEDIA))
+
+    def _fill_inboxes(self, sockets: list[MediaSocket], *, is_stale: bool) -> None:
+        """Read sockets of ICE: media of the remote party go into the inboxes, all else is stray."""
+        for media_socket in sockets:
             link, signalled, read = self._links[media_socket], media_socket.source.signalled, media_socket.udp
             inbox = link.inbox
             for _ in range(_MOST_STALE if is_stale else _MOST_DELIVERED):

@@ -13,7 +13,11 @@
 enum { TYPES = 128, HEADER = 12, DEPTH = 32, WINDOW = 64 };
 /* Delays in units: age up to which a packet counts, room above the least good delay. */
 enum { HORIZON = 1300 * 48, SLACK = 12 * 48, OFTEN_LATE = 4 };
-enum { UNITS = 48000, FRAME_UNITS = 960, LONGEST_UNITS = 5760 };
+/* Excess of delay, units, and frames without a good place, from which on a period is cut anywhere (receive.py). */
+enum { FORCED = 50 * 48, PATIENCE = 12 };
+/* Amplitude below which a rest can be dropped (store.py). */
+static const float QUIET = 60.0f;
+enum { PER_SAMPLE = 2, UNITS = 48000, FRAME_UNITS = 960, LONGEST_UNITS = 5760 };
 /* Samples of 20 ms at 8 and at 24 kHz; sound kept to conceal a loss; taps before the first sample of a frame. */
 enum { NARROW = 160, WIDE = 480, KEPT = 200, PAST_UP = 32, PAST_DOWN = 96, TAPS_UP = 33, TAPS_DOWN = 32 };
 
@@ -111,10 +115,18 @@ struct books {
     void *const *decoders;
     opus_decode_t *opus_decode;
     int64_t faults;
-    /* Decoded sound that was not played yet, in rows of `room` samples: null while slots that hold some are left. */
+    /* Decoded sound that was not played yet, in rows of `room` samples, and whether quiet rests are dropped now. */
     float *lines;
     int64_t room;
+    int64_t settles;
+    /* Frames in which each slot has looked for a place to be stretched, and periods removed or inserted until Python
+     * asks. */
+    int64_t *patience;
+    int64_t stretched;
 };
+
+/* Of audio/stretch.c. */
+int64_t softswitch_stretch(const float *pcm, int shorter, int force, float *out);
 
 static uint32_t big32(const uint8_t *at) { return (uint32_t)at[0] << 24 | at[1] << 16 | at[2] << 8 | at[3]; }
 
@@ -297,8 +309,8 @@ static void sort_conversions(struct books *b, const uint8_t *rows, int64_t strid
 
 /* Take the ordinary ones of `count` packets in, make those to be forwarded, and gather those to be converted.
  *
- * A packet behind one that was left, of the same slot, is left too. Returns how many were left; their rows go into
- * `rest`.
+ * A packet behind one of RTP that was left, of the same slot, is left too. Reports (RFC 5761 section 4) are left, but
+ * say nothing about the packets of sound behind them. Returns how many were left; their rows go into `rest`.
  */
 int softswitch_accept(struct books *b, const uint8_t *rows, int64_t stride, const int64_t *lengths,
                       const int64_t *slots, int count, int64_t arrival, int timed, int64_t *rest)
@@ -312,7 +324,8 @@ int softswitch_accept(struct books *b, const uint8_t *rows, int64_t stride, cons
         int64_t slot = slots[i];
         if (b->left[slot] != b->batch && accept(b, rows + i * stride, i, lengths[i], slot, arrival, timed))
             continue;
-        b->left[slot] = b->batch;
+        if (rows[i * stride + 1] >> 5 != 6)
+            b->left[slot] = b->batch;
         rest[left++] = i;
     }
     if (b->conversions)
@@ -743,14 +756,27 @@ ALWAYS int decode_next(struct books *b, int64_t slot, float *out, int wide)
     return 1;
 }
 
+/* Drop what a slot holds if it is less than a frame, and quiet, and so is the end of the frame before (PcmStore.settle).
+ *
+ * Packets of another duration than 20 ms leave a rest in any case, and need it.
+ */
+static void settle(struct books *b, int64_t slot, const float *out)
+{
+    const float *line = b->lines + slot * b->room, *end = out + WIDE - b->held[slot];
+    if (b->held[slot] >= WIDE || b->state[slot * STATE_FIELDS + LASTING] != FRAME_UNITS)
+        return;
+    for (int64_t i = 0; i < b->held[slot]; i++)
+        if (!(fabsf(end[i]) < QUIET && fabsf(line[i]) < QUIET))
+            return;
+    b->held[slot] = 0;
+}
+
 /* Play the next 20 ms of a slot; return 0, and change nothing, if that takes more than an ordinary packet. */
 ALWAYS int play(struct books *b, int64_t slot, float *out, int wide)
 {
     int64_t held = b->held[slot];
     if (!held)
         return decode_next(b, slot, out, wide);
-    if (!b->lines)
-        return 0;
     float *line = b->lines + slot * b->room, frame[WIDE];
     if (held < WIDE) {
         /* What stretching has left is played first, and as much of the new packet is held instead. */
@@ -759,11 +785,13 @@ ALWAYS int play(struct books *b, int64_t slot, float *out, int wide)
         memcpy(out, line, sizeof(float) * held);
         memcpy(out + held, frame, sizeof(float) * (WIDE - held));
         memcpy(line, frame + WIDE - held, sizeof(float) * held);
-        return 1;
+    } else {
+        memcpy(out, line, sizeof(float) * WIDE);
+        memmove(line, line + WIDE, sizeof(float) * (held - WIDE));
+        b->held[slot] -= WIDE;
     }
-    memcpy(out, line, sizeof(float) * WIDE);
-    memmove(line, line + WIDE, sizeof(float) * (held - WIDE));
-    b->held[slot] -= WIDE;
+    if (b->settles)
+        settle(b, slot, out);
     return 1;
 }
 
@@ -790,13 +818,51 @@ ALWAYS void pack(const struct books *b, int kind, int64_t slot, const float *pcm
     sender[MARK] = 0;
 }
 
-ALWAYS int play_all(struct books *b, const int64_t *slots, int count, const uint8_t *stretched, float *out,
-                    int64_t *rest, int wide)
+/* Stretch a frame of a slot, and return its samples (RtpReceiver._append_stretched, and _append_changed). */
+static int64_t stretch(struct books *b, int64_t slot, const float *frame, float *out)
+{
+    int64_t excess = b->excess[slot], force = ++b->patience[slot] > PATIENCE || llabs(excess) > FORCED;
+    int64_t count = softswitch_stretch(frame, excess > 0, force, out), gained = (WIDE - count) * PER_SAMPLE;
+    if (!gained)
+        return count;
+    b->stretched++;
+    b->patience[slot] = 0;
+    excess -= gained;
+    /* An excess that changed its sign is smaller than a period: it counts as done, or stretching would alternate. */
+    b->excess[slot] = excess && (excess > 0) == (gained > 0) ? excess : 0;
+    return count;
+}
+
+/* Play the next 20 ms of a slot that is to be stretched; return 0 if that takes more than ordinary packets.
+ *
+ * What was decoded is held then, and `stretched` is no longer set: Python goes on from there.
+ */
+ALWAYS int play_stretched(struct books *b, int64_t slot, uint8_t *stretched, float *out, int wide)
+{
+    float frame[WIDE], changed[WIDE + WIDE / 2], *line = b->lines + slot * b->room;
+    int64_t held = b->held[slot];
+    if (held >= WIDE)
+        return play(b, slot, out, wide);
+    if (!decode_next(b, slot, frame, wide))
+        return 0;
+    stretched[slot] = 0;
+    int64_t count = stretch(b, slot, frame, changed);
+    memcpy(line + held, changed, sizeof(float) * (size_t)count);
+    b->held[slot] = held + count;
+    return play(b, slot, out, wide);
+}
+
+ALWAYS int play_all(struct books *b, const int64_t *slots, int count, uint8_t *stretched, float *out, int64_t *rest,
+                    int wide)
 {
     int left = 0;
-    for (int i = 0; i < count; i++)
-        if ((stretched && stretched[slots[i]]) || !play(b, slots[i], out + (int64_t)i * WIDE, wide))
+    for (int i = 0; i < count; i++) {
+        int64_t slot = slots[i];
+        int is_stretched = stretched && stretched[slot];
+        float *row = out + (int64_t)i * WIDE;
+        if (is_stretched ? !play_stretched(b, slot, stretched, row, wide) : !play(b, slot, row, wide))
             rest[left++] = i;
+    }
     return left;
 }
 
@@ -811,8 +877,8 @@ ALWAYS void pack_all(const struct books *b, int kind, const int64_t *slots, int 
 #define WITH_FMA __attribute__((target("avx2,fma")))
 static int has_fma(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
-WITH_FMA static int play_fma(struct books *b, const int64_t *slots, int count, const uint8_t *stretched,
-                             float *out, int64_t *rest)
+WITH_FMA static int play_fma(struct books *b, const int64_t *slots, int count, uint8_t *stretched, float *out,
+                             int64_t *rest)
 {
     return play_all(b, slots, count, stretched, out, rest, 1);
 }
@@ -826,10 +892,9 @@ WITH_FMA static void pack_fma(const struct books *b, int kind, const int64_t *sl
 
 /* Write the next 20 ms of each slot that plays an ordinary packet into its row of `out`, (count, 480) at 24 kHz.
  *
- * A slot whose `stretched` is set is left. Returns how many slots were left; their rows go into `rest`.
+ * A slot whose `stretched` is set is stretched. Returns how many slots were left; their rows go into `rest`.
  */
-int softswitch_play(struct books *b, const int64_t *slots, int count, const uint8_t *stretched, float *out,
-                    int64_t *rest)
+int softswitch_play(struct books *b, const int64_t *slots, int count, uint8_t *stretched, float *out, int64_t *rest)
 {
     uint64_t before = ignore_small();
     int left;

@@ -74,6 +74,9 @@ class _Books(ctypes.Structure):
         ("faults", ctypes.c_int64),
         ("lines", ctypes.c_void_p),
         ("room", ctypes.c_int64),
+        ("settles", ctypes.c_int64),
+        ("patience", ctypes.c_void_p),
+        ("stretched", ctypes.c_int64),
     ]  # fmt: skip
 
 
@@ -156,6 +159,8 @@ class OrdinaryPackets:
         """Samples that each slot has decoded and not played; the receiver's."""
         self.lines: Pcm = np.zeros((0, 0), np.float32)
         """These samples; the receiver's."""
+        self.patience: Ints = np.zeros(0, np.int64)
+        """Frames in which each slot has looked for a place to be stretched; the receiver's."""
         self.last: Pcm = np.zeros(0, np.float32)
         """Last sample encoded for each slot; the encoder's."""
         self.transcoder: Transcoder | None = None
@@ -170,7 +175,7 @@ class OrdinaryPackets:
         self._at = ctypes.addressof(self._books)
         self._revision, self._ring = -1, np.zeros((0, 0), np.uint8)
         self._rest: Indices = np.zeros(0, np.intp)
-        self._rest_at = self._lines_at = 0
+        self._rest_at = 0
         self._addresses = tuple(Address() for _ in range(7))
         self._memories = tuple((Address(), Address()) for _ in range(_LAWS))
         """Addresses of what the decoders of conversions keep for concealment, by kind."""
@@ -189,7 +194,8 @@ class OrdinaryPackets:
             timed: arrivals say something about the network.
 
         Returns:
-            The rows that were left; behind the first of a slot, all of that slot. None if there are none.
+            The rows that were left; behind the first of a slot that is RTP, all of that slot. None if there
+            are none.
         """
         left = self._accept_some(rows, lengths, slots, arrival, timed=timed)
         # Codecs take one packet of a slot at a time: the next one, that came late together with it, was left.
@@ -238,16 +244,17 @@ class OrdinaryPackets:
 
         Args:
             slots: each at most once, ``(n,)``, n at least 1.
-            stretched: slots that are left, a mask of all slots; None for none.
+            stretched: slots that are stretched, a mask of all slots, cleared where that was done; None for
+                none.
             out: ``(n, 480)``.
-            settles: slots that hold samples are left, since these may be dropped now.
+            settles: samples that slots hold are dropped where that is not heard.
 
         Returns:
             The rows that were left; None if there are none.
         """
         count = len(slots)
         self._look(count)
-        self._books.lines = None if settles else self._lines_at
+        self._books.settles = settles
         left = self._play(
             self._at, self._addresses[3].of(slots), count, None if stretched is None else address(stretched),
             self._addresses[4].of(out), self._rest_at,
@@ -280,6 +287,13 @@ class OrdinaryPackets:
         """Do what :meth:`softswitch.rtp.delay.DelayMeter.jitter` does."""
         self._look(0)
         return self._jitter(self._at, slot, now)
+
+    def take_stretched(self) -> int:
+        """Return the pitch periods removed or inserted by :meth:`play` since the last call."""
+        stretched: int = self._books.stretched
+        if stretched:
+            self._books.stretched = 0
+        return stretched
 
     @staticmethod
     def makes(kind: int) -> bool:
@@ -433,6 +447,7 @@ class OrdinaryPackets:
             "playing": self.playing,
             "held": self.held,
             "lines": self.lines,
+            "patience": self.patience,
             "last": self.last,
             "left": np.zeros(len(self.playing), np.int64),
         }
@@ -453,7 +468,7 @@ class OrdinaryPackets:
                 sound, lost = bank.concealer.tables()
                 law.sound, law.lost = sound.ctypes.data, lost.ctypes.data
                 tables += [sound, lost]
-        self._lines_at, books.room = address(self.lines), self.lines.shape[1]
+        books.room = self.lines.shape[1]
         opus = formats.known(_OPUS)
         books.opus_decode, books.decoders = self._opus_decode, None
         if isinstance(opus, OpusBank):

@@ -78,7 +78,7 @@ class RtpReceiver:
         self.concealed = np.pad(self.concealed, (0, more))
         self._stretched = np.pad(self._stretched, (0, more))
         if self._ordinary is not None:
-            self._ordinary.playing = self._kind
+            self._ordinary.playing, self._ordinary.patience = self._kind, self._patience
             self._ordinary.held, self._ordinary.lines = self._store.held, self._store.lines
 
     def open(self, slot: int) -> None:
@@ -157,6 +157,8 @@ class RtpReceiver:
             return
         stretched = self._stretched if jitter.stretching else None
         rest = self._ordinary.play(slots, stretched, out, settles=self._ticks % _SETTLING == 0)
+        if stretched is not None:
+            self.stretched_total += self._ordinary.take_stretched()
         if rest is None:
             return
         if len(rest) == len(slots):

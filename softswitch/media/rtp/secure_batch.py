@@ -18,7 +18,7 @@ from softswitch.media.rtp.batch import NO_SOCKET, Numbers
 from softswitch.media.rtp.secure import SrtpPair
 from softswitch.media.rtp.sockets import MediaSocket
 
-_ADDRESS = 28
+ADDRESS = 28
 """Octets of the longest address, struct sockaddr_in6."""
 
 NOT_PROTECTED = -2
@@ -42,7 +42,7 @@ class SecureBatch:
         self._sessions: NDArray[np.int64] = np.zeros(64, np.int64)
         """Address of the session that encrypts, by slot; 0: the slot is not here."""
         self._fds: Numbers = np.zeros(64, np.int32)
-        self._targets: Bytes = np.zeros((64, _ADDRESS), np.uint8)
+        self._targets: Bytes = np.zeros((64, ADDRESS), np.uint8)
         self._sizes: Numbers = np.zeros(64, np.int32)
         self._errors: Numbers = np.zeros(0, np.int32)
         self._count = 0
@@ -61,7 +61,7 @@ class SecureBatch:
             media_socket: socket, whose address to send to does not change until then.
         """
         self.remove(slot)
-        target = _sockaddr(media_socket)
+        target = sockaddr(media_socket)
         if not keys.outbound_at or not target:
             return
         while slot >= len(self._sessions):
@@ -129,7 +129,7 @@ class SecureBatch:
         return bool(refused)
 
 
-def _sockaddr(media_socket: MediaSocket) -> bytes:
+def sockaddr(media_socket: MediaSocket) -> bytes:
     """Return the address that a socket sends to as the kernel has it; empty if it has another form."""
     host, port = media_socket.source.target
     family: Any = media_socket.udp.family

@@ -272,6 +272,10 @@ class Poller:
         events = self._epoll.poll(0, len(self._members))
         return [self._members[fd] for fd, _ in events if fd in self._members]
 
+    def sockets(self, fds: list[int]) -> list[MediaSocket]:
+        """Return the sockets of descriptors."""
+        return [self._members[fd] for fd in fds if fd in self._members]
+
     def close(self) -> None:
         """Close the epoll."""
         self._epoll.close()

@@ -9,6 +9,7 @@ from softswitch.compiled import library
 from softswitch.media.messages import ConnectPlain, ConnectSecure
 from softswitch.media.rtp.batch import Numbers
 from softswitch.media.rtp.drain import Reception, Stray
+from softswitch.media.rtp.ice_batch import IceBatch
 from softswitch.media.rtp.link import Inbox, Link
 from softswitch.media.rtp.passes import Passed, Passes
 from softswitch.media.rtp.secure import SrtpPair
@@ -31,7 +32,8 @@ class Transports:
         code = library()
         self._secure = SecureBatch(code) if code is not None else None
         """Decrypts what is delivered, and sends what goes to fixed addresses."""
-        self._reception = Reception(self._refuse, secure=self._secure)
+        ice = IceBatch(code) if code is not None else None
+        self._reception = Reception(self._refuse, secure=self._secure, ice=ice)
 
     def open(self, port: int, slot: int, inbox: Inbox) -> None:
         """Make a link that is not connected yet; delivered datagrams are queued in `inbox`."""

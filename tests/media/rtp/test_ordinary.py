@@ -12,7 +12,7 @@ from softswitch.compiled import address, library
 from softswitch.media.messages import RtpParameters
 from softswitch.media.rtp.plane import RtpPlane
 from tests.media.rtp.rtp_pair import TICK, give, parameters, voice
-from tests.rtp.wire import datagrams, packet
+from tests.rtp.wire import datagrams, packet, rows
 
 SLOTS = 12
 CODECS = ("PCMU", "PCMA", "PCMU", "G722", "PCMU", "opus")
@@ -145,6 +145,43 @@ def test_received_audio_is_the_same(seed, bad):
         assert compiled.take_reports() == python.take_reports()
         now += 0.07 if bad and tick % 40 == 39 else TICK
     assert compiled.counters["received"] > 60 * SLOTS
+
+
+def test_stretched_sound_is_the_same(monkeypatch):
+    compiled, python = both()
+    speaker, _ = both()
+    ordinary = compiled._ordinary
+    assert ordinary is not None
+    changed: list[int] = []
+    take = ordinary.take_stretched
+
+    def counted() -> int:
+        changed.append(take())
+        return changed[-1]
+
+    monkeypatch.setattr(ordinary, "take_stretched", counted)
+    slots, chance, now = np.arange(SLOTS), random.Random(8), 500.0
+    held: list[list[tuple[int, bytes]]] = [[] for _ in slots]
+    for tick, frame in enumerate(voice(14.0)):
+        pcm = np.stack([np.roll(frame, 40 * slot) for slot in slots])
+        for slot, data in datagrams(speaker.push(pcm, slots, now)):
+            held[slot].append((slot, data))
+        arriving = []
+        for slot in range(SLOTS):
+            # A second in five, packets come late and together: the delay grows, and shrinks afterwards.
+            if tick % 250 >= 50 or chance.random() < 0.5:
+                arriving += held[slot]
+                held[slot] = []
+        for plane in (compiled, python):
+            give(plane, arriving, now)
+        np.testing.assert_allclose(pull(compiled, slots, now), pull(python, slots, now), atol=0.05)
+        for plane in (compiled, python):
+            plane.control(now)
+        assert_same_state(compiled, python)
+        np.testing.assert_array_equal(compiled._receiver._patience, python._receiver._patience)
+        now += TICK
+    # The decisions whose slots have to wait for the next tick, or begin behind a loss, are left to Python.
+    assert 20 < sum(changed) < compiled.counters["stretched"]
 
 
 def test_packets_made_are_the_same_to_a_step_of_the_code():
@@ -280,6 +317,22 @@ def test_a_packet_behind_one_that_was_left_is_left():
         late = [(0, packet(number, 160 * number, bytes(160), ssrc=50)) for number in (21, 20, 22)]
         give(plane, late, 500.0 + 20 * TICK)
     assert_same_state(compiled, python)
+
+
+def test_a_packet_behind_a_report_is_taken_in():
+    compiled, python = both()
+    report = b"\x80\xc9\x00\x01" + bytes(8)
+    for tick in range(20):
+        one = packet(tick, 160 * tick, bytes(160), ssrc=50)
+        for plane in (compiled, python):
+            give(plane, [(0, one)] if tick < 19 else [(0, report), (0, one)], 500.0 + tick * TICK)
+    assert_same_state(compiled, python)
+    data, lengths = rows([report, packet(20, 3200, bytes(160), ssrc=50), report])
+    ordinary = compiled._ordinary
+    assert ordinary is not None
+    left = ordinary.accept(data, lengths, np.zeros(3, np.intp), round(500.4 * 48000), timed=True)
+    assert left is not None
+    assert left.tolist() == [0, 2]
 
 
 def test_memory_that_is_not_in_one_piece_has_no_address():
