@@ -19,6 +19,7 @@ _NAMES = (
     "media/rtp/batch.c",
     "media/rtp/ordinary.c",
     "media/rtp/secure.c",
+    "media/feeds/feeds.c",
     "media/tracks/bus.c",
     "audio/g722.c",
     "audio/mix.c",

@@ -1,6 +1,7 @@
 """The engine: messages and audio in, one tick every 20 ms, reports and audio out."""
 
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ from softswitch.media.engine.parts import build
 from softswitch.media.engine.tick_state import TickArrays, TickState
 from softswitch.media.engine.tick_thread import TickThread
 from softswitch.media.feeds.feed_port import FeedRows
+from softswitch.media.feeds.feed_queue import CompiledFifo
 from softswitch.media.port import Port
 from softswitch.media.rtp.plane import RtpPlane
 
@@ -68,6 +70,7 @@ class Engine:
         self._ticks = 0
         self._layout = Layout()
         self._groups: tuple[tuple[int, ...], ...] = ()
+        self._counting = threading.Lock()
         self._thread = TickThread(
             self.tick,
             self.is_idle,
@@ -112,7 +115,20 @@ class Engine:
         if fifo is None:
             self.counters["stray_feed_bytes"] += len(data)
         elif lost := fifo.put(data):
-            self.counters["dropped_feed_bytes"] += lost
+            self._count_refused(lost)
+
+    def feed_socket(self, port: int) -> CompiledFifo | None:
+        """Return the queue of a feed port that can serve a WebSocket by itself; None if it cannot.
+
+        May be called from any thread. Ports whose socket needs the event loop are in ``Output.roused``.
+        """
+        fifo = self._parts.ingress.fifos.get(port)
+        return fifo if isinstance(fifo, CompiledFifo) else None
+
+    def _count_refused(self, size: int) -> None:
+        # The tick counts what it reads itself, other threads what they hand over.
+        with self._counting:
+            self.counters["dropped_feed_bytes"] += size
 
     def deliver(self, port: int, datagram: bytes) -> None:
         """Hand over a received datagram of an RTP port whose socket the engine does not poll (WebRTC).
@@ -283,6 +299,8 @@ class Engine:
         for group in tick.layout.feeds:
             pull = partial(self._parts.feeds.pull, group, said=tick.said, now=tick.now)
             by_halves(group.rows.start, group.rows.stop, pull, partial(self._blame, tick))
+        if refused := self._parts.feeds.take_refused():
+            self._count_refused(refused)
 
     def _detect_tones(self, tick: TickState) -> None:
         listener = self._parts.tone_listener
@@ -349,6 +367,7 @@ class Engine:
     def _push_feeds(self, tick: TickState) -> None:
         for group in tick.layout.feeds:
             self._push_group(tick, group, self._parts.feeds.due(group, tick.sounding))
+        tick.output.roused += self._parts.feeds.take_roused()
 
     def _push_group(self, tick: TickState, group: FeedRows, rows: list[int]) -> None:
         def push(first: int, last: int) -> None:

@@ -205,7 +205,7 @@ class TickThread:
         """Emit an output unless it is empty."""
         if self._emit is None:
             return
-        if not (output.reports or output.frames or output.datagrams or output.strays):
+        if not (output.reports or output.frames or output.datagrams or output.strays or output.roused):
             return
         try:
             self._emit(output)
