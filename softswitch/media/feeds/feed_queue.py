@@ -60,7 +60,7 @@ class _Code:
         self.put = short("put", _LONG, _POINTER, ctypes.c_char_p, _LONG)
         self.take = short("take", _LONG, _POINTER, _POINTER)
         self.skip = short("skip", None, _POINTER, _LONG, _POINTER)
-        self.correct, self.forget = short("correct", None, _POINTER), short("forget", None, _POINTER)
+        self.correct, self.forget = short("correct", None, _POINTER), short("forget", None, _POINTER, _LONG)
         self.connect = short("connect", None, _POINTER, _LONG, _LONG, _LONG)
         self.disconnect = short("disconnect", None, _POINTER)
         self.read, self.write = short("read", None, _POINTER, _LONG), short("write", None, _POINTER, _LONG)
@@ -265,17 +265,21 @@ class CompiledFifo:
         """Whether the tick came to the end of the connection."""
         return bool(self._feed.ended)
 
-    def take_left(self) -> tuple[bytes, bytes]:
-        """Return what was read and is for the loop, and what the transport has to write before all else.
-
-        To be called while the tick does not read the socket.
-        """
+    def take_strays(self) -> bytes:
+        """Return what was read and is for the loop; to be called while the tick does not read."""
         feed = self._feed
         strays = ctypes.string_at(feed.strays, feed.stray_size) if feed.stray_size else b""
+        if strays:
+            self._code.forget(self._at, False)
+        return strays
+
+    def take_rest(self) -> bytes:
+        """Return what the transport has to write before all else; to be called while the tick does not write."""
+        feed = self._feed
         rest = ctypes.string_at(feed.rest, feed.rest_size) if feed.rest_size else b""
-        if strays or rest:
-            self._code.forget(self._at)
-        return strays, rest
+        if rest:
+            self._code.forget(self._at, True)
+        return rest
 
     def take_begun(self) -> tuple[bytes, int, bytes]:
         """Return what was read of a frame: its header, or the bytes that its payload lacks and their mask.

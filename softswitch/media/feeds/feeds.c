@@ -534,13 +534,18 @@ void softswitch_feed_disconnect(struct feed *f)
     pthread_mutex_unlock(&f->lock);
 }
 
-/* Forget what was left to the loop. */
-void softswitch_feed_forget(struct feed *f)
+/* Forget what was read for the loop, or what it had to write first. */
+void softswitch_feed_forget(struct feed *f, int64_t is_rest)
 {
     pthread_mutex_lock(&f->lock);
-    free(f->strays);
-    free(f->rest);
-    f->strays = f->rest = NULL;
-    f->stray_size = f->rest_size = 0;
+    if (is_rest) {
+        free(f->rest);
+        f->rest = NULL;
+        f->rest_size = 0;
+    } else {
+        free(f->strays);
+        f->strays = NULL;
+        f->stray_size = 0;
+    }
     pthread_mutex_unlock(&f->lock);
 }
