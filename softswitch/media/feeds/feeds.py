@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from softswitch.audio.bank import bank_for
 from softswitch.audio.codec import G722
 from softswitch.audio.g711 import DECODING, ENCODING, SILENCE, decode, encode
-from softswitch.audio.pcm import BUS_RATE, FRAME, Bytes, Indices, Pcm, to_octets
+from softswitch.audio.pcm import BUS_RATE, FRAME, Bytes, Indices, Pcm, Pcm16, to_octets
 from softswitch.audio.resample import Resampler
 from softswitch.media.discards import DiscardCounter
 from softswitch.media.feeds.catching_up import CatchingUp
@@ -38,12 +38,17 @@ class FeedBank:
         sample = bytes([SILENCE.get(self._law, 0)])
         self._silence = self._g722.silence if self._g722 else sample * form.frame_bytes
         self._silent_frame = np.frombuffer(self._silence, np.uint8).copy()
+        # Fresh memory in every tick is cold memory.
+        self._samples: Pcm = np.zeros((slots, rate // 50), np.float32)
+        self._octets: Pcm16 = np.zeros((slots, rate // 50), np.int16)
 
     def grow(self, slots: int) -> None:
         """Make room for slots 0 to `slots` - 1."""
         for part in (self._up, self._down, self._g722):
             if part is not None:
                 part.grow(slots)
+        self._samples = np.zeros((slots, self._samples.shape[1]), np.float32)
+        self._octets = np.zeros(self._samples.shape, np.int16)
 
     def reset(self, slot: int) -> None:
         """Clear the state of `slot`, whose port closed or is new."""
@@ -184,9 +189,12 @@ class FeedBank:
         return pcm
 
     def push(self, pcm: Pcm, slots: Indices) -> Bytes:
-        """Encode frames of the bus, ``(n, 480)``, in the format of the ports, ``(n, octets)``."""
+        """Encode frames of the bus, ``(n, 480)``, in the format of the ports, ``(n, octets)``.
+
+        The next call overwrites what is returned.
+        """
         if self._down is not None:
-            pcm = self._down.process(pcm, slots)
+            pcm = self._down.process(pcm, slots, out=self._samples[: len(pcm)])
         return self._encode(pcm, slots)
 
     def _decode(self, frames: Bytes, slots: Indices, out: Pcm) -> None:
@@ -196,7 +204,8 @@ class FeedBank:
         elif self._law:
             pcm = decode(DECODING[self._law], frames)
         else:
-            pcm = frames.view("<i2").astype(np.float32)
+            pcm = self._samples[: len(frames)]
+            np.copyto(pcm, frames.view("<i2"), casting="unsafe")
         if self._up is not None:
             self._up.process(pcm, slots, out=out)
         else:
@@ -205,7 +214,9 @@ class FeedBank:
     def _encode(self, pcm: Pcm, slots: Indices) -> Bytes:
         if self._g722 is not None:
             return self._g722.encode(pcm, slots)[0]
-        return encode(ENCODING[self._law], pcm) if self._law else to_octets(pcm)
+        if self._law:
+            return encode(ENCODING[self._law], pcm)
+        return to_octets(pcm, out=self._octets[: len(pcm)])
 
 
 class Feeds:
