@@ -1,16 +1,16 @@
 """A WebSocket that the media engine's tick reads and writes, and the event loop in between (docs/adr/0051).
 
-The tick reads audio straight into the queue of its port, and sends what the port hears. The loop gets everything
-else, and never reads at the same time: its transport is paused meanwhile. Both may write whole frames in turn; where
-the kernel does not take all of one, the transport alone writes until its buffer is empty again.
+The tick reads audio straight into the queue of its port, and sends what the port hears. The loop gets
+everything else, and never reads at the same time: its transport is paused meanwhile. Both may write whole
+frames in turn; where the kernel does not take all of one, the transport alone writes for a while.
 
-Nothing is lost or comes out of its order: the tick leaves off at the first frame that it does not take, and what it
-has read from there on goes to the protocol before the loop, or the tick, reads on.
+Nothing is lost or comes out of its order: the tick stops at the first frame that it does not take, and what
+it has read from there on goes to the protocol before the loop, or the tick, reads on.
 """
 
 import asyncio
 import os
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from softswitch.legs.websocket.frame_reader import FrameReader
 from softswitch.legs.websocket.frames import BINARY, MASKED, header
@@ -31,8 +31,8 @@ class FeedSocket(Protocol):
         """Whether the tick may write."""
 
     @property
-    def ended(self) -> bool:
-        """Whether the tick came to the end of the connection."""
+    def ended(self) -> int:
+        """What the tick found at the end of the connection: an errno; -1: the peer closed it; 0: no end."""
 
     @property
     def heard(self) -> int:
@@ -51,7 +51,7 @@ class FeedSocket(Protocol):
         """Let the tick write; return False where it has left more than `handed` frames to the loop."""
 
     def hold(self) -> None:
-        """Let the tick write no more."""
+        """Let the tick stop writing."""
 
     def send(self, data: bytes) -> int:
         """Write; return how many bytes the kernel took."""
@@ -63,7 +63,7 @@ class FeedSocket(Protocol):
         """Return what the tick has begun to write."""
 
     def take_begun(self) -> tuple[bytes, int, bytes]:
-        """Return the header that the tick has begun to read; the length of what a payload lacks, and its mask."""
+        """Return the header that the tick has begun to read; what a payload lacks in bytes, and its mask."""
 
 
 class SharedTransport:
@@ -81,7 +81,7 @@ class SharedTransport:
         """Leave a connection to the tick, as soon as all is ordinary.
 
         Args:
-            transport: its own; TLS is none of its business.
+            transport: the connection, without TLS.
             protocol: gets what the tick leaves.
             frames: reads frames for the protocol.
             queue: of the port that the audio is for.
@@ -170,6 +170,9 @@ class SharedTransport:
         strays = self._queue.take_strays()
         if strays:
             self._protocol.data_received(strays)
+        if self._queue.ended > 0:
+            # An error of a socket is told once.
+            self._transport.abort()
         if self._is_over or self._transport.is_closing():
             return
         if self._frames.is_between and not self._queue.ended and not self._is_paused:
@@ -213,16 +216,16 @@ def share(
     *,
     listens: bool,
 ) -> SharedTransport | None:
-    """Share a connection with the tick; None where that is not possible: TLS, no socket, no descriptor left."""
+    """Share a connection with the tick; None where that is not possible: TLS, no socket, no descriptor."""
     if (
-        # uvloop's transports have no base class.
-        not hasattr(transport, "pause_reading")
-        or transport.is_closing()
+        transport.is_closing()
         or transport.get_extra_info("ssl_object") is not None
         or transport.get_extra_info("socket") is None
     ):
         return None
     try:
-        return SharedTransport(transport, protocol, frames, queue, listens=listens)
+        # A transport of uvloop is one by its methods only.
+        both_ways = cast("asyncio.Transport", transport)
+        return SharedTransport(both_ways, protocol, frames, queue, listens=listens)
     except (OSError, ValueError):
         return None

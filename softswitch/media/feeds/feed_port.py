@@ -46,7 +46,7 @@ class FeedPort(Port):
     tail: int = 0
     """Frames still to be sent after the last sound, so that the resampling filter gives out its end."""
     silent_ticks: int = 1 << 30
-    """Ticks since the last audio came from the fifo; compiled code has its own count of these and of frames."""
+    """Ticks since the last audio came from the fifo; compiled code counts these, and frames, by itself."""
 
     def __post_init__(self) -> None:
         """Tell compiled code what it serves."""

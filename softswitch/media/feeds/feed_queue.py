@@ -1,7 +1,8 @@
-"""Queues of feed ports in compiled code (``feeds.c``): one call takes or sends a frame for all ports of a format.
+"""Queues of feed ports in compiled code (``feeds.c``): one call takes or sends the frames of all ports.
 
-:class:`CompiledFifo` does what :class:`.feed_fifo.FeedFifo` does, where the rules are explained. Beside that it may
-have a WebSocket, which the tick then reads and writes itself while all is ordinary. See docs/adr/0051.
+:class:`CompiledFifo` does what :class:`.feed_fifo.FeedFifo` does, where the rules are explained. Beside that
+it may have a WebSocket, which the tick then reads and writes itself while all is ordinary. See
+docs/adr/0051.
 """
 
 import ctypes
@@ -29,6 +30,23 @@ _LONG, _DOUBLE, _POINTER = ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
 class _Feed(ctypes.Structure):
     """``struct feed`` of feeds.c, as far as Python knows it."""
 
+    put: int
+    taken: int
+    dropped: int
+    underruns: int
+    mended_ms: int
+    correction: int
+    creep: int
+    sent_frames: int
+    floor: int
+    received: int
+    level: int
+    lead: float
+    reads: int
+    writer: int
+    heard: int
+    ended: int
+
     _fields_ = [
         *((name, _LONG) for name in (
             "frame", "unit", "capacity", "start",
@@ -54,8 +72,18 @@ class _Code:
         def short(name: str, result: type | None, *arguments: type) -> Any:
             return locked(getattr(code, f"softswitch_feed_{name}"), result, arguments)
 
-        pull = [_POINTER, _LONG, _DOUBLE, _POINTER, _LONG, _POINTER, _POINTER, _LONG, *[_POINTER] * 4]
-        push = [_POINTER, _POINTER, _LONG, _POINTER, _LONG, *[_POINTER] * 3]
+        pull: list[Any] = [
+            _POINTER,
+            _LONG,
+            _DOUBLE,
+            _POINTER,
+            _LONG,
+            _POINTER,
+            _POINTER,
+            _LONG,
+            *[_POINTER] * 4,
+        ]
+        push: list[Any] = [_POINTER, _POINTER, _LONG, _POINTER, _LONG, *[_POINTER] * 3]
         self.new, self.free = short("new", _POINTER), short("free", None, _POINTER)
         self.put = short("put", _LONG, _POINTER, ctypes.c_char_p, _LONG)
         self.take = short("take", _LONG, _POINTER, _POINTER)
@@ -93,19 +121,17 @@ class CompiledFifo:
         """Make an empty FIFO; for the arguments see :class:`FeedFifo`.
 
         Raises:
-            MemoryError: there is none.
+            MemoryError: no memory is left.
             RuntimeError: there is no compiled code.
         """
         code = code or _code()
         if code is None:
             raise RuntimeError("there is no compiled code")
-        self._at = 0
         self._code = code
-        at = code.new()
-        if not at:
+        self._at: int = code.new() or 0
+        if not self._at:
             raise MemoryError("no memory for the queue of a feed port")
-        self._at: int = at
-        self._feed = feed = _Feed.from_address(at)
+        self._feed = feed = _Feed.from_address(self._at)
         ms = frame_bytes / TICK_MS
         feed.frame, feed.unit, feed.capacity = frame_bytes, unit, int(capacity_ms * ms)
         feed.start, self._urgent = max(int(prebuffer_ms * ms), 1), HURRY_MS * ms
@@ -115,9 +141,9 @@ class CompiledFifo:
 
     def __del__(self) -> None:
         """Free the memory."""
-        if self._at:
-            self._code.free(self._at)
+        if at := getattr(self, "_at", 0):
             self._at = 0
+            self._code.free(at)
 
     @property
     def at(self) -> int:
@@ -171,7 +197,8 @@ class CompiledFifo:
 
     def put(self, data: bytes) -> int:
         """Append audio of any length; return the number of bytes refused."""
-        return self._code.put(self._at, data, len(data))
+        refused: int = self._code.put(self._at, data, len(data))
+        return refused
 
     def take(self) -> bytes | None:
         """Return the next frame, shorter at the end of a talk spurt; None while nothing is to be played."""
@@ -224,12 +251,12 @@ class CompiledFifo:
         self._code.connect(self._at, fd, most, listens)
 
     def disconnect(self) -> None:
-        """Serve the socket no more; what was left to the loop stays."""
+        """Leave the socket; what is for the loop stays."""
         self._code.connected -= 1
         self._code.disconnect(self._at)
 
     def read(self, *, on: bool) -> None:
-        """Let the tick read the socket, at the boundary of a frame, or read no more."""
+        """Let the tick read the socket, where a frame begins, or let it stop."""
         self._code.read(self._at, on)
 
     def write(self, handed: int) -> bool:
@@ -238,12 +265,13 @@ class CompiledFifo:
         return bool(self._feed.writer)
 
     def hold(self) -> None:
-        """Write no more: what the loop writes next goes by its transport."""
+        """Stop writing: what the loop writes next goes by its transport."""
         self._code.write(self._at, -1)
 
     def send(self, data: bytes) -> int:
         """Write frames; return how many bytes were taken, 0 where all has to go by the transport."""
-        return self._code.send(self._at, data, len(data))
+        sent: int = self._code.send(self._at, data, len(data))
+        return sent
 
     @property
     def reads(self) -> bool:
@@ -261,9 +289,9 @@ class CompiledFifo:
         return self._feed.heard
 
     @property
-    def ended(self) -> bool:
-        """Whether the tick came to the end of the connection."""
-        return bool(self._feed.ended)
+    def ended(self) -> int:
+        """What the tick found at the end of the connection: an errno; -1: the peer closed it; 0: no end."""
+        return self._feed.ended
 
     def take_strays(self) -> bytes:
         """Return what was read and is for the loop; to be called while the tick does not read."""
@@ -274,7 +302,7 @@ class CompiledFifo:
         return strays
 
     def take_rest(self) -> bytes:
-        """Return what the transport has to write before all else; to be called while the tick does not write."""
+        """Return what the transport has to write first; to be called while the tick does not write."""
         feed = self._feed
         rest = ctypes.string_at(feed.rest, feed.rest_size) if feed.rest_size else b""
         if rest:
@@ -284,7 +312,7 @@ class CompiledFifo:
     def take_begun(self) -> tuple[bytes, int, bytes]:
         """Return what was read of a frame: its header, or the bytes that its payload lacks and their mask.
 
-        To be called while the tick does not read the socket, which then no longer reads on there.
+        To be called while the tick does not read the socket, and forgotten then.
         """
         feed = self._feed
         turn = feed.phase
@@ -366,7 +394,8 @@ class FeedTable:
             data: a frame for each, ``(n, frame)``.
 
         Returns:
-            Which frames (their place in `data`) the event loop has to send, and of which it has to send the rest.
+            Which frames (their place in `data`) the event loop has to send, and of which it has to send
+            the rest.
         """
         code = self._code
         feeds, _, left, roused, _, numbers = self._addresses
@@ -382,4 +411,6 @@ def table_of(fifos: Sequence[FeedFifo | CompiledFifo]) -> FeedTable | None:
     """Return the table of queues that are all in compiled code, otherwise None."""
     compiled = [fifo for fifo in fifos if isinstance(fifo, CompiledFifo)]
     code = _code()
-    return FeedTable(compiled, code) if code is not None and compiled and len(compiled) == len(fifos) else None
+    return (
+        FeedTable(compiled, code) if code is not None and compiled and len(compiled) == len(fifos) else None
+    )

@@ -99,7 +99,7 @@ class FeedBank:
             active.append(row)
             frames.append(data)
         self._sound(_joined(frames), active, slots, said)
-        self._mend(ports, behind, drifting, slots, said, now, catching_up)
+        self._mend(ports, behind, drifting, slots, said, now=now, catching_up=catching_up)
 
     def pull_compiled(
         self,
@@ -108,6 +108,7 @@ class FeedBank:
         ports: tuple[FeedPort, ...],
         slots: Indices,
         said: Pcm,
+        *,
         now: float,
         catching_up: CatchingUp,
     ) -> tuple[int, list[int]]:
@@ -131,14 +132,17 @@ class FeedBank:
         roused: list[int] = []
         for row, why in looks:
             port, fifo = ports[row], ports[row].fifo
-            if (lateness := port.lateness) is not None and why & (JUDGE | DRY) and isinstance(fifo, CompiledFifo):
+            if (
+                (lateness := port.lateness) is not None
+                and why & (JUDGE | DRY)
+                and isinstance(fifo, CompiledFifo)
+            ):
                 if why & JUDGE:
                     fifo.observe(lateness, now)
                 else:
                     lateness.ran_dry(now)
                 fifo.follow(lateness)
-                why |= BEHIND if lateness.late else 0
-            if why & BEHIND:
+            if why & BEHIND or (lateness is not None and lateness.late):
                 behind.append(row)
             if why & DRIFTS:
                 drifting.append(row)
@@ -147,7 +151,7 @@ class FeedBank:
         self._sound(frames, active, slots, said)
         if behind or drifting:
             late = [row for row in behind if _is_behind(ports[row])]
-            self._mend(ports, late, drifting, slots, said, now, catching_up)
+            self._mend(ports, late, drifting, slots, said, now=now, catching_up=catching_up)
             for row in behind:
                 fifo = ports[row].fifo
                 if isinstance(fifo, CompiledFifo):
@@ -172,6 +176,7 @@ class FeedBank:
         drifting: list[int],
         slots: Indices,
         said: Pcm,
+        *,
         now: float,
         catching_up: CatchingUp,
     ) -> None:
@@ -258,7 +263,7 @@ class Feeds:
             bank.pull(ports, slots, said[first:last], now, self._catching_up)
             return
         refused, roused = bank.pull_compiled(
-            group.table, part, ports, slots, said[first:last], now, self._catching_up
+            group.table, part, ports, slots, said[first:last], now=now, catching_up=self._catching_up
         )
         self._refused += refused
         self._roused += roused
