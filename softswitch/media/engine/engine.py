@@ -20,7 +20,7 @@ from softswitch.media.engine.parts import build
 from softswitch.media.engine.tick_state import TickArrays, TickState
 from softswitch.media.engine.tick_thread import TickThread
 from softswitch.media.feeds.feed_port import FeedRows
-from softswitch.media.feeds.feed_queue import CompiledFifo
+from softswitch.media.feeds.feed_queue import CompiledFifo, serves_sockets
 from softswitch.media.port import Port
 from softswitch.media.rtp.plane import RtpPlane
 
@@ -78,6 +78,8 @@ class Engine:
             is_relaying=lambda: self.relaying > 0,
             relay_now=self.relay_now,
             await_relayed=self._parts.transports.await_relayed,
+            is_serving=serves_sockets,
+            read_sockets=self.read_sockets,
         )
 
     @property
@@ -258,6 +260,23 @@ class Engine:
         self._send_forwarded(output)
         return output
 
+    def read_sockets(self, _now: float) -> m.Output:
+        """Read the WebSockets that are served here, before a tick; the tick itself reads those that were not.
+
+        Commands among the messages then reach the event loop in time to be carried out in that tick.
+
+        Returns:
+            Ports at whose sockets the event loop has to look.
+        """
+        for group in self._layout.feeds:
+            self._parts.feeds.read(group)
+        return m.Output(roused=self._take_roused())
+
+    def _take_roused(self) -> list[int]:
+        if refused := self._parts.feeds.take_refused():
+            self._count_refused(refused)
+        return self._parts.feeds.take_roused()
+
     def _receive(self, tick: TickState) -> None:
         for batch in self._parts.transports.receive(tick.now):
             self._receive_batch(tick.now, *batch)
@@ -299,8 +318,6 @@ class Engine:
         for group in tick.layout.feeds:
             pull = partial(self._parts.feeds.pull, group, said=tick.said, now=tick.now)
             by_halves(group.rows.start, group.rows.stop, pull, partial(self._blame, tick))
-        if refused := self._parts.feeds.take_refused():
-            self._count_refused(refused)
 
     def _detect_tones(self, tick: TickState) -> None:
         listener = self._parts.tone_listener
@@ -367,7 +384,7 @@ class Engine:
     def _push_feeds(self, tick: TickState) -> None:
         for group in tick.layout.feeds:
             self._push_group(tick, group, self._parts.feeds.due(group, tick.sounding))
-        tick.output.roused += self._parts.feeds.take_roused()
+        tick.output.roused += self._take_roused()
 
     def _push_group(self, tick: TickState, group: FeedRows, rows: list[int]) -> None:
         def push(first: int, last: int) -> None:

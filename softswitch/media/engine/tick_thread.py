@@ -19,6 +19,10 @@ NICENESS = -10
 RELAY_PERIOD_S = 0.005
 """Longest wait of a relayed packet, seconds: the wait adds jitter at the remote party."""
 
+COMMANDS_S = 0.001
+"""Time that the event loop has for commands that came over WebSockets, before they have to wait for the next
+tick, seconds."""
+
 LAST_PASS_S = 0.001
 """Time before a tick in which no packets are relayed by themselves, seconds."""
 
@@ -44,6 +48,8 @@ class TickThread:
         is_relaying: Callable[[], bool],
         relay_now: Callable[[float], Output],
         await_relayed: Callable[[float], bool] = lambda seconds: True,
+        is_serving: Callable[[], bool] = lambda: False,
+        read_sockets: Callable[[float], Output] = lambda now: Output(),
     ) -> None:
         """Prepare the thread; it runs after :meth:`start`.
 
@@ -54,11 +60,14 @@ class TickThread:
             is_relaying: called between two ticks; True: relayed packets must not wait for the next tick.
             relay_now: called with monotonic seconds while `is_relaying` and packets come, every 5 ms at most.
             await_relayed: waits so many seconds at most; returns False where no packet to relay came.
+            is_serving: called before a tick; True: there are WebSockets to be read.
+            read_sockets: called with monotonic seconds before a tick while `is_serving`.
         """
         self.seconds = Histogram()
         """Histogram of the duration of ticks."""
         self._tick, self._is_idle, self._counters = tick, is_idle, counters
         self._is_relaying, self._relay_now, self._await_relayed = is_relaying, relay_now, await_relayed
+        self._is_serving, self._read_sockets = is_serving, read_sockets
         self._clock = Clock()
         self._emit: Callable[[Output], None] | None = None
         self._wakened = threading.Condition()
@@ -149,6 +158,7 @@ class TickThread:
             now = self._alive_at = time.monotonic()
             self._clock.begin(now)
             self._count()
+            self._serve(now)
             self._once(self._tick, now)
             self.seconds.observe(time.monotonic() - now)
 
@@ -191,27 +201,34 @@ class TickThread:
             carried = now
             self._once(self._relay_now, now)
 
-    def _once(self, work: Callable[[float], Output], now: float) -> None:
+    def _serve(self, now: float) -> None:
+        """Read WebSockets; where there is more than audio, let the event loop see to it before the tick."""
+        if self._is_serving() and self._once(self._read_sockets, now):
+            time.sleep(COMMANDS_S)
+
+    def _once(self, work: Callable[[float], Output], now: float) -> bool:
+        """Work, and emit what comes of it; return False where nothing did."""
         try:
             output = work(now)
         except Exception:
             # The engine isolates failures of ports and steps itself; this protects the thread from the rest.
             self._counters["tick_errors"] += 1
             logger.exception("tick failed")
-            return
-        self.hand_out(output)
+            return False
+        return self.hand_out(output)
 
-    def hand_out(self, output: Output) -> None:
-        """Emit an output unless it is empty."""
+    def hand_out(self, output: Output) -> bool:
+        """Emit an output; return False where it is empty."""
         if self._emit is None:
-            return
+            return False
         if not (output.reports or output.frames or output.datagrams or output.strays or output.roused):
-            return
+            return False
         try:
             self._emit(output)
         except Exception:
             self._counters["emit_errors"] += 1
             logger.exception("the receiver of the media engine's output failed")
+        return True
 
     def _count(self) -> None:
         self._counters["ticks"] = self._clock.ticks

@@ -57,7 +57,7 @@ class _Feed(ctypes.Structure):
         )),
         *((name, _DOUBLE) for name in ("since", "origin", "second", "lead")),
         *((name, _LONG) for name in (
-            "fd", "reads", "writer", "most", "listens", "heard", "handed", "ended",
+            "fd", "reads", "writer", "looked", "most", "listens", "heard", "handed", "ended",
             "head_size", "left", "phase",
         )),
         ("strays", _POINTER), ("stray_size", _LONG), ("rest", _POINTER), ("rest_size", _LONG),
@@ -96,7 +96,10 @@ class _Code:
         self.pull, self.push = short("pull", None, *pull), short("push", None, *push)
         self.pull_sockets, self.push_sockets = code.softswitch_feed_pull, code.softswitch_feed_push
         """The same two without the interpreter's lock, for ports that have sockets."""
-        for function, arguments in ((self.pull_sockets, pull), (self.push_sockets, push)):
+        self.read_sockets = code.softswitch_feed_early
+        read: list[Any] = [_POINTER, _LONG, _POINTER, _LONG, _POINTER, _POINTER]
+        without_lock = (self.pull_sockets, pull), (self.push_sockets, push), (self.read_sockets, read)
+        for function, arguments in without_lock:
             function.argtypes, function.restype = arguments, None
         self.size: int = short("size", _LONG)()
         self.connected = 0
@@ -322,6 +325,12 @@ class CompiledFifo:
         return begun
 
 
+def serves_sockets() -> bool:
+    """Tell whether there is a queue with a socket."""
+    code = _code()
+    return code is not None and code.connected > 0
+
+
 def new_fifo(frame_bytes: int, unit: int, capacity_ms: int, prebuffer_ms: int) -> FeedFifo | CompiledFifo:
     """Return a queue: in compiled code if there is any."""
     kind = FeedFifo if _code() is None else CompiledFifo
@@ -369,15 +378,13 @@ class FeedTable:
             now: monotonic seconds.
             silence: 20 ms of it.
         """
-        code, scratch = self._code, self._scratch
+        code = self._code
         feeds, out, active, rows, why, numbers = self._addresses
-        call = code.pull
-        if code.connected:
-            call = code.pull_sockets
-            if not len(scratch):
-                scratch = self._scratch = np.empty(_SCRATCH, np.uint8)
+        call = code.pull_sockets if code.connected else code.pull
+        if code.connected and not len(self._scratch):
+            self._scratch = np.empty(_SCRATCH, np.uint8)
         call(
-            feeds + 8 * first, last - first, now, self._scratch_at.of(scratch), len(scratch),
+            feeds + 8 * first, last - first, now, self._scratch_at.of(self._scratch), len(self._scratch),
             self._silence.of(silence), out, self._frame, active, rows, why, numbers,
         )  # fmt: skip
         count, refused, looks = self._numbers.tolist()
@@ -385,6 +392,20 @@ class FeedTable:
         if looks:
             found = list(zip(self._rows[:looks].tolist(), self._why[:looks].tolist(), strict=True))
         return Pulled(self._out[:count], self._active[:count], refused, found)
+
+    def read(self) -> tuple[int, list[int]]:
+        """Read the sockets before the next frames are taken.
+
+        Returns:
+            Bytes for which queues had no room, and the rows at whose sockets the event loop has to look.
+        """
+        if not len(self._scratch):
+            self._scratch = np.empty(_SCRATCH, np.uint8)
+        feeds, _, _, rows, _, numbers = self._addresses
+        at, size = self._scratch_at.of(self._scratch), len(self._scratch)
+        self._code.read_sockets(feeds, len(self._feeds), at, size, rows, numbers)
+        refused, roused, _ = self._numbers.tolist()
+        return refused, self._rows[:roused].tolist()
 
     def push(self, rows: Sequence[int] | None, data: Bytes) -> tuple[list[int], list[int]]:
         """Send a frame of audio to the socket of each row.

@@ -51,6 +51,8 @@ struct feed {
     double since, origin, second, lead;
     /* The socket, -1: none. Whether the tick reads it, and who writes. */
     int64_t fd, reads, writer;
+    /* Whether the socket was read for the next frame already. */
+    int64_t looked;
     /* Longest message, 0: unlimited; whether what the port hears is sent here. */
     int64_t most, listens;
     /* Reads so far; frames left to the loop so far; errno at the end of the connection, -1: the peer closed it. */
@@ -373,6 +375,34 @@ static int read_socket(struct feed *f, uint8_t *scratch, int64_t room, int64_t *
     return 0;
 }
 
+/* Ask for the memory of a feed, which after 20 ms of other work is in no cache. */
+static void prefetch(const struct feed *f)
+{
+    for (size_t at = 0; at < sizeof *f; at += 64)
+        __builtin_prefetch((const char *)f + at, 1);
+}
+
+/* Read the sockets of some ports before their next frames are taken. out_numbers[0] gets the octets that were refused, [1] the number
+ * of ports at whose socket the loop has to look, which are rows[].
+ */
+void softswitch_feed_early(struct feed *const *feeds, int64_t count, uint8_t *scratch, int64_t room, int64_t *rows,
+                           int64_t *out_numbers)
+{
+    int64_t lost = 0, rouses = 0;
+    for (int64_t row = 0; row < count; row++) {
+        struct feed *f = feeds[row];
+        if (row + 1 < count)
+            prefetch(feeds[row + 1]);
+        pthread_mutex_lock(&f->lock);
+        if (f->reads && read_socket(f, scratch, room, &lost))
+            rows[rouses++] = row;
+        f->looked = 1;
+        pthread_mutex_unlock(&f->lock);
+    }
+    out_numbers[0] = lost;
+    out_numbers[1] = rouses;
+}
+
 /* Let the judge see a queue that had `level` octets before `got` of them were taken; return what is for Python to do. */
 static int observe(struct feed *f, int64_t level, int64_t got, double now)
 {
@@ -387,13 +417,6 @@ static int observe(struct feed *f, int64_t level, int64_t got, double now)
         f->lead = (double)(f->put - f->credit) - (now - f->origin) * f->second;
     }
     return now - f->since >= WINDOW_S ? JUDGE : 0;
-}
-
-/* Ask for the memory of a feed, which after 20 ms of other work is in no cache. */
-static void prefetch(const struct feed *f)
-{
-    for (size_t at = 0; at < sizeof *f; at += 64)
-        __builtin_prefetch((const char *)f + at, 1);
 }
 
 /* Read the sockets of some ports, and take the next frame of each.
@@ -414,8 +437,9 @@ void softswitch_feed_pull(struct feed *const *feeds, int64_t count, double now, 
         if (row + 1 < count)
             prefetch(feeds[row + 1]);
         pthread_mutex_lock(&f->lock);
-        if (f->reads && read_socket(f, scratch, room, &lost))
+        if (f->reads && !f->looked && read_socket(f, scratch, room, &lost))
             reasons |= ROUSED;
+        f->looked = 0;
         int64_t level = f->put - f->taken, got = f->speaks ? take(f, to) : 0;
         if (f->judged)
             reasons |= observe(f, level, got, now);

@@ -268,6 +268,13 @@ class Feeds:
         self._refused += refused
         self._roused += roused
 
+    def read(self, group: FeedRows) -> None:
+        """Read the sockets of a group before its next 20 ms, for what the event loop has to do."""
+        if group.table is not None:
+            refused, rows = group.table.read()
+            self._refused += refused
+            self._roused += [group.ports[row].id for row in rows]
+
     def take_refused(self) -> int:
         """Return the bytes read from sockets since the last call for which queues had no room."""
         refused, self._refused = self._refused, 0
