@@ -158,9 +158,9 @@ class TickThread:
             now = self._alive_at = time.monotonic()
             self._clock.begin(now)
             self._count()
-            self._serve(now)
+            waited = self._serve(now)
             self._once(self._tick, now)
-            self.seconds.observe(time.monotonic() - now)
+            self.seconds.observe(time.monotonic() - now - waited)
 
     def _sleep_while_idle(self) -> None:
         if not self._is_idle():
@@ -201,10 +201,16 @@ class TickThread:
             carried = now
             self._once(self._relay_now, now)
 
-    def _serve(self, now: float) -> None:
-        """Read WebSockets; where there is more than audio, let the event loop see to it before the tick."""
-        if self._is_serving() and self._once(self._read_sockets, now):
-            time.sleep(COMMANDS_S)
+    def _serve(self, now: float) -> float:
+        """Read WebSockets; where there is more than audio, let the event loop see to it before the tick.
+
+        Returns:
+            Seconds that were waited.
+        """
+        if not (self._is_serving() and self._once(self._read_sockets, now)):
+            return 0.0
+        time.sleep(COMMANDS_S)
+        return COMMANDS_S
 
     def _once(self, work: Callable[[float], Output], now: float) -> bool:
         """Work, and emit what comes of it; return False where nothing did."""
