@@ -47,6 +47,9 @@ class FeedSocket(Protocol):
     def read(self, *, on: bool) -> None:
         """Let the tick read, or not."""
 
+    def read_now(self) -> None:
+        """Read as the tick does."""
+
     def write(self, handed: int) -> bool:
         """Let the tick write; return False where it has left more than `handed` frames to the loop."""
 
@@ -97,6 +100,9 @@ class SharedTransport:
         """Frames that the tick left to the loop and that were written, or dropped."""
         self._timer: asyncio.TimerHandle | None = None
         self._is_over = False
+        self._loop = asyncio.get_running_loop()
+        self._watches = False
+        """Whether the loop is woken where more than the usual message waits."""
         queue.connect(self._fd, frames.most, listens=listens)
         self._again()
 
@@ -136,6 +142,20 @@ class SharedTransport:
         if not self._queue.reads:
             self._read_on()
 
+    def _watch(self, *, on: bool) -> None:
+        if on and not self._watches:
+            self._loop.add_reader(self._fd, self._early)
+        elif self._watches and not on:
+            self._loop.remove_reader(self._fd)
+        self._watches = on
+
+    def _early(self) -> None:
+        """Read between two ticks: a command behind audio does not wait for the next one."""
+        self._queue.read_now()
+        if not self._queue.reads:
+            self._watch(on=False)
+            self.look()
+
     def end(self) -> None:
         """Leave the connection to the loop alone; idempotent."""
         if self._is_over:
@@ -143,6 +163,7 @@ class SharedTransport:
         self._is_over = True
         if self._timer is not None:
             self._timer.cancel()
+        self._watch(on=False)
         queue = self._queue
         queue.disconnect()
         os.close(self._fd)
@@ -178,7 +199,9 @@ class SharedTransport:
         if self._frames.is_between and not self._queue.ended and not self._is_paused:
             self._transport.pause_reading()
             self._queue.read(on=True)
+            self._watch(on=True)
             return
+        self._watch(on=False)
         self._resume()
         if not (self._queue.ended or self._frames.is_over):
             self._later()
@@ -194,7 +217,7 @@ class SharedTransport:
 
     def _later(self) -> None:
         if self._timer is None and not self._is_over:
-            self._timer = asyncio.get_running_loop().call_later(AGAIN_S, self._again)
+            self._timer = self._loop.call_later(AGAIN_S, self._again)
 
     def _again(self) -> None:
         self._timer = None

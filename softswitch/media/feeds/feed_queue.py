@@ -57,7 +57,7 @@ class _Feed(ctypes.Structure):
         )),
         *((name, _DOUBLE) for name in ("since", "origin", "second", "lead")),
         *((name, _LONG) for name in (
-            "fd", "reads", "writer", "looked", "most", "listens", "heard", "handed", "ended",
+            "fd", "reads", "writer", "looked", "wakes", "quiet", "owed", "most", "listens", "heard", "handed", "ended",
             "head_size", "left", "phase",
         )),
         ("strays", _POINTER), ("stray_size", _LONG), ("rest", _POINTER), ("rest_size", _LONG),
@@ -102,6 +102,10 @@ class _Code:
         for function, arguments in without_lock:
             function.argtypes, function.restype = arguments, None
         self.size: int = short("size", _LONG)()
+        self.now = short("now", None, _POINTER, _POINTER, _LONG)
+        self.scratch = ctypes.create_string_buffer(_SCRATCH)
+        """Memory of the event loop."""
+        self.scratch_at = ctypes.addressof(self.scratch)
         self.connected = 0
         """Number of queues that have a socket."""
 
@@ -261,6 +265,10 @@ class CompiledFifo:
     def read(self, *, on: bool) -> None:
         """Let the tick read the socket, where a frame begins, or let it stop."""
         self._code.read(self._at, on)
+
+    def read_now(self) -> None:
+        """Read the socket between two ticks, while the tick reads it."""
+        self._code.now(self._at, self._code.scratch_at, _SCRATCH)
 
     def write(self, handed: int) -> bool:
         """Let the tick write; return False where it has left more than `handed` frames to the loop."""

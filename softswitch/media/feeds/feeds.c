@@ -37,6 +37,9 @@ enum { FIRST_ROOM = 4096, MOST_KEPT = 65536 };
 /* Most reads of a socket in one tick. */
 enum { READS = 4 };
 
+/* Most octets that wait before the loop is woken; ticks in which nothing comes before any octet wakes it. */
+enum { MOST_AWAITED = 32768, QUIET_TICKS = 10 };
+
 struct feed {
     /* Rules of the queue, octets: a frame of 20 ms, a sample, the longest queue, the queue from which on it plays. */
     int64_t frame, unit, capacity, start;
@@ -53,6 +56,9 @@ struct feed {
     int64_t fd, reads, writer;
     /* Whether the socket was read for the next frame already. */
     int64_t looked;
+    /* Octets that have to wait in the socket before the loop is woken; ticks in which nothing came; octets that were refused
+     * and are still to be counted. */
+    int64_t wakes, quiet, owed;
     /* Longest message, 0: unlimited; whether what the port hears is sent here. */
     int64_t most, listens;
     /* Reads so far; frames left to the loop so far; errno at the end of the connection, -1: the peer closed it. */
@@ -355,6 +361,15 @@ static int parse(struct feed *f, const uint8_t *data, int64_t size, int64_t *los
     return 0;
 }
 
+/* Let the loop be woken once more octets wait than the usual message has. */
+static void wake_from(struct feed *f, int64_t size)
+{
+    int octets = size < MOST_AWAITED ? (int)size : MOST_AWAITED;
+    if (f->wakes != octets)
+        setsockopt((int)f->fd, SOL_SOCKET, SO_RCVLOWAT, &octets, sizeof octets);
+    f->wakes = octets;
+}
+
 static int read_socket(struct feed *f, uint8_t *scratch, int64_t room, int64_t *lost)
 {
     for (int k = 0; k < READS; k++) {
@@ -394,9 +409,17 @@ void softswitch_feed_early(struct feed *const *feeds, int64_t count, uint8_t *sc
         if (row + 1 < count)
             prefetch(feeds[row + 1]);
         pthread_mutex_lock(&f->lock);
-        if (f->reads && read_socket(f, scratch, room, &lost))
+        int64_t heard = f->heard;
+        if (f->reads && read_socket(f, scratch, room, &lost)) {
             rows[rouses++] = row;
+            wake_from(f, f->frame + LONGEST_HEAD);
+        }
+        f->quiet = f->heard == heard ? f->quiet + 1 : 0;
+        if (f->quiet == QUIET_TICKS && f->reads)
+            wake_from(f, 1);
         f->looked = 1;
+        lost += f->owed;
+        f->owed = 0;
         pthread_mutex_unlock(&f->lock);
     }
     out_numbers[0] = lost;
@@ -529,6 +552,8 @@ void softswitch_feed_connect(struct feed *f, int64_t fd, int64_t most, int64_t l
     f->listens = listens;
     f->reads = 0;
     f->writer = LOOP_WRITES;
+    f->wakes = 1;
+    f->quiet = 0;
     f->heard = f->handed = f->ended = f->head_size = f->left = 0;
     pthread_mutex_unlock(&f->lock);
 }
@@ -538,6 +563,16 @@ void softswitch_feed_read(struct feed *f, int64_t reads)
 {
     pthread_mutex_lock(&f->lock);
     f->reads = reads;
+    pthread_mutex_unlock(&f->lock);
+}
+
+/* Read the socket between two ticks, for the loop, which was woken. Where that is in vain it takes more to wake it. */
+void softswitch_feed_now(struct feed *f, uint8_t *scratch, int64_t room)
+{
+    pthread_mutex_lock(&f->lock);
+    int64_t before = f->seen;
+    if (f->reads && !read_socket(f, scratch, room, &f->owed))
+        wake_from(f, f->seen - before + LONGEST_HEAD);
     pthread_mutex_unlock(&f->lock);
 }
 

@@ -270,6 +270,19 @@ async def test_the_end_of_the_connection_is_seen():
 
 
 @pytest.mark.each_loop
+async def test_a_command_does_not_wait_for_the_tick():
+    server, client = await connected()
+    line = Line(server, client)
+    client.send(masked(TEXT, b"x"))
+    await settled()
+    assert server.parser.data == masked(TEXT, b"x")
+    assert line.queue.reads
+    line.shared.end()
+    server.transport.close()
+    client.close()
+
+
+@pytest.mark.each_loop
 async def test_a_connection_that_was_reset_is_closed():
     server, client = await connected()
     line = Line(server, client)
