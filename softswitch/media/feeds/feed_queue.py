@@ -57,7 +57,8 @@ class _Feed(ctypes.Structure):
         )),
         *((name, _DOUBLE) for name in ("since", "origin", "second", "lead")),
         *((name, _LONG) for name in (
-            "fd", "reads", "writer", "looked", "wakes", "quiet", "owed", "most", "listens", "heard", "handed", "ended",
+            "fd", "reads", "writer", "looked", "wakes", "quiet", "owed",
+            "most", "listens", "heard", "handed", "ended",
             "head_size", "left", "phase",
         )),
         ("strays", _POINTER), ("stray_size", _LONG), ("rest", _POINTER), ("rest_size", _LONG),

@@ -301,11 +301,21 @@ void softswitch_feed_correct(struct feed *f)
 
 /* --- the socket --- */
 
+/* Let the loop be woken once more octets wait than the usual message has. */
+static void wake_from(struct feed *f, int64_t size)
+{
+    int octets = size < MOST_AWAITED ? (int)size : MOST_AWAITED;
+    if (f->wakes != octets)
+        setsockopt((int)f->fd, SOL_SOCKET, SO_RCVLOWAT, &octets, sizeof octets);
+    f->wakes = octets;
+}
+
 static void leave(struct feed *f, const uint8_t *data, int64_t size)
 {
     // What was read before of the same frame comes first.
     uint8_t *all = malloc((size_t)(f->head_size + size));
     f->reads = 0;
+    wake_from(f, 1); // the transport may read next
     if (!all) {
         f->ended = ENOMEM;
         return;
@@ -361,15 +371,6 @@ static int parse(struct feed *f, const uint8_t *data, int64_t size, int64_t *los
     return 0;
 }
 
-/* Let the loop be woken once more octets wait than the usual message has. */
-static void wake_from(struct feed *f, int64_t size)
-{
-    int octets = size < MOST_AWAITED ? (int)size : MOST_AWAITED;
-    if (f->wakes != octets)
-        setsockopt((int)f->fd, SOL_SOCKET, SO_RCVLOWAT, &octets, sizeof octets);
-    f->wakes = octets;
-}
-
 static int read_socket(struct feed *f, uint8_t *scratch, int64_t room, int64_t *lost)
 {
     for (int k = 0; k < READS; k++) {
@@ -412,7 +413,6 @@ void softswitch_feed_early(struct feed *const *feeds, int64_t count, uint8_t *sc
         int64_t heard = f->heard;
         if (f->reads && read_socket(f, scratch, room, &lost)) {
             rows[rouses++] = row;
-            wake_from(f, f->frame + LONGEST_HEAD);
         }
         f->quiet = f->heard == heard ? f->quiet + 1 : 0;
         if (f->quiet == QUIET_TICKS && f->reads)
@@ -563,6 +563,8 @@ void softswitch_feed_read(struct feed *f, int64_t reads)
 {
     pthread_mutex_lock(&f->lock);
     f->reads = reads;
+    if (f->fd >= 0)
+        wake_from(f, reads ? f->frame + LONGEST_HEAD : 1);
     pthread_mutex_unlock(&f->lock);
 }
 
@@ -598,6 +600,8 @@ int64_t softswitch_feed_send(struct feed *f, const uint8_t *data, int64_t size)
 void softswitch_feed_disconnect(struct feed *f)
 {
     pthread_mutex_lock(&f->lock);
+    if (f->fd >= 0)
+        wake_from(f, 1);
     f->fd = -1;
     f->reads = 0;
     f->writer = LOOP_WRITES;
