@@ -21,6 +21,7 @@ _NAMES = (
     "media/rtp/ordinary.c",
     "media/rtp/passes.c",
     "media/rtp/secure.c",
+    "media/feeds/feeds.c",
     "media/tracks/bus.c",
     "audio/band.c",
     "audio/g722.c",

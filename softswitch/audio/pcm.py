@@ -100,9 +100,14 @@ def to_bytes(pcm: Pcm) -> bytes:
     return to_int16(pcm).astype(_WIRE, copy=False).tobytes()
 
 
-def to_octets(pcm: Pcm) -> Bytes:
-    """Return float32 rows ``(n, samples)`` as PCM16 little-endian octet rows ``(n, 2 * samples)``."""
-    return to_int16(pcm).astype(_WIRE, copy=False).view(np.uint8)
+def to_octets(pcm: Pcm, out: Pcm16 | None = None) -> Bytes:
+    """Return float32 rows ``(n, samples)`` as PCM16 little-endian octet rows ``(n, 2 * samples)``.
+
+    Args:
+        pcm: the rows.
+        out: ``(n, samples)``, memory that may be used for what is returned.
+    """
+    return to_int16(pcm, out).astype(_WIRE, copy=False).view(np.uint8)
 
 
 def fade(samples: int, rising: bool = True) -> Pcm:

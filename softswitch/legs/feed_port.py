@@ -34,6 +34,11 @@ class FeedPort:
         """Number of the open port; 0 while it is closed."""
 
     @property
+    def number(self) -> int:
+        """Number of the open port; 0 while it is closed."""
+        return self._port
+
+    @property
     def is_open(self) -> bool:
         """Tell whether the port is open."""
         return bool(self._port)

@@ -121,6 +121,19 @@ class Lateness:
         if not self._proven:
             self._origin = -1.0
 
+    def window(self) -> tuple[float, float, float, int, int, float]:
+        """Return what compiled code needs to observe the queue until the window ends.
+
+        Returns:
+            Monotonic seconds at which the window and the timeline began, negative before; bytes per second;
+            bytes due at the begin of the timeline; the lowest level of the window, and the lead at that time.
+        """
+        return self._since, self._origin, self._second, self._credit, self._floor, self._lead
+
+    def saw(self, floor: int, lead: float) -> None:
+        """Take over the lowest level of the window that compiled code observed, and the lead at that time."""
+        self._floor, self._lead = floor, lead
+
     def cut(self, size: int) -> None:
         """Note that `size` bytes of the queue were discarded."""
         self.late = max(self.late - size, 0)

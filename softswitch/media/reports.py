@@ -124,3 +124,5 @@ class Output(msgspec.Struct):
     """(port, datagram) for ports connected without an ``fd``; encrypted where the port has keys."""
     strays: list[tuple[int, bytes, tuple[str, int]]] = []
     """(port, datagram, its source) read from a socket of ICE and no media of the peer: STUN and DTLS."""
+    roused: list[int] = []
+    """Feed ports whose WebSocket is served by the tick, where something is left to the event loop."""

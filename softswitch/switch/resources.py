@@ -11,6 +11,7 @@ from softswitch.call.interfaces import Endpoint, EndpointFactory, LegRequest, St
 from softswitch.call.vocabulary.reports import Report
 from softswitch.callees import known
 from softswitch.egress.http import EgressClient
+from softswitch.legs.websocket.shared_transport import FeedSocket
 from softswitch.media.messages import Message
 from softswitch.metrics import Metrics
 from softswitch.settings import Settings
@@ -59,6 +60,9 @@ class Media(Protocol):
 
     def feed(self, port: int, data: bytes) -> None:
         """Send a feed port PCM16 at its own rate."""
+
+    def feed_socket(self, port: int) -> FeedSocket | None:
+        """Return the queue of a feed port that can serve a WebSocket by itself; None if it cannot."""
 
 
 OpenAudio = Callable[[bytes, int, int, str, str], AsyncIterator[bytes]]

@@ -19,11 +19,13 @@ class Routes:
         self._frames: dict[int, OnFrame] = {}
         self._reports: dict[int, OnReport] = {}
         self._datagrams: dict[int, OnFrame] = {}
+        self._roused: dict[int, Callable[[], None]] = {}
         self.failures = 0
 
     def __len__(self) -> int:
         """Return how many ids are routed."""
-        return len(self._frames.keys() | self._reports.keys() | self._datagrams.keys())
+        tables = self._frames, self._reports, self._datagrams, self._roused
+        return len({number for table in tables for number in table})
 
     def frames(self, number: int, to: OnFrame) -> None:
         """Route the audio of a port or tap."""
@@ -43,11 +45,16 @@ class Routes:
         """Route the datagrams of a port whose socket the engine does not have."""
         self._datagrams[number] = to
 
+    def roused(self, number: int, to: Callable[[], None]) -> None:
+        """Call a function where the socket that the engine serves for a port needs the event loop."""
+        self._roused[number] = to
+
     def remove(self, number: int) -> None:
         """Remove the receivers of an id."""
         self._frames.pop(number, None)
         self._reports.pop(number, None)
         self._datagrams.pop(number, None)
+        self._roused.pop(number, None)
 
     def deliver(self, output: m.Output) -> None:
         """Deliver the output of one tick; a receiver that fails is logged, the others go on."""
@@ -59,6 +66,13 @@ class Routes:
                         to(data)
                     except Exception as error:  # noqa: BLE001  (one call's failure is not another's)
                         self._failed(error)
+        for number in output.roused:
+            look = self._roused.get(number)
+            if look is not None:
+                try:
+                    look()
+                except Exception as error:  # noqa: BLE001  (as above)
+                    self._failed(error)
         for report in output.reports:
             try:
                 receiver = self._reports.get(_subject(report))

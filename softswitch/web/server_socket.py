@@ -15,8 +15,9 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.web_protocol import RequestHandler
 
 from softswitch.legs.websocket.frame_reader import FrameReader, give_back, take_early, watch_frames
-from softswitch.legs.websocket.frames import PING, close_frame, header
+from softswitch.legs.websocket.frames import PING, PONG, close_frame, header
 from softswitch.legs.websocket.heartbeat import Heartbeat
+from softswitch.legs.websocket.shared_transport import SharedTransport
 from softswitch.log.tasks import spawn
 
 CLOSE_S = 2.0
@@ -54,6 +55,8 @@ class ServerSocket(web.WebSocketResponse):
         """Takes audio off the connection; None before `prepare`, and where this aiohttp is another."""
         self.parting: Callable[[], None] | None = None
         """Called before a Close is sent: no data may follow it (section 5.5.1)."""
+        self.sharing: SharedTransport | None = None
+        """Writes while the tick of the media engine writes, too."""
         self._most = most
         self._heartbeat_s = heartbeat_s or 0.0
         self._watch: Heartbeat | None = None
@@ -87,7 +90,10 @@ class ServerSocket(web.WebSocketResponse):
             self.frames = frames
             if frames is not None and self._heartbeat_s:
                 self._watch = Heartbeat(
-                    lambda: frames.heard, self._heartbeat_s, ping=self._ask, dead=self._give_up
+                    lambda: frames.heard + (self.sharing.heard if self.sharing is not None else 0),
+                    self._heartbeat_s,
+                    ping=self._ask,
+                    dead=self._give_up,
                 )
         return writer
 
@@ -108,6 +114,13 @@ class ServerSocket(web.WebSocketResponse):
             self._changed.set()
             self._unwatch()
         return message
+
+    async def pong(self, message: bytes = b"") -> None:
+        """Answer a ping."""
+        if self.sharing is None:
+            await super().pong(message)
+        elif not self.sharing.is_closing():
+            self.sharing.write(header(PONG, len(message)) + message)
 
     async def _answer(self, message: WSMessage) -> None:
         if self._said:
@@ -161,7 +174,7 @@ class ServerSocket(web.WebSocketResponse):
 
     def _ask(self) -> None:
         if not self._has_parted and self._transport is not None and not self._transport.is_closing():
-            self._transport.write(header(PING, 0))
+            (self.sharing or self._transport).write(header(PING, 0))
 
     def _give_up(self) -> None:
         if self._transport is not None:

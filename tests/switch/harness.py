@@ -44,6 +44,9 @@ class FakeEngine:
         """Remember audio."""
         self.fed.append((port, data))
 
+    def feed_socket(self, port: int) -> None:
+        """Serve no socket."""
+
     def told(self, kind: type[T]) -> list[T]:
         """Return the messages of one kind."""
         return [message for message in self.posted if isinstance(message, kind)]

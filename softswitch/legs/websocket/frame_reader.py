@@ -94,6 +94,22 @@ class FrameReader:
         self.closing = False
         """Whether the peer has sent Close."""
 
+    @property
+    def most(self) -> int:
+        """Bytes of the longest message; 0: unlimited."""
+        return self._most
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no message will be taken any more: a Close or a violation came, or the end."""
+        return self._ended or self._discards or self.closing
+
+    @property
+    def is_between(self) -> bool:
+        """Whether another reader may take binary messages from the next byte on: a frame begins there."""
+        within = self._buffer or self._passing or self._skipping or self._fragmented
+        return not within and not self.is_over and self._on_binary is not None
+
     def take(self, on_binary: Callable[[bytes], None]) -> None:
         """Take binary messages from the next frame on."""
         self._on_binary = on_binary

@@ -6,12 +6,25 @@ Other messages are never dropped, and keep their place behind media that waits; 
 that cannot even keep up with them.
 """
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from softswitch.legs.websocket.frames import BINARY, PING, TEXT, header
 from softswitch.legs.websocket.masking import Mask
+
+
+class Transport(Protocol):
+    """The part of a transport that is used here."""
+
+    def write(self, data: bytes) -> None:
+        """Write, or let wait."""
+
+    def is_closing(self) -> bool:
+        """Tell whether the connection is closed, or about to be."""
+
+    def get_write_buffer_size(self) -> int:
+        """Return the number of bytes that wait."""
 
 
 class FrameWriter:
@@ -19,7 +32,7 @@ class FrameWriter:
 
     def __init__(
         self,
-        transport: asyncio.WriteTransport,
+        transport: Transport,
         on_drop: Callable[[], None],
         *,
         limit: int,
@@ -56,6 +69,10 @@ class FrameWriter:
     def waiting(self) -> int:
         """Number of messages that wait for room in the transport."""
         return len(self._waiting)
+
+    def through(self, transport: Transport) -> None:
+        """Write to another end of the same connection from now on."""
+        self._transport = transport
 
     def media(self, message: bytes) -> None:
         """Send a media message, or let it wait; beyond the bound one is dropped."""

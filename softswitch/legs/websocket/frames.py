@@ -30,6 +30,7 @@ BINARY: Final = 0x82
 """First byte of an unfragmented binary message."""
 CLOSE: Final = 0x88
 PING: Final = 0x89
+PONG: Final = 0x8A
 MASKED: Final = 0x80
 """Bit of the second byte: a masking key of four bytes follows the length."""
 PROTOCOL_ERROR: Final = 1002

@@ -11,6 +11,10 @@ from softswitch.legs.feed_port import BUFFER_MS, Codec, FeedEngine, FeedPort, Li
 _RATES = {"pcmu": 8000, "pcma": 8000, "g722": 16000}
 
 
+def _nothing() -> None:
+    pass
+
+
 class WebSocketEndpoint:
     """Endpoint of a leg whose binary messages have the negotiated codec, any size and no header."""
 
@@ -24,6 +28,8 @@ class WebSocketEndpoint:
         *,
         buffer_ms: int = BUFFER_MS,
         prebuffer_ms: int = 60,
+        on_open: Callable[[], None] = _nothing,
+        on_close: Callable[[], None] = _nothing,
     ) -> None:
         """Prepare; `answer` opens the port.
 
@@ -35,7 +41,10 @@ class WebSocketEndpoint:
             send: sends one binary message to the client; never blocks.
             buffer_ms: audio that a client may send ahead, in milliseconds.
             prebuffer_ms: audio that is collected before it sounds, in milliseconds.
+            on_open: called when the port was opened.
+            on_close: called before the port is closed.
         """
+        self._on_open, self._on_close = on_open, on_close
         self._request = request
         self._report = report
         self._port = FeedPort(engine, listen)
@@ -65,7 +74,13 @@ class WebSocketEndpoint:
             prebuffer_ms=self._prebuffer_ms,
             live=self._request.live,
         )
+        self._on_open()
         self._report(LegAnswered(self._request.leg, "", codec, rate, 20))
+
+    @property
+    def port(self) -> int:
+        """Number of the open port; 0 while it is closed."""
+        return self._port.number
 
     def feed(self, data: bytes) -> None:
         """Play audio of the client."""
@@ -86,6 +101,7 @@ class WebSocketEndpoint:
 
     def hangup(self, reason: str = "", headers: dict[str, str] | None = None) -> None:
         """Close the port; further calls do nothing."""
+        self._on_close()
         self._port.close()
 
     async def closed(self) -> None:

@@ -263,9 +263,9 @@ class Dispatcher:
         fifo, frame = port.fifo, port.format.frame_bytes
         return {
             "received_ms": fifo.received * 20 / frame,
-            "sent_ms": port.sent_frames * 20.0,
+            "sent_ms": port.sent * 20.0,
             "octets_received": float(fifo.received),
-            "octets_sent": float(port.sent_frames * frame),
+            "octets_sent": float(port.sent * frame),
             "dropped_ms": fifo.dropped * 20 / frame,
             "underruns": float(fifo.underruns),
             "mended_ms": float(fifo.mended_ms),

@@ -1,6 +1,7 @@
 """The engine: messages and audio in, one tick every 20 ms, reports and audio out."""
 
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ from softswitch.media.engine.parts import build
 from softswitch.media.engine.tick_state import TickArrays, TickState
 from softswitch.media.engine.tick_thread import TickThread
 from softswitch.media.feeds.feed_port import FeedRows
+from softswitch.media.feeds.feed_queue import CompiledFifo, serves_sockets
 from softswitch.media.port import Port
 from softswitch.media.rtp.plane import RtpPlane
 
@@ -70,6 +72,7 @@ class Engine:
         self._ticks = 0
         self._layout = Layout()
         self._groups: tuple[tuple[int, ...], ...] = ()
+        self._counting = threading.Lock()
         self._thread = TickThread(
             self.tick,
             self.is_idle,
@@ -78,6 +81,8 @@ class Engine:
             relay_now=self.relay_now,
             await_relayed=self._parts.transports.await_relayed,
             carry=self.carry if self._passes is not None else None,
+            is_serving=serves_sockets,
+            read_sockets=self.read_sockets,
         )
 
     @property
@@ -115,7 +120,20 @@ class Engine:
         if fifo is None:
             self.counters["stray_feed_bytes"] += len(data)
         elif lost := fifo.put(data):
-            self.counters["dropped_feed_bytes"] += lost
+            self._count_refused(lost)
+
+    def feed_socket(self, port: int) -> CompiledFifo | None:
+        """Return the queue of a feed port that can serve a WebSocket by itself; None if it cannot.
+
+        May be called from any thread. Ports whose socket needs the event loop are in ``Output.roused``.
+        """
+        fifo = self._parts.ingress.fifos.get(port)
+        return fifo if isinstance(fifo, CompiledFifo) else None
+
+    def _count_refused(self, size: int) -> None:
+        # The tick counts what it reads itself, other threads what they hand over.
+        with self._counting:
+            self.counters["dropped_feed_bytes"] += size
 
     def deliver(self, port: int, datagram: bytes) -> None:
         """Hand over a received datagram of an RTP port whose socket the engine does not poll (WebRTC).
@@ -281,6 +299,23 @@ class Engine:
         rest.datagrams = output.datagrams + rest.datagrams
         return done.at, rest
 
+    def read_sockets(self, _now: float) -> m.Output:
+        """Read the WebSockets that are served here, before a tick; the tick itself reads those that were not.
+
+        Commands among the messages then reach the event loop in time to be carried out in that tick.
+
+        Returns:
+            Ports at whose sockets the event loop has to look.
+        """
+        for group in self._layout.feeds:
+            self._parts.feeds.read(group)
+        return m.Output(roused=self._take_roused())
+
+    def _take_roused(self) -> list[int]:
+        if refused := self._parts.feeds.take_refused():
+            self._count_refused(refused)
+        return self._parts.feeds.take_roused()
+
     def _receive(self, tick: TickState) -> None:
         for batch in self._parts.transports.receive(tick.now):
             self._receive_batch(tick.now, *batch)
@@ -388,6 +423,7 @@ class Engine:
     def _push_feeds(self, tick: TickState) -> None:
         for group in tick.layout.feeds:
             self._push_group(tick, group, self._parts.feeds.due(group, tick.sounding))
+        tick.output.roused += self._take_roused()
 
     def _push_group(self, tick: TickState, group: FeedRows, rows: list[int]) -> None:
         def push(first: int, last: int) -> None:

@@ -8,6 +8,7 @@ from softswitch.media import messages as m
 from softswitch.media.engine.layout import Layout
 from softswitch.media.feeds.feed_fifo import FeedFifo
 from softswitch.media.feeds.feed_port import FeedFormat, FeedPort
+from softswitch.media.feeds.feed_queue import CompiledFifo, new_fifo
 from softswitch.media.lateness import Lateness
 from softswitch.media.port import Port
 from softswitch.media.rtp.link import Inbox, new_inbox
@@ -55,7 +56,7 @@ class IngressQueues:
     """
 
     def __init__(self) -> None:
-        self.fifos: dict[int, FeedFifo] = {}
+        self.fifos: dict[int, FeedFifo | CompiledFifo] = {}
         self.inboxes: dict[int, Inbox] = {}
 
     def open(self, message: m.AddFeedPort | m.AddRtpPort) -> None:
@@ -72,7 +73,7 @@ class IngressQueues:
         form = feed_format(message)
         if message.port not in self.fifos:
             bounds = message.buffer_ms, message.prebuffer_ms
-            self.fifos[message.port] = FeedFifo(form.frame_bytes, form.unit, *bounds)
+            self.fifos[message.port] = new_fifo(form.frame_bytes, form.unit, *bounds)
 
     def close(self, port: int) -> None:
         """Remove the queue of a port."""

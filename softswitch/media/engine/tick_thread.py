@@ -20,6 +20,10 @@ NICENESS = -10
 RELAY_PERIOD_S = 0.005
 """Longest wait of a relayed packet, seconds: the wait adds jitter at the remote party."""
 
+COMMANDS_S = 0.001
+"""Time that the event loop has for commands that came over WebSockets, before they have to wait for the next
+tick, seconds."""
+
 LAST_PASS_S = 0.001
 """Time before a tick in which no packets are relayed by themselves, seconds.
 
@@ -49,6 +53,8 @@ class TickThread:
         relay_now: Callable[[float], Output],
         await_relayed: Callable[[float], bool] = lambda seconds: True,
         carry: Callable[[float, float, float, float], tuple[float, Output] | None] | None = None,
+        is_serving: Callable[[], bool] = lambda: False,
+        read_sockets: Callable[[float], Output] = lambda now: Output(),
     ) -> None:
         """Prepare the thread; it runs after :meth:`start`.
 
@@ -60,6 +66,8 @@ class TickThread:
             relay_now: called with monotonic seconds while `is_relaying` and packets come, every 5 ms at most.
             await_relayed: waits so many seconds at most; returns False where no packet to relay came.
             carry: does what `await_relayed` and `relay_now` do, in turn; see :meth:`Engine.carry`.
+            is_serving: called before a tick; True: there are WebSockets to be read.
+            read_sockets: called with monotonic seconds before a tick while `is_serving`.
         """
         self.seconds = Histogram()
         """Histogram of the duration of ticks."""
@@ -68,6 +76,7 @@ class TickThread:
         self._carry = carry
         self._passed = -float("inf")
         """Monotonic seconds of the last pass of `carry`."""
+        self._is_serving, self._read_sockets = is_serving, read_sockets
         self._clock = Clock()
         self._emit: Callable[[Output], None] | None = None
         self._wakened = threading.Condition()
@@ -158,8 +167,9 @@ class TickThread:
             now = self._alive_at = time.monotonic()
             self._clock.begin(now)
             self._count()
+            waited = self._serve(now)
             self._once(self._tick, now)
-            self.seconds.observe(time.monotonic() - now)
+            self.seconds.observe(time.monotonic() - now - waited)
 
     def _sleep_while_idle(self) -> None:
         if not self._is_idle():
@@ -222,27 +232,40 @@ class TickThread:
         self.hand_out(done[1])
         return done[0]
 
-    def _once(self, work: Callable[[float], Output], now: float) -> None:
+    def _serve(self, now: float) -> float:
+        """Read WebSockets; where there is more than audio, let the event loop see to it before the tick.
+
+        Returns:
+            Seconds that were waited.
+        """
+        if not (self._is_serving() and self._once(self._read_sockets, now)):
+            return 0.0
+        time.sleep(COMMANDS_S)
+        return COMMANDS_S
+
+    def _once(self, work: Callable[[float], Output], now: float) -> bool:
+        """Work, and emit what comes of it; return False where nothing did."""
         try:
             output = work(now)
         except Exception:
             # The engine isolates failures of ports and steps itself; this protects the thread from the rest.
             self._counters["tick_errors"] += 1
             logger.exception("tick failed")
-            return
-        self.hand_out(output)
+            return False
+        return self.hand_out(output)
 
-    def hand_out(self, output: Output) -> None:
-        """Emit an output unless it is empty."""
+    def hand_out(self, output: Output) -> bool:
+        """Emit an output; return False where it is empty."""
         if self._emit is None:
-            return
-        if not (output.reports or output.frames or output.datagrams or output.strays):
-            return
+            return False
+        if not (output.reports or output.frames or output.datagrams or output.strays or output.roused):
+            return False
         try:
             self._emit(output)
         except Exception:
             self._counters["emit_errors"] += 1
             logger.exception("the receiver of the media engine's output failed")
+        return True
 
     def _count(self) -> None:
         self._counters["ticks"] = self._clock.ticks

@@ -23,7 +23,7 @@ _CREEP_MS = 20
 _SLACK_MS = 40
 """Rise of the lowest level, from where it was first, above which a frame is dropped; two frames."""
 
-_HURRY_MS = 500
+HURRY_MS = 500
 """Rise above which a frame is dropped even while the port is not quiet."""
 
 _MOST_PIECES = 16384
@@ -160,7 +160,7 @@ class FeedFifo:
     @property
     def is_urgent(self) -> bool:
         """True if the correction must not wait for a quiet moment any longer."""
-        return self._creep > _HURRY_MS * self._ms
+        return self._creep > HURRY_MS * self._ms
 
     def _is_primed(self, level: int) -> bool:
         if level < self._unit:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from softswitch.audio.pcm import Indices, Pcm
 from softswitch.media.feeds.feed_fifo import FeedFifo
+from softswitch.media.feeds.feed_queue import CompiledFifo, FeedTable, table_of
 from softswitch.media.lateness import Lateness
 from softswitch.media.port import Port
 
@@ -34,7 +35,7 @@ class FeedPort(Port):
     """A port fed by :meth:`Engine.feed`; what it hears leaves in ``Output.frames``."""
 
     format: FeedFormat
-    fifo: FeedFifo
+    fifo: FeedFifo | CompiledFifo
     lateness: Lateness | None = None
     """Judge of a live source; None for a source that may send ahead."""
     held: Pcm | None = None
@@ -45,7 +46,17 @@ class FeedPort(Port):
     tail: int = 0
     """Frames still to be sent after the last sound, so that the resampling filter gives out its end."""
     silent_ticks: int = 1 << 30
-    """Ticks since the last audio came from the fifo."""
+    """Ticks since the last audio came from the fifo; compiled code counts these, and frames, by itself."""
+
+    def __post_init__(self) -> None:
+        """Tell compiled code what it serves."""
+        if isinstance(self.fifo, CompiledFifo):
+            self.fifo.belong(self.lateness, speaks=self.speaks)
+
+    @property
+    def sent(self) -> int:
+        """Number of frames that were handed out for the port."""
+        return self.sent_frames + (self.fifo.sent_frames if isinstance(self.fifo, CompiledFifo) else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +71,15 @@ class FeedRows:
     """The rows of the ports, in order; callers must not change it."""
     all_listen: bool = field(init=False)
     """Whether all ports listen; another layout is made when that changes."""
+    table: FeedTable | None = field(init=False)
+    """The queues of the ports, where all are in compiled code."""
 
     def __post_init__(self) -> None:
         """Look at the ports once."""
         # The class is frozen.
         object.__setattr__(self, "all_rows", list(range(self.first, self.first + len(self.ports))))
         object.__setattr__(self, "all_listen", all(port.listens for port in self.ports))
+        object.__setattr__(self, "table", table_of([port.fifo for port in self.ports]))
 
     @property
     def rows(self) -> slice:

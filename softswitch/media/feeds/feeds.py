@@ -9,15 +9,19 @@ from numpy.typing import NDArray
 from softswitch.audio.bank import bank_for
 from softswitch.audio.codec import G722
 from softswitch.audio.g711 import DECODING, ENCODING, SILENCE, decode, encode
-from softswitch.audio.pcm import BUS_RATE, FRAME, Bytes, Indices, Pcm, to_octets
+from softswitch.audio.pcm import BUS_RATE, FRAME, Bytes, Indices, Pcm, Pcm16, to_octets
 from softswitch.audio.resample import Resampler
 from softswitch.media.discards import DiscardCounter
 from softswitch.media.feeds.catching_up import CatchingUp
 from softswitch.media.feeds.feed_port import FeedFormat, FeedPort, FeedRows
+from softswitch.media.feeds.feed_queue import BEHIND, DRIFTS, DRY, JUDGE, ROUSED, CompiledFifo, FeedTable
 from softswitch.media.lateness import QUIET
 
 _FLUSH_TICKS = 2
 """Ticks of silence decoded after the last audio, so that the resampling filter gives out its end."""
+
+
+_NO_FRAMES: Bytes = np.zeros((0, 1), np.uint8)
 
 
 class FeedBank:
@@ -33,12 +37,18 @@ class FeedBank:
         self._frame_bytes = form.frame_bytes
         sample = bytes([SILENCE.get(self._law, 0)])
         self._silence = self._g722.silence if self._g722 else sample * form.frame_bytes
+        self._silent_frame = np.frombuffer(self._silence, np.uint8).copy()
+        # Fresh memory in every tick is cold memory.
+        self._samples: Pcm = np.zeros((slots, rate // 50), np.float32)
+        self._octets: Pcm16 = np.zeros((slots, rate // 50), np.int16)
 
     def grow(self, slots: int) -> None:
         """Make room for slots 0 to `slots` - 1."""
         for part in (self._up, self._down, self._g722):
             if part is not None:
                 part.grow(slots)
+        self._samples = np.zeros((slots, self._samples.shape[1]), np.float32)
+        self._octets = np.zeros(self._samples.shape, np.int16)
 
     def reset(self, slot: int) -> None:
         """Clear the state of `slot`, whose port closed or is new."""
@@ -88,14 +98,89 @@ class FeedBank:
                     drifting.append(row)
             active.append(row)
             frames.append(data)
-        if len(active) == len(ports):
+        self._sound(_joined(frames), active, slots, said)
+        self._mend(ports, behind, drifting, slots, said, now=now, catching_up=catching_up)
+
+    def pull_compiled(
+        self,
+        table: FeedTable,
+        part: slice,
+        ports: tuple[FeedPort, ...],
+        slots: Indices,
+        said: Pcm,
+        *,
+        now: float,
+        catching_up: CatchingUp,
+    ) -> tuple[int, list[int]]:
+        """Read the sockets of ports and write the next 20 ms of each, as :meth:`pull` does.
+
+        Args:
+            table: the queues of all ports of the group.
+            part: the rows of the ports in it.
+            ports: ports of this format.
+            slots: slot of each port.
+            said: ``(n, 480)``, overwritten.
+            now: monotonic seconds.
+            catching_up: discards audio of late ports.
+
+        Returns:
+            Bytes that queues had no room for, and the ports at whose socket the event loop has to look.
+        """
+        frames, active, refused, looks = table.pull(part.start, part.stop, now, self._silent_frame)
+        behind: list[int] = []
+        drifting: list[int] = []
+        roused: list[int] = []
+        for row, why in looks:
+            port, fifo = ports[row], ports[row].fifo
+            if (
+                (lateness := port.lateness) is not None
+                and why & (JUDGE | DRY)
+                and isinstance(fifo, CompiledFifo)
+            ):
+                if why & JUDGE:
+                    fifo.observe(lateness, now)
+                else:
+                    lateness.ran_dry(now)
+                fifo.follow(lateness)
+            if why & BEHIND or (lateness is not None and lateness.late):
+                behind.append(row)
+            if why & DRIFTS:
+                drifting.append(row)
+            if why & ROUSED:
+                roused.append(port.id)
+        self._sound(frames, active, slots, said)
+        if behind or drifting:
+            late = [row for row in behind if _is_behind(ports[row])]
+            self._mend(ports, late, drifting, slots, said, now=now, catching_up=catching_up)
+            for row in behind:
+                fifo = ports[row].fifo
+                if isinstance(fifo, CompiledFifo):
+                    fifo.mark(behind=_is_behind(ports[row]))
+        return refused, roused
+
+    def _sound(self, frames: Bytes, active: list[int] | Indices, slots: Indices, said: Pcm) -> None:
+        """Decode the frames of the active rows, and silence the others."""
+        if len(active) == len(said):
             self._decode(frames, slots, said)
-        else:
-            said.fill(0.0)
-            if active:
-                some = np.empty((len(active), said.shape[1]), np.float32)
-                self._decode(frames, slots[active], some)
-                said[active] = some
+            return
+        said.fill(0.0)
+        if len(active):
+            some = np.empty((len(active), said.shape[1]), np.float32)
+            self._decode(frames, slots[active], some)
+            said[active] = some
+
+    def _mend(
+        self,
+        ports: tuple[FeedPort, ...],
+        behind: list[int],
+        drifting: list[int],
+        slots: Indices,
+        said: Pcm,
+        *,
+        now: float,
+        catching_up: CatchingUp,
+    ) -> None:
+        """Make late rows punctual, and correct the clocks of those that drift."""
         if behind:
             catching_up.work(ports, behind, said, now, partial(self._decode_more, slots))
         for row in drifting:
@@ -105,26 +190,27 @@ class FeedBank:
     def _decode_more(self, slots: Indices, rows: list[int], frames: list[bytes]) -> Pcm:
         """Decode one more frame for each of some rows, ``(n, 480)``."""
         pcm = np.empty((len(rows), FRAME), np.float32)
-        self._decode(frames, slots[rows], pcm)
+        self._decode(_joined(frames), slots[rows], pcm)
         return pcm
 
-    def push(self, pcm: Pcm, slots: Indices) -> list[bytes]:
-        """Encode frames of the bus, ``(n, 480)``, in the format of the ports."""
-        if self._down is not None:
-            pcm = self._down.process(pcm, slots)
-        data = self._encode(pcm, slots).tobytes()
-        size = self._frame_bytes
-        return [data[start : start + size] for start in range(0, len(data), size)]
+    def push(self, pcm: Pcm, slots: Indices) -> Bytes:
+        """Encode frames of the bus, ``(n, 480)``, in the format of the ports, ``(n, octets)``.
 
-    def _decode(self, frames: list[bytes], slots: Indices, out: Pcm) -> None:
-        data = b"".join(frames)
+        The next call overwrites what is returned.
+        """
+        if self._down is not None:
+            pcm = self._down.process(pcm, slots, out=self._samples[: len(pcm)])
+        return self._encode(pcm, slots)
+
+    def _decode(self, frames: Bytes, slots: Indices, out: Pcm) -> None:
         if self._g722 is not None:
-            codes = np.frombuffer(data, np.uint8).reshape(len(frames), -1)
-            pcm = self._g722.decode(codes, np.full(len(frames), codes.shape[1], np.intp), slots)[0]
+            lengths = np.full(len(frames), frames.shape[1], np.intp)
+            pcm = self._g722.decode(frames, lengths, slots)[0]
         elif self._law:
-            pcm = decode(DECODING[self._law], np.frombuffer(data, np.uint8).reshape(len(frames), -1))
+            pcm = decode(DECODING[self._law], frames)
         else:
-            pcm = np.frombuffer(data, "<i2").reshape(len(frames), -1).astype(np.float32)
+            pcm = self._samples[: len(frames)]
+            np.copyto(pcm, frames.view("<i2"), casting="unsafe")
         if self._up is not None:
             self._up.process(pcm, slots, out=out)
         else:
@@ -133,7 +219,9 @@ class FeedBank:
     def _encode(self, pcm: Pcm, slots: Indices) -> Bytes:
         if self._g722 is not None:
             return self._g722.encode(pcm, slots)[0]
-        return encode(ENCODING[self._law], pcm) if self._law else to_octets(pcm)
+        if self._law:
+            return encode(ENCODING[self._law], pcm)
+        return to_octets(pcm, out=self._octets[: len(pcm)])
 
 
 class Feeds:
@@ -146,6 +234,8 @@ class Feeds:
         self._full: dict[FeedFormat, FeedRows] = {}
         """Groups whose ports all had a frame in the last tick; their `tail` is still to be set."""
         self._slots = 0
+        self._refused = 0
+        self._roused: list[int] = []
 
     def grow(self, slots: int) -> None:
         """Make room for slots 0 to `slots` - 1."""
@@ -167,7 +257,33 @@ class Feeds:
         """Write the next 20 ms of rows `first` up to `last` of the tick, which lie within `group`."""
         part = slice(first - group.first, last - group.first)
         bank = self._banks[group.format]
-        bank.pull(group.ports[part], group.slots[part], said[first:last], now, self._catching_up)
+        whole = last - first == len(group.ports)
+        ports, slots = (group.ports, group.slots) if whole else (group.ports[part], group.slots[part])
+        if group.table is None:
+            bank.pull(ports, slots, said[first:last], now, self._catching_up)
+            return
+        refused, roused = bank.pull_compiled(
+            group.table, part, ports, slots, said[first:last], now=now, catching_up=self._catching_up
+        )
+        self._refused += refused
+        self._roused += roused
+
+    def read(self, group: FeedRows) -> None:
+        """Read the sockets of a group before its next 20 ms, for what the event loop has to do."""
+        if group.table is not None:
+            refused, rows = group.table.read()
+            self._refused += refused
+            self._roused += [group.ports[row].id for row in rows]
+
+    def take_refused(self) -> int:
+        """Return the bytes read from sockets since the last call for which queues had no room."""
+        refused, self._refused = self._refused, 0
+        return refused
+
+    def take_roused(self) -> list[int]:
+        """Return the ports since the last call at whose sockets the event loop has to look."""
+        roused, self._roused = self._roused, []
+        return roused
 
     def due(self, group: FeedRows, sounding: NDArray[np.bool_]) -> list[int]:
         """Return the rows of `group` to which a frame is due: their mix sounds, or ended one tick ago.
@@ -188,17 +304,37 @@ class Feeds:
         return listening(group, sounding.tolist())
 
     def push(self, group: FeedRows, rows: list[int], heard: Pcm) -> list[tuple[int, bytes]]:
-        """Encode the given rows of the tick, which lie within `group`; return (port, frame) of each."""
+        """Encode the given rows of the tick, which lie within `group`.
+
+        Returns:
+            (port, frame) of each row to which the tick does not send by itself.
+        """
         ports: Sequence[FeedPort] = group.ports
         if len(rows) == len(ports):
             pcm, slots = heard[group.rows], group.slots
         else:
             ports = [ports[row - group.first] for row in rows]
             pcm, slots = heard[rows], np.array([port.slot for port in ports], np.intp)
+        data = self._banks[group.format].push(pcm, slots)
+        if group.table is not None:
+            data = np.ascontiguousarray(data)
+            some = None if len(rows) == len(group.ports) else [row - group.first for row in rows]
+            left, roused = group.table.push(some, data)
+            if roused:
+                self._roused += [ports[place].id for place in roused]
+            return [(ports[place].id, data[place].tobytes()) for place in left]
         for port in ports:
             port.sent_frames += 1
-        data = self._banks[group.format].push(pcm, slots)
-        return [(port.id, frame) for port, frame in zip(ports, data, strict=True)]
+        return [(port.id, frame.tobytes()) for port, frame in zip(ports, data, strict=True)]
+
+
+def _joined(frames: list[bytes]) -> Bytes:
+    """Return frames of one length as rows."""
+    return np.frombuffer(b"".join(frames), np.uint8).reshape(len(frames), -1) if frames else _NO_FRAMES
+
+
+def _is_behind(port: FeedPort) -> bool:
+    return port.held is not None or (port.lateness is not None and port.lateness.late > 0)
 
 
 def _set_tails(group: FeedRows) -> None:

@@ -34,6 +34,8 @@ _WATCH_TICKS = 5
 SILENT_S = 3.0
 """Seconds without RTP and RTCP after which a port that is not on hold is reported as silent."""
 
+_NO_PACKETS: Packets = np.zeros((0, 1), np.uint8), np.zeros(0, np.intp), np.zeros(0, np.intp)
+
 
 class RtpPlane:
     """The RTP side of the engine, one object for all ports; used by the tick's thread only."""
@@ -198,6 +200,9 @@ class RtpPlane:
         """Return the RTCP packets that are due, and report silent ports and key presses; once per tick."""
         self._now = now
         self._sessions.poll(now)
+        if not self._ports:
+            # Nothing below would find anything to do.
+            return _NO_PACKETS
         for slot in self._redundancy.unreported(now):
             self._encoder.expect_loss(slot, LOSS_PERCENT)
         for slot, press in self._sessions.take_presses():

@@ -57,6 +57,8 @@ class Connection:
     transport: asyncio.WriteTransport
     frames: FrameReader | None
     """Takes audio frames off the connection; None where aiohttp has to."""
+    protocol: asyncio.Protocol | None = None
+    """Reads the connection."""
 
 
 class Session:
@@ -230,6 +232,7 @@ class Session:
 
     def _shape(self, track: str, indexed: bool, binary_events: bool) -> None:
         """Set the form in which audio goes out; ``track`` is the id of the call."""
+        self.socket.unshare()
         self.socket.indexed = indexed
         if binary_events:
             numbers = itertools.count(1)
@@ -252,6 +255,9 @@ class Session:
     async def _serve(self, line: Line, call: CallHandle) -> None:
         if self._query.kind == "websocket" and self._connection.frames is not None:
             self._connection.frames.take(line.feed)
+            if self._connection.protocol is not None:
+                self.socket.reads(self._connection.protocol, self._connection.frames)
+                line.share()
         try:
             while not self._ws.closed:
                 message = await self._ws.receive()
@@ -262,6 +268,7 @@ class Session:
                 elif message.type in _GONE:
                     break
         finally:
+            self.socket.unshare()
             line.lost(self.socket)
 
     async def _text(self, call: CallHandle, message: WSMessage) -> None:

@@ -75,7 +75,7 @@ async def _serve(request: web.Request, kind: str) -> web.StreamResponse:
         await ws.prepare(request)
         transport = request.transport
         if transport is not None:
-            connection = Connection(transport, ws.frames)
+            connection = Connection(transport, ws.frames, request.protocol)
             session = Session(
                 ws, connection, calls, resources, request.app[LINES], query=query, origin=origin
             )

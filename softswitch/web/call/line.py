@@ -52,6 +52,8 @@ class Line:
             self._send_audio,
             buffer_ms=int(settings.limits.audio_buffer_s * 1000),
             prebuffer_ms=settings.media.prebuffer_ms,
+            on_open=self.share,
+            on_close=self._unshare,
         )
         return self._endpoint
 
@@ -60,6 +62,24 @@ class Line:
         if self._endpoint is not None:
             self._endpoint.feed(data)
 
+    def share(self) -> None:
+        """Leave the audio of the present socket to the tick, once there is a port for it."""
+        port = self._endpoint.port if self._endpoint is not None else 0
+        if self.socket is None or not port:
+            return
+        queue = self._resources.engine.feed_socket(port)
+        if queue is not None:
+            self._resources.routes.roused(port, self._look)
+            self.socket.share(queue)
+
+    def _unshare(self) -> None:
+        if self.socket is not None:
+            self.socket.unshare()
+
+    def _look(self) -> None:
+        if self.socket is not None:
+            self.socket.look()
+
     def attach(self, socket: CallSocket) -> None:
         """Use this socket from now on; close the one it replaces."""
         if self._away is not None:
@@ -67,6 +87,7 @@ class Line:
             self._away = None
         if self.socket is not None:
             self._parted()
+            self.socket.unshare()
             self.socket.close(1000, "replaced by another connection")
         self.socket = socket
         if self._resume_s and self._carries_audio:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from aiohttp import WSCloseCode, web
 
 from softswitch.call.vocabulary.events import Event
+from softswitch.legs.websocket.frame_reader import FrameReader
 from softswitch.legs.websocket.frame_writer import FrameWriter
+from softswitch.legs.websocket.shared_transport import FeedSocket, SharedTransport, share
 from softswitch.log.tasks import spawn
 from softswitch.web.server_socket import ServerSocket
 
@@ -40,11 +42,52 @@ class CallSocket:
         self._on_slow = on_slow
         self._writer = FrameWriter(transport, on_drop, limit=limit)
         if isinstance(ws, ServerSocket):
-            ws.parting = self._writer.end
+            ws.parting = self._part
+        self._shared: SharedTransport | None = None
+        self._reading: tuple[asyncio.Protocol, FrameReader] | None = None
         self.indexed = False
         """Whether audio goes out by :meth:`audio` alone, its side in front (``option.subscribe``)."""
         self.wrap: Callable[[bytes], str] | None = None
         """Turns the leg's audio into a JSON event (``option.binaryEvents``)."""
+
+    # --- with the tick --------------------------------------------------------------------
+
+    def reads(self, protocol: asyncio.Protocol, frames: FrameReader) -> None:
+        """Allow that the connection is shared from now on; a reader takes its binary messages."""
+        self._reading = protocol, frames
+
+    def share(self, queue: FeedSocket) -> None:
+        """Leave audio to the tick of the media engine, where that is possible; do nothing where it was."""
+        if self._reading is None or self._shared is not None or self._closing is not None:
+            return
+        listens = not self.indexed and self.wrap is None
+        shared = share(self.transport, *self._reading, queue, listens=listens)
+        if shared is not None:
+            self._shared = shared
+            self._writer.through(shared)
+            if isinstance(self._ws, ServerSocket):
+                self._ws.sharing = shared
+
+    def unshare(self) -> None:
+        """Leave all to the event loop from now on; idempotent."""
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            self._writer.through(self.transport)
+            if isinstance(self._ws, ServerSocket):
+                self._ws.sharing = None
+            shared.end()
+
+    def look(self) -> None:
+        """See to what the tick has left."""
+        if self._shared is not None:
+            self._shared.look()
+
+    def _part(self) -> None:
+        self._writer.end()
+        self._reading = None
+        self.unshare()
+
+    # --- what is sent -----------------------------------------------------------------------
 
     def event(self, event: Event, seq: int) -> None:
         """Send an event."""
@@ -57,7 +100,9 @@ class CallSocket:
             self.close(WSCloseCode.TRY_AGAIN_LATER, "the client reads too slowly")
 
     def send_audio(self, data: bytes) -> None:
-        """Send the audio of the leg itself."""
+        """Send the audio of the leg itself, where the tick does not."""
+        if self._shared is not None:
+            self._shared.handled()
         if self.wrap is not None:
             self.text(self.wrap(data))
         elif not self.indexed:

@@ -97,7 +97,7 @@ class Setting:
     def __init__(self, **options) -> None:
         self.transport = Transport()
         self.dropped = 0
-        self.writer = FrameWriter(self.transport, self._drop, mask=Mask(), **(TERMS | options))  # type: ignore[arg-type]
+        self.writer = FrameWriter(self.transport, self._drop, mask=Mask(), **(TERMS | options))
 
     def _drop(self) -> None:
         self.dropped += 1

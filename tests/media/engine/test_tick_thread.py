@@ -59,6 +59,55 @@ def test_what_is_in_a_hurry_is_seen_to_between_the_ticks() -> None:
     assert "relay_now" not in calls
 
 
+def test_what_came_beside_audio_is_handed_out_before_the_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    sleep = time.sleep
+
+    def pause(seconds: float) -> None:
+        if seconds == tick_thread.COMMANDS_S:
+            pauses.append(seconds)
+        sleep(seconds)
+
+    monkeypatch.setattr(tick_thread.time, "sleep", pause)  # type: ignore[attr-defined]
+    order: list[str] = []
+    done, serving = threading.Event(), True
+
+    def tick(_now: float) -> Output:
+        order.append("tick")
+        if order.count("tick") == 6:
+            done.set()
+        return Output()
+
+    def read_sockets(_now: float) -> Output:
+        order.append("read")
+        return Output(roused=[7] if order.count("read") % 2 else [])
+
+    counters = dict.fromkeys(
+        ("thread_restarts", "ticks", "late_ticks", "jumped_ticks", "tick_errors", "emit_errors"), 0
+    )
+    thread = tick_thread.TickThread(
+        tick,
+        lambda: False,
+        counters,
+        is_relaying=lambda: False,
+        relay_now=lambda now: Output(),
+        is_serving=lambda: serving,
+        read_sockets=read_sockets,
+    )
+    thread.start(lambda output: order.append(f"roused {output.roused}"))
+    assert done.wait(10)
+    thread.stop()
+    assert order[:5] == ["read", "roused [7]", "tick", "read", "tick"]
+    assert 3 <= len(pauses) <= 4
+    serving = False
+    order.clear()
+    done.clear()
+    thread.start(lambda output: order.append("emitted"))
+    assert done.wait(10)
+    thread.stop()
+    assert set(order) == {"tick"}
+
+
 class Bench:
     """A thread whose parts fail when the test says so."""
 
