@@ -113,6 +113,17 @@ async def connected() -> tuple[Server, socket.socket]:
     return server, far
 
 
+async def connected_by_tcp() -> tuple[Server, socket.socket]:
+    """Return a connection whose kernel knows SO_RCVLOWAT, which pairs of local sockets ignore."""
+    server = Server()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        far = socket.create_connection(listening.getsockname())
+        near, _ = listening.accept()
+    far.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    await asyncio.get_running_loop().connect_accepted_socket(lambda: server, near)
+    return server, far
+
+
 def everything(client: socket.socket) -> bytes:
     """Return what the client can read now."""
     data = b""
@@ -278,6 +289,59 @@ async def test_a_command_does_not_wait_for_the_tick():
     assert server.parser.data == masked(TEXT, b"x")
     assert line.queue.reads
     line.shared.end()
+    server.transport.close()
+    client.close()
+
+
+@pytest.mark.each_loop
+async def test_a_command_behind_audio_does_not_wait_for_the_tick():
+    server, client = await connected_by_tcp()
+    line = Line(server, client)
+    client.send(masked(BINARY, b"ab" * 320) + masked(TEXT, b"x" * 20))
+    await settled()
+    assert server.parser.data == masked(TEXT, b"x" * 20)
+    assert line.played() == b"ab" * 320
+    line.shared.end()
+    server.transport.close()
+    client.close()
+
+
+@pytest.mark.each_loop
+async def test_a_small_command_beside_audio_waits_for_the_tick_and_alone_for_nothing():
+    server, client = await connected_by_tcp()
+    line = Line(server, client)
+    client.send(masked(TEXT, b"a"))
+    line.tick()
+    assert server.parser.data == masked(TEXT, b"a")
+    for _ in range(10):
+        line.table.read()
+    client.send(masked(TEXT, b"b"))
+    await settled()
+    assert server.parser.data == masked(TEXT, b"a") + masked(TEXT, b"b")
+    line.shared.end()
+    server.transport.close()
+    client.close()
+
+
+@pytest.mark.each_loop
+async def test_the_loop_is_woken_by_any_octet_while_it_reads():
+    server, client = await connected_by_tcp()
+    line = Line(server, client)
+    message = masked(TEXT, b"hello")
+    client.send(message[:4])
+    line.tick()
+    assert not line.queue.reads
+    # What completes the message is far less than a frame of audio, for which the tick would be woken.
+    client.send(message[4:])
+    await settled()
+    assert server.parser.data == message
+    client.send(message)
+    line.tick()
+    await settled()
+    line.shared.end()
+    client.send(message)
+    await settled()
+    assert server.parser.data == 3 * message
     server.transport.close()
     client.close()
 
