@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Protocol
 
+from softswitch.flags import Flag
 from softswitch.legs.sip.media.shared import MediaOwner
 from softswitch.sdp import Description, Keying, Media, OwnTransport
 
@@ -87,9 +88,9 @@ class MediaTasks:
         self._owner: MediaOwner | None = owner
         self._task: asyncio.Task[None] | None = None
         self._tasks: asyncio.TaskGroup | None = None
-        self._begun = asyncio.Event()
+        self._begun = Flag()
         self._spawned: set[asyncio.Task[None]] = set()
-        self._over = asyncio.Event()
+        self._over = Flag()
 
     async def begin(self) -> None:
         """Allow tasks from now on; not needed before a transport that starts none is adopted."""
