@@ -396,7 +396,7 @@ class Conversation:
             call, outbox, inbox = self.call, self.call.outbox, self._inbox
             while True:
                 if outbox.events:
-                    for event in outbox.take_events():
+                    for event in call.take_events():
                         self._publish(event)
                 if outbox.effects:
                     for effect in call.take_effects():
