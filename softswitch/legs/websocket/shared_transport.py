@@ -53,9 +53,6 @@ class FeedSocket(Protocol):
     def write(self, handed: int) -> bool:
         """Let the tick write; return False where it has left more than `handed` frames to the loop."""
 
-    def hold(self) -> None:
-        """Let the tick stop writing."""
-
     def send(self, data: bytes) -> int:
         """Write; return how many bytes the kernel took."""
 

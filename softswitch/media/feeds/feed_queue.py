@@ -21,8 +21,8 @@ DRIFTS, BEHIND, JUDGE, DRY, ROUSED = 1, 2, 4, 8, 16
 """Why a row has to be looked at: its clock drifts; it is late or holds a rest; its judge has to be asked; its
 queue ran empty; the event loop has to look at its socket."""
 
-_SCRATCH = 262_144
-"""Octets that are read from a socket at a time."""
+_SCRATCH = 65_536
+"""Octets that are read from a socket at a time, 30 times as many as the widest audio has in a tick."""
 
 _LONG, _DOUBLE, _POINTER = ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
 
@@ -275,10 +275,6 @@ class CompiledFifo:
         """Let the tick write; return False where it has left more than `handed` frames to the loop."""
         self._code.write(self._at, handed)
         return bool(self._feed.writer)
-
-    def hold(self) -> None:
-        """Stop writing: what the loop writes next goes by its transport."""
-        self._code.write(self._at, -1)
 
     def send(self, data: bytes) -> int:
         """Write frames; return how many bytes were taken, 0 where all has to go by the transport."""

@@ -34,9 +34,6 @@ enum { BINARY = 0x82, MASKED = 0x80, LONGEST_HEAD = 14 };
 /* Octets that a queue has room for at first, and above which an empty one gives its memory back. */
 enum { FIRST_ROOM = 4096, MOST_KEPT = 65536 };
 
-/* Most reads of a socket in one tick. */
-enum { READS = 4 };
-
 /* Most octets that wait before the loop is woken; ticks in which nothing comes before any octet wakes it. */
 enum { MOST_AWAITED = 32768, QUIET_TICKS = 10 };
 
@@ -371,24 +368,19 @@ static int parse(struct feed *f, const uint8_t *data, int64_t size, int64_t *los
     return 0;
 }
 
+/* Read once, so that a tick works for no more than `room` octets of a client; return whether the loop has to look. */
 static int read_socket(struct feed *f, uint8_t *scratch, int64_t room, int64_t *lost)
 {
-    for (int k = 0; k < READS; k++) {
-        ssize_t got = recv((int)f->fd, scratch, (size_t)room, MSG_DONTWAIT);
-        if (got <= 0) {
-            if (got < 0 && (errno == EAGAIN || errno == EINTR))
-                return 0;
-            f->ended = got ? errno : -1;
-            f->reads = 0;
-            return 1;
-        }
-        f->heard++;
-        if (parse(f, scratch, got, lost))
-            return 1;
-        if (got < room)
+    ssize_t got = recv((int)f->fd, scratch, (size_t)room, MSG_DONTWAIT);
+    if (got <= 0) {
+        if (got < 0 && (errno == EAGAIN || errno == EINTR))
             return 0;
+        f->ended = got ? errno : -1;
+        f->reads = 0;
+        return 1;
     }
-    return 0;
+    f->heard++;
+    return parse(f, scratch, got, lost);
 }
 
 /* Ask for the memory of a feed, which after 20 ms of other work is in no cache. */
@@ -578,7 +570,7 @@ void softswitch_feed_now(struct feed *f, uint8_t *scratch, int64_t room)
     pthread_mutex_unlock(&f->lock);
 }
 
-/* Let the tick write if it has left `handed` frames to the loop, or write no more (`handed` < 0). */
+/* Let the tick write if it has left no more than `handed` frames to the loop. */
 void softswitch_feed_write(struct feed *f, int64_t handed)
 {
     pthread_mutex_lock(&f->lock);
