@@ -218,8 +218,10 @@ async def test_local_phone_of_a_switch_is_pyvoip_where_the_settings_say_so(tmp_p
                 )
                 await application.wait("answer")
                 await bob.until("CALL_ESTABLISHED")
-                await application.send("tts", text="Hello from the switch, this is pyVoIP.")
-                await asyncio.sleep(3)
+                await application.send(
+                    "tts", text="Hello from the switch, this is pyVoIP.", playId="p", endOfStream=True
+                )
+                await application.wait("trackEnd", lambda event: event.get("playId") == "p")
                 await application.hang_up()
                 await bob.until("CALL_CLOSED")
             assert level(bob.heard()) > 100
