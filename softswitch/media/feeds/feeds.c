@@ -555,8 +555,9 @@ void softswitch_feed_read(struct feed *f, int64_t reads)
 {
     pthread_mutex_lock(&f->lock);
     f->reads = reads;
+    // Any octet wakes the loop until audio does, which is in vain.
     if (f->fd >= 0)
-        wake_from(f, reads ? f->frame + LONGEST_HEAD : 1);
+        wake_from(f, 1);
     pthread_mutex_unlock(&f->lock);
 }
 

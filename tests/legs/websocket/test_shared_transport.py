@@ -310,14 +310,27 @@ async def test_a_command_behind_audio_does_not_wait_for_the_tick():
 async def test_a_small_command_beside_audio_waits_for_the_tick_and_alone_for_nothing():
     server, client = await connected_by_tcp()
     line = Line(server, client)
-    client.send(masked(TEXT, b"a"))
-    line.tick()
-    assert server.parser.data == masked(TEXT, b"a")
-    for _ in range(10):
-        line.table.read()
-    client.send(masked(TEXT, b"b"))
+    seen = b""
+    for text in (b"a", b"b"):
+        client.send(masked(TEXT, text))
+        await settled()
+        seen += masked(TEXT, text)
+        assert server.parser.data == seen
+    client.send(masked(BINARY, b"ab" * 320))
     await settled()
-    assert server.parser.data == masked(TEXT, b"a") + masked(TEXT, b"b")
+    client.send(masked(TEXT, b"c"))
+    await settled()
+    assert server.parser.data == seen
+    line.tick()
+    seen += masked(TEXT, b"c")
+    assert server.parser.data == seen
+    client.send(masked(BINARY, b"ab" * 320))
+    await settled()
+    for _ in range(11):
+        line.table.read()
+    client.send(masked(TEXT, b"d"))
+    await settled()
+    assert server.parser.data == seen + masked(TEXT, b"d")
     line.shared.end()
     server.transport.close()
     client.close()
