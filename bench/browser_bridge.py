@@ -21,16 +21,14 @@ HERE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(HERE))
 
 import aiohttp  # noqa: E402  (found by the line above)
-import aioice.ice  # noqa: E402
-import aiortc.rtcrtpreceiver  # noqa: E402
 import numpy as np  # noqa: E402
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription  # noqa: E402
 
 from bench.call_legs import speech_like  # noqa: E402
-from bench.peer_server import Agents  # noqa: E402
+from bench.peer_server import Agents, media_port  # noqa: E402
 from bench.sip_legs import TICK_S, WARM_UP_S, Telephones  # noqa: E402
 from bench.sip_setup import HOST, SDP, switch  # noqa: E402
-from bench.webrtc_legs import Counted, Microphone, opus_packets  # noqa: E402
+from bench.webrtc_legs import Counted, Microphone, calm_client, closed, opus_packets  # noqa: E402
 
 ANSWER_S = 20.0
 
@@ -40,7 +38,7 @@ class Callees(Agents):
 
     def _accept(self, invite: str) -> str:
         leg = int(invite.partition("INVITE sip:")[2].partition("@")[0])
-        self.near[leg] = int(invite.partition("m=audio ")[2].split()[0])
+        self.near[leg] = media_port(invite)
         return SDP.format(port=self._far[leg])
 
 
@@ -93,9 +91,7 @@ async def measure(tree: Path, calls: int, seconds: float) -> tuple[float, float,
         await asyncio.to_thread(telephones.talk, callees.near, seconds)
         used, wall = running.spent()["all"] - spent, time.monotonic() - begun
         due = wall / TICK_S * calls
-        for connection, ws in parties:
-            await ws.close()
-            await connection.close()
+        await closed(parties)
         return used / due * 1e6, (Counted.packets - heard) / due, telephones.received / due
 
 
@@ -107,8 +103,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0, help="of each round")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    vars(aiortc.rtcrtpreceiver)["get_decoder"] = lambda _codec: Counted()
-    vars(aioice.ice)["get_host_addresses"] = lambda **_: [HOST]
+    calm_client()
     trees = [*([given.before.resolve()] if given.before else []), HERE]
     rounds = []
     for _ in range(given.rounds):

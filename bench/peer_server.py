@@ -200,17 +200,18 @@ class Agents(Generator):
 
     async def _call(self, leg: int, port: int) -> Dialog:
         dialog = await self.begin(port, str(leg), SDP.format(port=self._far[leg]))
-        self.near[leg] = _media_port(dialog.answer)
+        self.near[leg] = media_port(dialog.answer)
         return dialog
 
     def _accept(self, invite: str) -> str:
         called = re.match(r"INVITE sip:(\d+)@", invite)
         leg = int(called[1]) + 1 if called else 1
-        self.near[leg] = _media_port(invite)
+        self.near[leg] = media_port(invite)
         return SDP.format(port=self._far[leg])
 
 
-def _media_port(message: str) -> int:
+def media_port(message: str) -> int:
+    """Return the port that a message's SDP asks audio to be sent to."""
     return int(message.partition("m=audio ")[2].split()[0])
 
 

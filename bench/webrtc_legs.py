@@ -125,7 +125,7 @@ async def connected(session: aiohttp.ClientSession, switch: Server, calls: int, 
 
 async def closed(parties: list[Any]) -> None:
     """End the calls."""
-    for connection, ws, _ in parties:
+    for connection, ws, *_ in parties:
         await ws.close()
         await connection.close()
 

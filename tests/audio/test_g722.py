@@ -1,7 +1,6 @@
 """The bank with each kind of coders, and the coders against each other: all of them are bit exact."""
 
 import hashlib
-import os
 from functools import partial
 
 import numpy as np
@@ -15,6 +14,7 @@ from softswitch.audio.g722 import Coders, CompiledCoders, G722Bank
 from softswitch.compiled import library
 from tests.audio.sounds import noise, sine, voice
 from tests.conftest import data_path
+from tests.support.compiled import compiled_code
 
 SLOT = np.zeros(1, np.intp)
 
@@ -37,11 +37,7 @@ def av_coders(concealer: Concealer) -> Coders:
 
 def compiled_coders(concealer: Concealer, *, alone: bool = False) -> CompiledCoders:
     """Return the compiled coders; without compiled code the test is skipped, and fails in CI."""
-    code = library()
-    if code is None:
-        assert not os.environ.get("CI"), "no compiled code: python scripts/build_batch.py"
-        pytest.skip("no compiled code: python scripts/build_batch.py")
-    return CompiledCoders(code, concealer, alone=alone)
+    return CompiledCoders(compiled_code(), concealer, alone=alone)
 
 
 KINDS = {

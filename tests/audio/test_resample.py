@@ -1,4 +1,3 @@
-import os
 from math import gcd
 
 import numpy as np
@@ -7,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from softswitch.audio.resample import Resampler, StreamResampler
-from softswitch.compiled import library
 from tests.audio.sounds import frames, noise, sine, spectrum_db
+from tests.support.compiled import compiled_code
 
 BUS_RATES = [(8000, 24000), (24000, 8000), (16000, 24000), (24000, 16000), (48000, 24000), (24000, 48000)]
 SLOT = np.zeros(1, np.intp)
@@ -166,9 +165,7 @@ def product(rate_in, rate_out, slots=0):
 
 @pytest.fixture
 def code():
-    if library() is None:
-        assert not os.environ.get("CI"), "no compiled code: python scripts/build_batch.py"
-        pytest.skip("no compiled code: python scripts/build_batch.py")
+    compiled_code()
 
 
 @pytest.mark.usefixtures("code")

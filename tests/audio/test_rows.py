@@ -1,7 +1,5 @@
 """Compiled code for rows against numpy's: the same results within the rounding of float32."""
 
-import os
-
 import numpy as np
 import pytest
 
@@ -11,19 +9,17 @@ from softswitch.audio.mix import limit, limit_by_numpy
 from softswitch.audio.opus import OpusBank
 from softswitch.audio.pcm import to_int16, to_int16_by_numpy
 from softswitch.audio.vad import EnergyBank
-from softswitch.compiled import library
 from softswitch.media.engine.dialling import _ToneFilter
 from softswitch.media.engine.speech_gate import SpeechGate
 from tests.audio.sounds import noise, sine
+from tests.support.compiled import compiled_code
 
 SHAPES = [(1, 480), (7, 320), (3, 1), (5, 37), (2, 0), (0, 480)]
 
 
 @pytest.fixture(autouse=True)
 def code():
-    if library() is None:
-        assert not os.environ.get("CI"), "no compiled code: python scripts/build_batch.py"
-        pytest.skip("no compiled code: python scripts/build_batch.py")
+    compiled_code()
 
 
 def loud(shape, scale=20000.0, seed=1):

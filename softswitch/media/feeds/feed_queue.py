@@ -103,6 +103,7 @@ class _Code:
         for function, arguments in without_lock:
             function.argtypes, function.restype = arguments, None
         self.size: int = short("size", _LONG)()
+        """Octets of the struct of a queue, as far as Python knows it."""
         self.now = short("now", None, _POINTER, _POINTER, _LONG)
         self.scratch = ctypes.create_string_buffer(_SCRATCH)
         """Memory of the event loop."""

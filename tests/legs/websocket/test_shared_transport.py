@@ -2,27 +2,30 @@
 
 import asyncio
 import contextlib
-import os
 import random
 import socket
 
 import numpy as np
 import pytest
 
-from softswitch.compiled import library
 from softswitch.legs.websocket.frame_reader import FrameReader
 from softswitch.legs.websocket.frames import BINARY, MASKED, PING, TEXT, header, mask_bytes
 from softswitch.legs.websocket.shared_transport import share
 from softswitch.media.feeds.feed_queue import CompiledFifo, FeedTable, table_of
+from tests.support.compiled import compiled_code
 
 FRAME = 640
 
 
+_opened = contextlib.ExitStack()
+
+
 @pytest.fixture(autouse=True)
-def code():
-    if library() is None:
-        assert not os.environ.get("CI"), "no compiled code: python scripts/build_batch.py"
-        pytest.skip("no compiled code: python scripts/build_batch.py")
+async def closing():
+    """Close what a test has opened, also where it failed."""
+    compiled_code()
+    with _opened:
+        yield
 
 
 def masked(first: int, payload: bytes, key: bytes = b"\1\2\3\4") -> bytes:
@@ -77,6 +80,7 @@ class Line:
         shared = share(server.transport, server, server.frames, self.queue, listens=listens)
         assert shared is not None
         self.shared = shared
+        _opened.callback(shared.end)
 
     def fed(self, data: bytes) -> None:
         self.by_loop.append(data)
@@ -110,7 +114,8 @@ async def connected() -> tuple[Server, socket.socket]:
     near, far = socket.socketpair()
     far.setblocking(False)
     _, server = await loop.create_unix_connection(Server, sock=near)
-    return server, far
+    _opened.callback(server.transport.close)
+    return server, _opened.enter_context(far)
 
 
 async def connected_by_tcp() -> tuple[Server, socket.socket]:
@@ -121,7 +126,8 @@ async def connected_by_tcp() -> tuple[Server, socket.socket]:
         near, _ = listening.accept()
     far.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     await asyncio.get_running_loop().connect_accepted_socket(lambda: server, near)
-    return server, far
+    _opened.callback(server.transport.close)
+    return server, _opened.enter_context(far)
 
 
 def everything(client: socket.socket) -> bytes:
@@ -150,9 +156,6 @@ async def test_audio_goes_past_the_loop_in_both_directions():
     assert line.played() == b"ab" * 320
     assert everything(client) == header(BINARY, 640) + b"cd" * 320
     assert line.shared.heard == 1
-    line.shared.end()
-    server.transport.close()
-    client.close()
 
 
 @pytest.mark.each_loop
@@ -197,9 +200,6 @@ async def test_nothing_is_lost_or_overtaken_whatever_comes_in_whatever_pieces(se
         await asyncio.sleep(0.012)
     assert line.played() == audio
     assert server.parser.data == others
-    line.shared.end()
-    server.transport.close()
-    client.close()
 
 
 @pytest.mark.each_loop
@@ -231,9 +231,6 @@ async def test_frames_are_whole_and_in_order_however_slowly_they_are_read(seed):
     line.tick(bytes(640))
     assert everything(client) == header(BINARY, 640) + bytes(640)
     assert line.queue.is_shared
-    line.shared.end()
-    server.transport.close()
-    client.close()
 
 
 @pytest.mark.each_loop
@@ -248,8 +245,6 @@ async def test_the_loop_goes_on_in_the_middle_of_a_message():
     await settled()
     assert line.played() == bytes(range(256)) * 4
     assert server.parser.data == masked(TEXT, b"x")
-    server.transport.close()
-    client.close()
 
 
 @pytest.mark.each_loop
@@ -263,8 +258,6 @@ async def test_the_loop_goes_on_in_the_middle_of_a_header():
     client.send(message[3:])
     await settled()
     assert line.by_loop == [b"ab" * 320]
-    server.transport.close()
-    client.close()
 
 
 @pytest.mark.each_loop
@@ -288,9 +281,6 @@ async def test_a_command_does_not_wait_for_the_tick():
     await settled()
     assert server.parser.data == masked(TEXT, b"x")
     assert line.queue.reads
-    line.shared.end()
-    server.transport.close()
-    client.close()
 
 
 @pytest.mark.each_loop
@@ -301,9 +291,6 @@ async def test_a_command_behind_audio_does_not_wait_for_the_tick():
     await settled()
     assert server.parser.data == masked(TEXT, b"x" * 20)
     assert line.played() == b"ab" * 320
-    line.shared.end()
-    server.transport.close()
-    client.close()
 
 
 @pytest.mark.each_loop
@@ -331,9 +318,6 @@ async def test_a_small_command_beside_audio_waits_for_the_tick_and_alone_for_not
     client.send(masked(TEXT, b"d"))
     await settled()
     assert server.parser.data == seen + masked(TEXT, b"d")
-    line.shared.end()
-    server.transport.close()
-    client.close()
 
 
 @pytest.mark.each_loop
@@ -355,8 +339,6 @@ async def test_the_loop_is_woken_by_any_octet_while_it_reads():
     client.send(message)
     await settled()
     assert server.parser.data == 3 * message
-    server.transport.close()
-    client.close()
 
 
 @pytest.mark.each_loop
@@ -390,9 +372,6 @@ async def test_a_protocol_that_wants_no_more_is_not_read():
     assert server.parser.data == masked(TEXT, b"a") + masked(TEXT, b"b")
     line.tick()
     assert line.played() == b"cd"
-    line.shared.end()
-    server.transport.close()
-    client.close()
 
 
 async def test_what_the_tick_cannot_serve_is_left_to_the_loop():

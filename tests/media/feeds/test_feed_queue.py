@@ -1,7 +1,7 @@
 """Queues in compiled code against Python's: the same audio and reports; and the sockets that they serve."""
 
 import contextlib
-import os
+import ctypes
 import random
 import socket
 
@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from softswitch.audio.pcm import to_bytes
-from softswitch.compiled import library
 from softswitch.legs.websocket.frames import BINARY, MASKED, PING, TEXT, header, mask_bytes
 from softswitch.media import messages as m
 from softswitch.media.engine.engine import Engine
 from softswitch.media.feeds.feed_fifo import FeedFifo
-from softswitch.media.feeds.feed_queue import ROUSED, CompiledFifo, new_fifo, table_of
+from softswitch.media.feeds.feed_queue import ROUSED, CompiledFifo, _Code, _Feed, new_fifo, table_of
 from tests.media.rig import ramp
+from tests.support.compiled import compiled_code
 
 FRAME, TICK_S = 640, 0.02
 SILENCE = np.zeros(FRAME, np.uint8)
@@ -23,9 +23,11 @@ SILENCE = np.zeros(FRAME, np.uint8)
 
 @pytest.fixture(autouse=True)
 def code():
-    if library() is None:
-        assert not os.environ.get("CI"), "no compiled code: python scripts/build_batch.py"
-        pytest.skip("no compiled code: python scripts/build_batch.py")
+    compiled_code()
+
+
+def test_both_sides_have_the_same_struct():
+    assert ctypes.sizeof(_Feed) == _Code(compiled_code()).size
 
 
 def state(fifo: FeedFifo | CompiledFifo) -> tuple[object, ...]:

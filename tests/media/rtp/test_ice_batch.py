@@ -1,14 +1,12 @@
 """Sockets of ICE read by compiled code against those read by Python: the same traffic, the same result."""
 
 import contextlib
-import os
 import random
 import socket
 from collections import Counter
 
 import pytest
 
-from softswitch.compiled import library
 from softswitch.media.rtp.drain import Reception
 from softswitch.media.rtp.ice_batch import IceBatch
 from softswitch.media.rtp.link import Link, new_inbox
@@ -16,6 +14,7 @@ from softswitch.media.rtp.secure import SrtpPair
 from softswitch.media.rtp.secure_batch import SecureBatch
 from softswitch.media.rtp.sockets import MediaSocket
 from tests.rtp.wire import packet
+from tests.support.compiled import compiled_code
 from tests.support.icmp import bound, closed_port
 
 PROFILE = "AEAD_AES_128_GCM"
@@ -26,11 +25,7 @@ FAMILIES = [socket.AF_INET, socket.AF_INET6]
 
 @pytest.fixture
 def code():
-    found = library()
-    if found is None:
-        assert not os.environ.get("CI"), "no compiled code: python scripts/build_batch.py"
-        pytest.skip("no compiled code: python scripts/build_batch.py")
-    return found
+    return compiled_code()
 
 
 class Side:

@@ -1,14 +1,12 @@
 """Compiled passes between two ticks: what they do is what Python does, packet for packet."""
 
 import contextlib
-import os
 import socket
 import time
 
 import numpy as np
 import pytest
 
-from softswitch.compiled import library
 from softswitch.media import messages as m
 from softswitch.media.engine.engine import Engine
 from softswitch.media.rtp.batch import Rows
@@ -16,6 +14,7 @@ from softswitch.media.rtp.plane import RtpPlane
 from softswitch.rtp import rtcp
 from tests.media.rtp.rtp_pair import parameters
 from tests.rtp.wire import packet
+from tests.support.compiled import compiled_code
 from tests.support.icmp import bound
 
 TICKS = 120
@@ -91,9 +90,7 @@ class Call:
 
 @pytest.fixture
 def make_calls():
-    if library() is None:
-        assert not os.environ.get("CI"), "no compiled code: python scripts/build_batch.py"
-        pytest.skip("no compiled code: python scripts/build_batch.py")
+    compiled_code()
     with contextlib.ExitStack() as calls:
 
         def make(**options) -> tuple[Call, Call]:

@@ -7,11 +7,11 @@ import socket
 import numpy as np
 import pytest
 
-from softswitch.compiled import library
 from softswitch.media.rtp.secure import REPLAYED, SrtpPair
 from softswitch.media.rtp.secure_batch import SecureBatch
 from softswitch.media.rtp.sockets import MediaSocket
 from tests.rtp.wire import packet, rows
+from tests.support.compiled import compiled_code
 
 PROFILES = {"AES128_CM_SHA1_80": 30, "AES128_CM_SHA1_32": 30, "AEAD_AES_128_GCM": 28, "AEAD_AES_256_GCM": 44}
 RTCP = b"\x80\xc9\x00\x01" + bytes(4)
@@ -19,11 +19,7 @@ RTCP = b"\x80\xc9\x00\x01" + bytes(4)
 
 @pytest.fixture
 def batch():
-    code = library()
-    if code is None:
-        assert not os.environ.get("CI"), "no compiled code: python scripts/build_batch.py"
-        pytest.skip("no compiled code: python scripts/build_batch.py")
-    return SecureBatch(code)
+    return SecureBatch(compiled_code())
 
 
 def pairs(profile="AES128_CM_SHA1_80", count=1) -> list[SrtpPair]:

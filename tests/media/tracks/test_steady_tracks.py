@@ -1,16 +1,15 @@
 """Tracks in compiled code against Python's: the same messages, the same sound, the same reports."""
 
-import os
 import random
 
 import numpy as np
 import pytest
 
 from softswitch.audio.pcm import FRAME, from_bytes, to_bytes
-from softswitch.compiled import library
 from softswitch.media import messages as m
 from softswitch.media.engine.engine import Engine
 from tests.media.rig import ramp
+from tests.support.compiled import compiled_code
 
 MIXES, TRACKS = 6, 24
 TICK_S = 0.02
@@ -18,9 +17,7 @@ TICK_S = 0.02
 
 @pytest.fixture(autouse=True)
 def code():
-    if library() is None:
-        assert not os.environ.get("CI"), "no compiled code: python scripts/build_batch.py"
-        pytest.skip("no compiled code: python scripts/build_batch.py")
+    compiled_code()
 
 
 def engine(*, steady: bool) -> Engine:
