@@ -12,6 +12,7 @@ from random import Random
 import pytest
 
 import softswitch  # noqa: F401  (before numpy: it sets the number of BLAS threads)
+from softswitch.compiled import SWITCH
 from softswitch.egress.loops import SelectorLoop, uvloop_factory
 from softswitch.legs.webrtc.aiortc_private import KNOWN_VERSIONS
 
@@ -64,9 +65,9 @@ def _newest_aiortc() -> None:
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the developer's own SOFTSWITCH_ variables out of the tests."""
+    """Keep the developer's own settings out of the tests; the switch of compiled code is no setting."""
     for name in list(os.environ):
-        if name.startswith("SOFTSWITCH_") and not name.startswith("SOFTSWITCH_TEST_"):
+        if name.startswith("SOFTSWITCH_") and not name.startswith(("SOFTSWITCH_TEST_", SWITCH)):
             monkeypatch.delenv(name)
 
 
