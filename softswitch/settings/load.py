@@ -19,11 +19,13 @@ from softswitch.settings.speech_provider import check_providers
 PREFIX = "SOFTSWITCH_"
 """Prefix of environment variables: SOFTSWITCH_<SECTION>_<KEY>."""
 
-_ELSEWHERE = re.compile(r"SOFTSWITCH_(CONFIG|KEY|WORKER|TEST_.*|PORT|PORT_.*|SERVICE_HOST|SERVICE_PORT.*)")
+_ELSEWHERE = re.compile(
+    r"SOFTSWITCH_(COMPILED|CONFIG|KEY|WORKER|TEST_.*|PORT|PORT_.*|SERVICE_HOST|SERVICE_PORT.*)"
+)
 """Variables with this prefix that are not settings.
 
-They are the name of the file, the key of clients, the place of a worker, switches of the tests, and what
-Kubernetes sets in every container beside a service named softswitch.
+They are the switch of compiled code, the name of the file, the key of clients, the place of a worker,
+switches of the tests, and what Kubernetes sets in every container beside a service named softswitch.
 """
 
 

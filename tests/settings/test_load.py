@@ -110,6 +110,7 @@ def test_load_ignores_what_kubernetes_and_the_tests_set():
         "SOFTSWITCH_SERVICE_HOST",
         "SOFTSWITCH_SERVICE_PORT_HTTP",
         "SOFTSWITCH_TEST_CALLS",
+        "SOFTSWITCH_COMPILED",
         "SOFTSWITCH_CONFIG",
     ]
     assert load(environ=dict.fromkeys(names, "x")) == Settings()
