@@ -128,7 +128,10 @@ class Engine:
         May be called from any thread. Ports whose socket needs the event loop are in ``Output.roused``.
         """
         fifo = self._parts.ingress.fifos.get(port)
-        return fifo if isinstance(fifo, CompiledFifo) else None
+        if not isinstance(fifo, CompiledFifo):
+            return None
+        fifo.on_refused = self._count_refused
+        return fifo
 
     def _count_refused(self, size: int) -> None:
         # The tick counts what it reads itself, other threads what they hand over.

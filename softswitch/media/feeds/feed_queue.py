@@ -6,7 +6,7 @@ docs/adr/0051.
 """
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -57,7 +57,7 @@ class _Feed(ctypes.Structure):
         )),
         *((name, _DOUBLE) for name in ("since", "origin", "second", "lead")),
         *((name, _LONG) for name in (
-            "fd", "reads", "writer", "looked", "wakes", "quiet", "owed",
+            "fd", "reads", "writer", "looked", "wakes", "quiet",
             "most", "listens", "heard", "handed", "ended",
             "head_size", "left", "phase",
         )),
@@ -104,7 +104,7 @@ class _Code:
             function.argtypes, function.restype = arguments, None
         self.size: int = short("size", _LONG)()
         """Octets of the struct of a queue, as far as Python knows it."""
-        self.now = short("now", None, _POINTER, _POINTER, _LONG)
+        self.now = short("now", _LONG, _POINTER, _POINTER, _LONG)
         self.scratch = ctypes.create_string_buffer(_SCRATCH)
         """Memory of the event loop."""
         self.scratch_at = ctypes.addressof(self.scratch)
@@ -122,7 +122,17 @@ def _code() -> _Code | None:
 class CompiledFifo:
     """A :class:`FeedFifo` in compiled code. Any thread may put; it may have a socket of its own."""
 
-    __slots__ = ("__weakref__", "_at", "_code", "_feed", "_frame", "_scratch", "_scratch_at", "_urgent")
+    __slots__ = (
+        "__weakref__",
+        "_at",
+        "_code",
+        "_feed",
+        "_frame",
+        "_scratch",
+        "_scratch_at",
+        "_urgent",
+        "on_refused",
+    )
 
     def __init__(
         self, frame_bytes: int, unit: int, capacity_ms: int, prebuffer_ms: int, code: _Code | None = None
@@ -147,6 +157,8 @@ class CompiledFifo:
         self._frame = frame_bytes
         self._scratch = ctypes.create_string_buffer(frame_bytes)
         self._scratch_at = ctypes.addressof(self._scratch)
+        self.on_refused: Callable[[int], object] = bool
+        """Called by :meth:`read_now` with the number of bytes for which there was no room."""
 
     def __del__(self) -> None:
         """Free the memory."""
@@ -270,7 +282,9 @@ class CompiledFifo:
 
     def read_now(self) -> None:
         """Read the socket between two ticks, while the tick reads it."""
-        self._code.now(self._at, self._code.scratch_at, _SCRATCH)
+        refused = self._code.now(self._at, self._code.scratch_at, _SCRATCH)
+        if refused:
+            self.on_refused(refused)
 
     def write(self, handed: int) -> bool:
         """Let the tick write; return False where it has left more than `handed` frames to the loop."""

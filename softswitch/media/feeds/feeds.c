@@ -53,9 +53,8 @@ struct feed {
     int64_t fd, reads, writer;
     /* Whether the socket was read for the next frame already. */
     int64_t looked;
-    /* Octets that have to wait in the socket before the loop is woken; ticks in which nothing came; octets that were refused
-     * and are still to be counted. */
-    int64_t wakes, quiet, owed;
+    /* Octets that have to wait in the socket before the loop is woken; ticks in which nothing came. */
+    int64_t wakes, quiet;
     /* Longest message, 0: unlimited; whether what the port hears is sent here. */
     int64_t most, listens;
     /* Reads so far; frames left to the loop so far; errno at the end of the connection, -1: the peer closed it. */
@@ -410,8 +409,6 @@ void softswitch_feed_early(struct feed *const *feeds, int64_t count, uint8_t *sc
         if (f->quiet == QUIET_TICKS && f->reads)
             wake_from(f, 1);
         f->looked = 1;
-        lost += f->owed;
-        f->owed = 0;
         pthread_mutex_unlock(&f->lock);
     }
     out_numbers[0] = lost;
@@ -561,14 +558,16 @@ void softswitch_feed_read(struct feed *f, int64_t reads)
     pthread_mutex_unlock(&f->lock);
 }
 
-/* Read the socket between two ticks, for the loop, which was woken. Where that is in vain it takes more to wake it. */
-void softswitch_feed_now(struct feed *f, uint8_t *scratch, int64_t room)
+/* Read the socket between two ticks, for the loop, which was woken; return how many octets were refused. Where it was
+ * woken in vain it takes more to wake it. */
+int64_t softswitch_feed_now(struct feed *f, uint8_t *scratch, int64_t room)
 {
     pthread_mutex_lock(&f->lock);
-    int64_t before = f->seen;
-    if (f->reads && !read_socket(f, scratch, room, &f->owed))
+    int64_t before = f->seen, lost = 0;
+    if (f->reads && !read_socket(f, scratch, room, &lost))
         wake_from(f, f->seen - before + LONGEST_HEAD);
     pthread_mutex_unlock(&f->lock);
+    return lost;
 }
 
 /* Let the tick write if it has left no more than `handed` frames to the loop. */

@@ -1,5 +1,6 @@
 """Feed ports: audio in pieces of any size and rate, frames out while their mix sounds."""
 
+import socket
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,10 @@ import pytest
 
 from softswitch.audio.g711 import ULAW_DECODE, ULAW_ENCODE, decode, encode
 from softswitch.audio.pcm import FRAME, from_bytes, to_bytes
+from softswitch.legs.websocket.frames import BINARY, MASKED, header
 from softswitch.media import messages as m
 from tests.media.rig import Rig, ramp, sine, steady
+from tests.support.compiled import compiled_code
 
 
 @pytest.fixture
@@ -74,6 +77,26 @@ def test_faster_than_real_time_is_buffered_and_what_exceeds_it_counted(rig):
     [closed] = rig.tick()
     assert closed.statistics["received_ms"] == 1000
     assert closed.statistics["dropped_ms"] == 10
+
+
+def test_what_the_loop_reads_is_counted_at_once(rig):
+    # The call may end before the next tick.
+    compiled_code()
+    port = rig.feed_port(buffer_ms=100)
+    rig.tick()
+    queue = rig.engine.feed_socket(port)
+    near, far = socket.socketpair()
+    with near, far:
+        near.setblocking(False)
+        queue.connect(near.fileno(), 0, listens=True)
+        queue.read(on=True)
+        far.send(header(BINARY, 9600, MASKED) + bytes(4 + 9600))
+        queue.read_now()
+        queue.disconnect()
+    assert rig.engine.counters["dropped_feed_bytes"] == 4800
+    rig.post(m.RemovePort(port))
+    rig.tick()
+    assert rig.engine.counters["dropped_feed_bytes"] == 4800
 
 
 def test_audio_that_comes_before_the_first_tick_is_kept(rig):
