@@ -52,14 +52,19 @@ def server(**environment: str) -> Iterator[Server]:
             env=os.environ | {f"SOFTSWITCH_{name}": value for name, value in settings.items()},
         )
         try:
-            _wait_for(port)
+            wait_for(port)
             yield Server(port, process.pid, Path(folder))
         finally:
             process.terminate()
             process.wait(15)
 
 
-def _wait_for(port: int) -> None:
+def wait_for(port: int) -> None:
+    """Wait until something listens on a port of the loopback.
+
+    Raises:
+        TimeoutError: nothing does.
+    """
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with socket.socket() as probe:

@@ -27,8 +27,9 @@ from softswitch.audio.wav import header  # noqa: E402
 
 ROUND_S, WARM_UP_S = 3.0, 3.0
 
-Load = Callable[[list[Server], int, int, str], Coroutine[Any, Any, list[list[float]]]]
-"""Of switches, calls, rounds and kind of speech detection: what :func:`measured` returns, for each round."""
+Load = Callable[[list[Server], int, int, list[str]], Coroutine[Any, Any, list[list[float]]]]
+"""Of switches, calls, rounds and the kind of speech detection at each switch: what :func:`measured` returns,
+for each round."""
 
 
 @contextlib.contextmanager
@@ -81,10 +82,11 @@ async def measured(
     return row
 
 
-async def load(switches: list[Server], calls: int, rounds: int, vad: str) -> list[list[float]]:
+async def load(switches: list[Server], calls: int, rounds: int, vads: list[str]) -> list[list[float]]:
     """Return for each round the microseconds per leg and 20 ms of each switch."""
     loop = asyncio.get_running_loop()
-    callers, frames = [await connected(switch, calls, vad) for switch in switches], spoken_frames()
+    frames = spoken_frames()
+    callers = [await connected(switch, calls, vad) for switch, vad in zip(switches, vads, strict=True)]
     part = 0
 
     async def play(seconds: float) -> None:
@@ -114,7 +116,7 @@ def compare(load: Load, default_calls: str) -> None:
     vad = sys.argv[4] if len(sys.argv) > 4 else "energy"
     print("us per leg and 20 ms: before, this tree")
     with switch_of(before) as earlier, switch_of(HERE) as later:
-        found = asyncio.run(load([earlier, later], calls, rounds, vad))
+        found = asyncio.run(load([earlier, later], calls, rounds, [vad, vad]))
     print(f"{calls} calls, {vad}: ratio {median(now / then for then, now in found):.2f}")
 
 

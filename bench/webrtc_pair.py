@@ -18,10 +18,12 @@ from bench.call_pair import WARM_UP_S, compare, measured
 from bench.webrtc_legs import Counted, calm_client, closed, connected
 
 
-async def load(switches: list[Server], calls: int, rounds: int, vad: str) -> list[list[float]]:
+async def load(switches: list[Server], calls: int, rounds: int, vads: list[str]) -> list[list[float]]:
     """Return for each round the microseconds per leg and 20 ms of each switch."""
     async with aiohttp.ClientSession() as session:
-        parties = [await connected(session, switch, calls, vad) for switch in switches]
+        parties = [
+            await connected(session, switch, calls, vad) for switch, vad in zip(switches, vads, strict=True)
+        ]
         await asyncio.sleep(WARM_UP_S)
         begun, received = asyncio.get_running_loop().time(), Counted.packets
         found = [await measured(switches, calls, asyncio.sleep) for _ in range(rounds)]
