@@ -13,6 +13,8 @@ import asyncio
 import contextlib
 import sys
 import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,8 +29,8 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription  #
 from bench.call_legs import speech_like  # noqa: E402
 from bench.peer_server import Agents, media_port  # noqa: E402
 from bench.sip_legs import TICK_S, WARM_UP_S, Telephones  # noqa: E402
-from bench.sip_setup import HOST, SDP, switch  # noqa: E402
-from bench.webrtc_legs import Counted, Microphone, calm_client, closed, opus_packets  # noqa: E402
+from bench.sip_setup import HOST, SDP, Switch, switch  # noqa: E402
+from bench.webrtc_legs import Counted, Microphone, calm_client, closed, offer_of, opus_packets  # noqa: E402
 
 ANSWER_S = 20.0
 
@@ -42,9 +44,12 @@ class Callees(Agents):
         return SDP.format(port=self._far[leg])
 
 
-async def browser(
-    session: aiohttp.ClientSession, port: int, number: int, packets: list[bytes]
-) -> tuple[RTCPeerConnection, aiohttp.ClientWebSocketResponse]:
+Party = tuple[RTCPeerConnection, aiohttp.ClientWebSocketResponse]
+Start = Callable[[Callees], AbstractContextManager[Switch]]
+Call = Callable[[aiohttp.ClientSession, int, int, list[bytes]], Awaitable[Party]]
+
+
+async def browser(session: aiohttp.ClientSession, port: int, number: int, packets: list[bytes]) -> Party:
     """Set up a browser's leg, and call the telephone of its number from it.
 
     Raises:
@@ -54,7 +59,7 @@ async def browser(
     connection.addTrack(Microphone(packets, number * 37))
     await connection.setLocalDescription(await connection.createOffer())
     ws = await session.ws_connect(f"http://{HOST}:{port}/call/webrtc?id=bench-{number}&dump=false")
-    option = {"offer": connection.localDescription.sdp, "vad": False}
+    option = {"offer": offer_of(connection), "vad": False}
     await ws.send_json({"command": "invite", "option": option})
     event = await _until(ws, "answer")
     await connection.setRemoteDescription(RTCSessionDescription(event["sdp"], "answer"))
@@ -73,8 +78,18 @@ async def _until(ws: aiohttp.ClientWebSocketResponse, name: str) -> dict[str, An
     return found
 
 
-async def measure(tree: Path, calls: int, seconds: float) -> tuple[float, float, float]:
-    """Return microseconds per call and 20 ms, and the shares of packets that came to either side."""
+async def carried(start: Start, call: Call, calls: int, seconds: float) -> tuple[float, float, float]:
+    """Let browsers and telephones talk through a switch.
+
+    Args:
+        start: runs a switch that calls the telephones given.
+        call: sets up one call by the HTTP port of the switch.
+        calls: number of calls.
+        seconds: for which they are measured.
+
+    Returns:
+        Microseconds per call and 20 ms, and the shares of packets that came to either side.
+    """
     pcm = np.interp(np.arange(480000) / 3, np.arange(160000), speech_like(10, 1)).astype(np.int16)
     packets, telephones = opus_packets(pcm), Telephones(calls)
     transport, callees = await asyncio.get_running_loop().create_datagram_endpoint(
@@ -82,9 +97,9 @@ async def measure(tree: Path, calls: int, seconds: float) -> tuple[float, float,
     )
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(transport.close)
-        running = stack.enter_context(switch(tree, "b2bua", callees.port, LIMITS_CALLS_PER_IP="0"))
+        running = stack.enter_context(start(callees))
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        parties = [await browser(session, running.http, number, packets) for number in range(calls)]
+        parties = [await call(session, running.http, number, packets) for number in range(calls)]
         await asyncio.to_thread(telephones.talk, callees.near, WARM_UP_S)
         telephones.forget()
         heard, spent, begun = Counted.packets, running.spent()["all"], time.monotonic()
@@ -93,6 +108,11 @@ async def measure(tree: Path, calls: int, seconds: float) -> tuple[float, float,
         due = wall / TICK_S * calls
         await closed(parties)
         return used / due * 1e6, (Counted.packets - heard) / due, telephones.received / due
+
+
+def of(tree: Path) -> Start:
+    """Return what runs the switch of a work tree."""
+    return lambda callees: switch(tree, "b2bua", callees.port, LIMITS_CALLS_PER_IP="0")
 
 
 def main() -> None:
@@ -107,7 +127,7 @@ def main() -> None:
     trees = [*([given.before.resolve()] if given.before else []), HERE]
     rounds = []
     for _ in range(given.rounds):
-        rounds.append([asyncio.run(measure(tree, given.calls, given.seconds)) for tree in trees])
+        rounds.append([asyncio.run(carried(of(tree), browser, given.calls, given.seconds)) for tree in trees])
         costs = "  ".join(
             f"{cost:7.1f} ({browsers:.1%} {phones:.1%})" for cost, browsers, phones in rounds[-1]
         )

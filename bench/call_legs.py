@@ -54,7 +54,7 @@ class Caller(asyncio.Protocol):
         """Remember who this is."""
         self.number = number
         self.vad = vad
-        self.received = 0
+        self.octets = 0
         self.gaps: list[float] = []
         self.last = 0.0
         self.up = asyncio.get_running_loop().create_future()
@@ -93,7 +93,7 @@ class Caller(asyncio.Protocol):
                 if self.last:
                     self.gaps.append(now - self.last)
                 self.last = now
-                self.received += 1
+                self.octets += length
             self.pending = self.pending[head + length :]
 
 

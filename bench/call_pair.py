@@ -100,8 +100,17 @@ async def load(switches: list[Server], calls: int, rounds: int, vads: list[str])
             part += 1
             await asyncio.sleep(max(0.0, begun + (part - first) * TICK_S / PARTS - loop.time()))
 
+    def heard() -> list[int]:
+        return [sum(caller.octets for caller in each) for each in callers]
+
     await play(WARM_UP_S)
+    begun, before = loop.time(), heard()
     found = [await measured(switches, calls, play) for _ in range(rounds)]
+    seconds = loop.time() - begun
+    kilobytes = [(now - then) / seconds / calls / 1000 for now, then in zip(heard(), before, strict=True)]
+    print(
+        f"kilobytes of audio a second that each caller heard: {', '.join(f'{one:.1f}' for one in kilobytes)}"
+    )
     for each in callers:
         for caller in each:
             caller.transport.close()

@@ -7,7 +7,9 @@ way; with `silero` both run the same network.
 
     python bench/peer_calls.py PROGRAM call|webrtc [calls [rounds [vad [BEFORE]]]]
 
-BEFORE is a work tree of another commit, which is loaded at the same time.
+BEFORE is a work tree of another commit, which is loaded at the same time. For `webrtc`: active-call
+names no candidate on the loopback; give that of a network namespace another address
+(`ip addr add 10.77.0.1/32 dev lo`).
 """
 
 import asyncio

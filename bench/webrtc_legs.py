@@ -30,6 +30,8 @@ from softswitch.audio.wav import header
 
 TICK_S = 0.02
 WARM_UP_S = 3.0
+_OPUS = 96
+"""Payload type that aiortc gives Opus."""
 _TIME_BASE = fractions.Fraction(1, 48000)
 
 
@@ -89,6 +91,21 @@ def resident_mb(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+def offer_of(connection: RTCPeerConnection) -> str:
+    """Return the offer with Opus alone as 111, and with one fingerprint, as browsers write it."""
+    lines: list[str] = []
+    for line in connection.localDescription.sdp.splitlines():
+        name, _, value = line.partition(":")
+        if name in {"a=rtpmap", "a=fmtp", "a=rtcp-fb"}:
+            if value.startswith(f"{_OPUS} "):
+                lines.append(f"{name}:111 {value.partition(' ')[2]}")
+        elif line.startswith("m=audio "):
+            lines.append(" ".join([*line.split()[:3], "111"]))
+        elif not line.startswith(("a=fingerprint:sha-384", "a=fingerprint:sha-512")):
+            lines.append(line)
+    return "\r\n".join(lines) + "\r\n"
+
+
 async def call(session: aiohttp.ClientSession, port: int, number: int, vad: str, packets: list[bytes]) -> Any:
     """Set one call up; return its connection, its socket and the time from invite to answer in seconds."""
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -96,7 +113,7 @@ async def call(session: aiohttp.ClientSession, port: int, number: int, vad: str,
     await connection.setLocalDescription(await connection.createOffer())
     ws = await session.ws_connect(f"http://127.0.0.1:{port}/call/webrtc?id=bench-{number}&dump=false")
     option = {
-        "offer": connection.localDescription.sdp,
+        "offer": offer_of(connection),
         "vad": {"type": vad},
         "ambiance": {"path": "bed.wav", "normalLevel": 1.0},
     }

@@ -29,7 +29,7 @@ async def load(switches: list[Server], calls: int, rounds: int, vads: list[str])
         found = [await measured(switches, calls, asyncio.sleep) for _ in range(rounds)]
         seconds = asyncio.get_running_loop().time() - begun
         heard = (Counted.packets - received) / seconds / calls / len(switches)
-        print(f"packets a second that each caller heard: {heard:.1f}")
+        print(f"packets a second that each caller heard, on average: {heard:.1f}")
         for each in parties:
             await closed(each)
     return found
