@@ -16,7 +16,9 @@ needs_compiled_code = pytest.mark.skipif(library() is None, reason="there is no 
 
 def coders(slots):
     concealer = Concealer(16000, slots)
-    made = CompiledCoders(library(), concealer)
+    code = library()
+    assert code is not None
+    made = CompiledCoders(code, concealer)
     made.grow(slots)
     return made, concealer
 
@@ -26,11 +28,11 @@ def gaps():
     one, _ = coders(1)
     slot, length = np.zeros(1, np.intp), np.full(1, 160)
     codes = np.frombuffer(SPOKEN.read_bytes(), np.uint8).reshape(-1, 160)
-    states, heard = [], []
+    before, heard = [], []
     for packet in codes:
-        states.append(one.states(slot)[0])
+        before.append(one.states(slot)[0])
         heard.append(one.decode(packet[None], length, slot)[0][0])
-    states, sound = np.array(states), np.concatenate(heard)
+    states, sound = np.array(before), np.concatenate(heard)
     rows = np.arange(3, len(codes) - 1)
     many, concealer = coders(len(rows))
     many._decoders[:] = states[rows]
