@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from softswitch.audio import g722_gap
 from softswitch.audio.codec import G722, Codec
 from softswitch.audio.conceal import LEAST_FUTURE_MS, Concealer, by_length
 from softswitch.audio.pcm import TICK_MS, Bytes, Indices, Pcm, to_int16
@@ -152,6 +153,11 @@ class CompiledCoders:
         self._encoders[slot] = 0
         self._decoders[slot] = 0
 
+    def states(self, slots: Indices) -> Bytes:
+        """Return copies of the states of decoders, ``(n, size)``."""
+        copies: Bytes = self._decoders[slots]
+        return copies
+
     def decode(
         self, payloads: Bytes, lengths: Indices, slots: Indices
     ) -> tuple[Pcm, Indices, Indices | None]:
@@ -209,19 +215,52 @@ class CompiledCoders:
 
         A decoder follows its encoder only with every packet: its predictors and steps are wrong after a gap,
         and so is the sound for some 40 ms. They are mended by what an encoder makes of the concealed sound,
-        which in turn needs the sound after the gap; so both are made twice.
+        which in turn needs the sound after the gap; so both are made twice. Then a network estimates them
+        from all that is known (g722_gap.py), and the gap is concealed once more.
         """
-        concealer = self._concealer
-        ahead = concealer.ahead(slots, samples + _UNSURE)
-        before = self._decoders[slots]
-        after, pcm = before, np.zeros((0, 0), np.float32)
-        for _ in range(_PASSES):
-            future = self._decode_from(after.copy(), payloads)[:, _UNSURE:]
-            pcm = np.concatenate((concealer.between(ahead, future), future), axis=1)
-            after = self._followed(before, pcm[:, : samples + _DELAY])
+        past = self._sound[slots]
+        ahead = self._concealer.ahead(slots, samples + _UNSURE)
+        after, told = self.guessed(self._decoders[slots], payloads, past, ahead)
+        after = g722_gap.corrected(after, told)
+        pcm = self._between(ahead, self._decode_from(after.copy(), payloads))
         self._decoders[slots] = after
-        concealer.bridged(pcm, slots, samples, _UNSURE)
+        self._concealer.bridged(pcm, slots, samples, _UNSURE)
         return pcm[:, :samples]
+
+    def guessed(self, before: Bytes, payloads: Bytes, past: Pcm, ahead: Pcm) -> tuple[Bytes, g722_gap.Floats]:
+        """Return states after a gap as the concealed sound makes them, and what the network is told.
+
+        Args:
+            before: states before the gap, ``(n, size)``.
+            payloads: as for :meth:`bridge`.
+            past: sound before the end of the gap, concealed from the past alone, ``(n, g722_gap.PAST)``.
+            ahead: repetition of the past throughout the gap and for _UNSURE samples, ``(n, samples)``.
+        """
+        sound, gains = self._first_heard(before, payloads)
+        after = followed = before
+        for turn in range(_PASSES):
+            if turn:
+                sound = self._decode_from(after.copy(), payloads)
+            pcm = self._between(ahead, sound)
+            followed = self._followed(before, pcm[:, : ahead.shape[1] - _UNSURE + _DELAY])
+            after = _in_the_middle(before, followed)
+        sound = self._decode_from(after.copy(), payloads)
+        return after, g722_gap.inputs(before, followed, gains, sound[:, : g722_gap.SOUND], past)
+
+    def _between(self, ahead: Pcm, sound: Pcm) -> Pcm:
+        """Return the sound of a gap and of what follows, whose first part is concealed too."""
+        future = sound[:, _UNSURE:]
+        return np.concatenate((self._concealer.between(ahead, future), future), axis=1)
+
+    def _first_heard(self, before: Bytes, payloads: Bytes) -> tuple[Pcm, list[g722_gap.Floats]]:
+        """Decode packets from the states before a gap; also return what their codes add to these."""
+        states, begin, parts, gains = before.copy(), 0, [], []
+        words = g722_gap.estimated(before)
+        for end in g722_gap.CUTS:
+            parts.append(self._decode_from(states, payloads[:, begin:end]))
+            gains.append(g722_gap.added(words, g722_gap.estimated(states), end))
+            begin = end
+        return np.concatenate(parts, axis=1), gains
 
     def _followed(self, before: Bytes, pcm: Pcm) -> Bytes:
         """Return what the states `before` a gap become if the sound of the gap was `pcm`, _DELAY longer."""
@@ -239,8 +278,6 @@ class CompiledCoders:
         )  # fmt: skip
         after = before.copy()
         self._decode_from(after, codes)
-        words, old = (states.view(np.int32)[:, : 2 * _FIELDS] for states in (after, before))
-        words[:] = old + np.rint((words - old) * _TRUST).astype(np.int32)
         return after
 
     def _decode_from(self, states: Bytes, codes: Bytes) -> Pcm:
@@ -254,6 +291,14 @@ class CompiledCoders:
             address(pcm), pcm.shape[1], address(counts), address(pcm), 0, address(unheard), self._alone,
         )  # fmt: skip
         return pcm
+
+
+def _in_the_middle(before: Bytes, followed: Bytes) -> Bytes:
+    """Return states between those before a gap and those of the concealed sound, by _TRUST."""
+    after = followed.copy()
+    words, old = (states.view(np.int32)[:, : 2 * _FIELDS] for states in (after, before))
+    words[:] = old + np.rint((words - old) * _TRUST).astype(np.int32)
+    return after
 
 
 def _both(function: Any, result: type, arguments: Sequence[type]) -> tuple[Callable[..., int], ...]:
