@@ -139,7 +139,7 @@ static int64_t put(struct feed *f, const uint8_t *data, int64_t size, const uint
 
 void cut(struct feed *f, uint8_t *to, int64_t size)
 {
-    if (to)
+    if (to && size)
         memcpy(to, f->data + f->first, (size_t)size);
     f->first += size;
     f->taken += size;

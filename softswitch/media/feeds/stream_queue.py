@@ -20,7 +20,7 @@ from softswitch.media.feeds.feed_queue import CompiledFifo, FeedCode, feed_code
 
 _SAMPLE: Final = 2
 _SCRATCH: Final = 65_536
-"""Octets that are read from a socket at a time, so that a tick works for no more of a service."""
+"""Octets that are read from a socket at a time, so that a tick is not long because of one service."""
 
 _LONG, _POINTER = ctypes.c_int64, ctypes.c_void_p
 
@@ -99,8 +99,8 @@ class StreamTap:
 class StreamQueue(CompiledFifo):
     """The queue of a track whose audio the tick may read by itself, and the socket of its stream.
 
-    It counts the messages of the stream, too: the side that writes one takes the next number. The loop does so
-    after :meth:`claim` only, so that numbers are sent in their order.
+    It counts the messages of the stream, too: the side that writes one takes the next number. The loop does
+    so after :meth:`claim` only, so that numbers are sent in their order.
     """
 
     __slots__ = ("_asked", "_awaits", "_streams", "ask", "id", "taps", "users")
