@@ -530,7 +530,7 @@ void softswitch_feed_connect(struct feed *f, int64_t fd, int64_t most, int64_t l
 void softswitch_feed_read(struct feed *f, int64_t reads)
 {
     pthread_mutex_lock(&f->lock);
-    f->reads = reads;
+    f->reads = reads && f->fd >= 0;
     // Any octet wakes the loop until audio does, which is in vain.
     if (f->fd >= 0)
         wake_from(f, 1);

@@ -73,8 +73,14 @@ class Playback:
 
     def feed(self, message: m.FeedTrack, now: float) -> None:
         """Append audio to a track."""
-        if track := self._find(message.track):
+        track = self._tracks.get(message.track)
+        if track is None or track.queue is None:
+            track = self._find(message.track)
+        if track is not None:
             self._counters["refused_track_ms"] += track.feed(message, now)
+            # Audio that comes to a queue of compiled code ends no seat, but what has to be told does.
+            if track.queue is not None and track.reports:
+                self._unseat(track.mix)
 
     def mark(self, message: m.PlaceMark, now: float) -> None:
         """Place a mark; a mark for a track that has ended is reported as cleared at once."""
