@@ -33,7 +33,7 @@ for each round."""
 
 
 @contextlib.contextmanager
-def switch_of(tree: Path) -> Iterator[Server]:
+def switch_of(tree: Path, **settings: str) -> Iterator[Server]:
     """Run the switch of a tree, with the bed of sound that each call plays."""
     here, path = Path.cwd(), os.environ.get("PYTHONPATH", "")
     os.chdir(tree)
@@ -43,7 +43,7 @@ def switch_of(tree: Path) -> Iterator[Server]:
         # What an older tree does not know it refuses: this setting is newer than the packages of today.
         has_overload = (tree / "softswitch" / "switch" / "pressure.py").exists()
         calm = {"LIMITS_OVERLOAD": "false"} if has_overload else {}
-        switch = running.enter_context(server(HTTP_LOOP="uvloop", **calm))
+        switch = running.enter_context(server(HTTP_LOOP="uvloop", **calm, **settings))
     finally:
         os.chdir(here)
         os.environ["PYTHONPATH"] = path

@@ -22,6 +22,8 @@ _NAMES = (
     "media/rtp/passes.c",
     "media/rtp/secure.c",
     "media/feeds/feeds.c",
+    "media/feeds/stream_text.c",
+    "media/feeds/streams.c",
     "media/tracks/bus.c",
     "audio/band.c",
     "audio/g722.c",

@@ -1,6 +1,6 @@
 """Interfaces that legs and streams implement for the call model; outcomes come back as reports."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -236,6 +236,46 @@ class StreamEar(Protocol):
         """The service tells what was understood or heard, or calls a tool."""
 
 
+class Numbers(Protocol):
+    """Numbers of the messages of a stream, which the media engine may take, too."""
+
+    number: int
+    """Of the last message."""
+    chunk: int
+    """Of the last media message."""
+
+    def claim(self) -> None:
+        """Keep the engine from taking the next number: it is about to be used here."""
+
+
+class StreamSocket(Numbers, Protocol):
+    """Serves the socket of a stream within the media engine."""
+
+    @property
+    def sent(self) -> int:
+        """Media messages that the engine sent."""
+
+    def tap(self, number: int, words: bytes, step: int) -> "StreamFrames":
+        """Let the engine send the frames of a tap.
+
+        Args:
+            number: Id of the tap.
+            words: Text of a media message, with places for its values.
+            step: Time of a frame in the unit of the stream's times.
+        """
+
+
+class StreamFrames(Protocol):
+    """Counts the frames of a tap that the media engine sends."""
+
+    @property
+    def frames(self) -> int:
+        """Frames that were sent there or came here."""
+
+    def handled(self) -> None:
+        """Note that a frame came here."""
+
+
 class OutsideStream(Protocol):
     """A stream to an outside service; all methods but :meth:`run` return at once."""
 
@@ -260,6 +300,15 @@ class OutsideStream(Protocol):
 
     def frame(self, track: StreamTrack, audio: bytes) -> None:
         """Send the service ``frame_ms`` of a track in ``encoding`` at ``sample_rate``."""
+
+    def media_words(self, track: StreamTrack) -> tuple[bytes, int] | None:
+        """Return what :meth:`StreamSocket.tap` needs; None where the engine cannot write such messages."""
+
+    def share(self, socket: StreamSocket, frames: Mapping[StreamTrack, StreamFrames]) -> None:
+        """Leave audio to the media engine where that is possible, on this connection and on later ones."""
+
+    def look(self) -> None:
+        """See to what the engine has left of it."""
 
     def passed(self, name: str, cleared: bool) -> None:
         """Tell the service that a mark was heard, or cleared."""

@@ -1,6 +1,7 @@
 """Outgoing WebSockets, under the same rules as HTTP requests."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -43,6 +44,28 @@ class _Read(aiohttp.ClientWebSocketResponse):  # type: ignore[misc,type-arg,unus
     """
 
     before: Before | None = None
+    write: Callable[[bytes], None] | None = None
+    """Writes whole frames in place of aiohttp, where the tick of the media engine writes, too."""
+    parting: Callable[[], None] | None = None
+    """Called before a Close is sent: no data may follow it (RFC 6455 section 5.5.1)."""
+
+    async def pong(self, message: bytes = b"") -> None:
+        """Answer a ping."""
+        if self.write is None:
+            await super().pong(message)
+        elif not self.closed:
+            key, data = os.urandom(4), bytearray(message)
+            for place in range(len(data)):
+                data[place] ^= key[place % 4]
+            self.write(bytes((0x8A, 0x80 | len(data))) + key + bytes(data))
+
+    async def close(self, *, code: int = aiohttp.WSCloseCode.OK, message: bytes = b"") -> bool:
+        """Say Close, and wait for that of the peer; False where that was done before."""
+        parting, self.parting = self.parting, None
+        if parting is not None:
+            parting()
+        done: bool = await super().close(code=code, message=message)
+        return done
 
     @property
     def _parser(self) -> Any:
@@ -92,6 +115,11 @@ class Socket:
         """Transport of the connection, None once it is closed."""
         connection = self._socket._response.connection  # noqa: SLF001  (aiohttp shows it on a response only)
         return connection.transport if connection is not None else None
+
+    def share(self, write: Callable[[bytes], None] | None, parting: Callable[[], None] | None) -> None:
+        """Write pongs another way, and call a function before a Close is sent; None: as before."""
+        if isinstance(self._socket, _Read):
+            self._socket.write, self._socket.parting = write, parting
 
     async def send(self, message: str | bytes) -> None:
         """Send a text message (str) or a binary message (bytes); waits while the peer reads slowly.

@@ -72,6 +72,7 @@ __all__ = [
     "PortFailed",
     "PortQuality",
     "PortReport",
+    "ReadStream",
     "RecorderClosed",
     "RemovePort",
     "RemoveTap",
@@ -319,6 +320,15 @@ class ClearTrack(Message, frozen=True):
     track: int
 
 
+class ReadStream(Message, frozen=True):
+    """Let the tick read the WebSocket of a stream (:meth:`Engine.open_stream`), since all before is done."""
+
+    track: int
+    """Id of the stream's queue: that of its track."""
+    asked: int
+    """How often this was asked; what was asked before does not count any longer."""
+
+
 class AddTap(Message, frozen=True):
     """Copy a port's audio out in ``Output.frames`` under the tap's id."""
 
@@ -332,6 +342,8 @@ class AddTap(Message, frozen=True):
     """Exact size of each frame handed out; 0: one frame a tick, whatever its size."""
     encoding: Literal["pcm16", "pcmu", "pcma"] = "pcm16"
     """PCM16 little endian, or G.711 at that rate."""
+    stream: int = 0
+    """Id of the stream whose WebSocket the tick writes itself; 0: none."""
 
 
 class RemoveTap(Message, frozen=True):

@@ -125,4 +125,4 @@ class Output(msgspec.Struct):
     strays: list[tuple[int, bytes, tuple[str, int]]] = []
     """(port, datagram, its source) read from a socket of ICE and no media of the peer: STUN and DTLS."""
     roused: list[int] = []
-    """Feed ports whose WebSocket is served by the tick, where something is left to the event loop."""
+    """Feed ports and streams whose WebSocket the tick serves, where something is left to the event loop."""

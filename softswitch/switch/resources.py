@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from softswitch.call.authority import Principal
-from softswitch.call.interfaces import Endpoint, EndpointFactory, LegRequest, StreamFactory
+from softswitch.call.interfaces import Endpoint, EndpointFactory, LegRequest, StreamFactory, StreamSocket
 from softswitch.call.vocabulary.reports import Report
 from softswitch.callees import known
 from softswitch.egress.http import EgressClient
@@ -63,6 +63,15 @@ class Media(Protocol):
 
     def feed_socket(self, port: int) -> FeedSocket | None:
         """Return the queue of a feed port that can serve a WebSocket by itself; None if it cannot."""
+
+    def open_stream(self, number: int, stream: str, capacity_ms: int) -> StreamSocket | None:
+        """Return what serves a stream's WebSocket within the engine; None if it cannot.
+
+        Args:
+            number: Id of the track that is posted next, or an id of its own.
+            stream: Id that messages of the service may have.
+            capacity_ms: Longest queue of the track.
+        """
 
 
 OpenAudio = Callable[[bytes, int, int, str, str], AsyncIterator[bytes]]

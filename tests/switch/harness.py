@@ -47,6 +47,9 @@ class FakeEngine:
     def feed_socket(self, port: int) -> None:
         """Serve no socket."""
 
+    def open_stream(self, number: int, stream: str, capacity_ms: int) -> None:
+        """Serve no stream."""
+
     def told(self, kind: type[T]) -> list[T]:
         """Return the messages of one kind."""
         return [message for message in self.posted if isinstance(message, kind)]

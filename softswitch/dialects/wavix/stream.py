@@ -6,7 +6,7 @@ Used by :mod:`softswitch.dialects.streams`, which names it for the client of str
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from softswitch.call.interfaces import StreamRequest
+from softswitch.call.interfaces import Numbers, StreamRequest
 from softswitch.call.vocabulary.values import StreamTrack
 from softswitch.dialects.wavix.stream_text import FRAME_MS, RATE, StreamText
 from softswitch.egress.signature import HEADER, signature
@@ -17,6 +17,7 @@ from softswitch.legs.stream.dialect import (
     Clear,
     Handshake,
     HangUp,
+    MediaWords,
     Messages,
     Misdirected,
     PlaceMark,
@@ -110,6 +111,14 @@ class WavixSession(StreamSession):
     def media(self, track: StreamTrack, frame: int, audio: bytes, now_ms: int) -> bytes:
         """Return `media` with 960 bytes of PCM16."""
         return self._text.media(self._times.data(now_ms), track, frame, audio)
+
+    def media_words(self, track: StreamTrack) -> MediaWords:
+        """Return how compiled code writes :meth:`media`."""
+        return self._text.media_words(track)
+
+    def count_with(self, numbers: Numbers) -> None:
+        """Number messages in another place from now on."""
+        self._text.count_with(numbers)
 
     def mark(self, name: str, cleared: bool, now_ms: int) -> Messages:
         """Return `mark`; which of both it was is said with the extra `mark_status` only."""

@@ -5,6 +5,8 @@ from typing import Final
 import msgspec
 from pybase64 import b64encode
 
+from softswitch.call.interfaces import Numbers
+from softswitch.legs.stream.dialect import CHUNK, NUMBER, PAYLOAD, STAMP, TIME, MediaWords
 from softswitch.protocol import wavix_stream as w
 
 FRAME_MS: Final = 20
@@ -13,6 +15,16 @@ FRAME_BYTES: Final = 960
 """20 ms of PCM16 at 24 kHz."""
 
 _encode = msgspec.json.Encoder().encode
+
+
+class _Own:
+    """Numbers that nothing else takes."""
+
+    def __init__(self) -> None:
+        self.number = self.chunk = 0
+
+    def claim(self) -> None:
+        """Do nothing."""
 
 
 class StreamText:
@@ -28,13 +40,21 @@ class StreamText:
         """
         self._call_id, self._stream_id = call_id, stream_id
         self._step = RATE * FRAME_MS // 1000 if ticks else FRAME_MS
-        self._number = 0
-        self._chunk = 0
+        self._numbers: Numbers = _Own()
         # Media messages, fifty a second for each track, are formatted from a template: faster than encoding.
         self._media: dict[w.Direction, bytes] = {
             "inbound": self._template("inbound"),
             "outbound": self._template("outbound"),
         }
+
+    def media_words(self, track: w.Direction) -> MediaWords:
+        """Return how compiled code writes :meth:`media`."""
+        return MediaWords(self._words(track), self._step)
+
+    def count_with(self, numbers: Numbers) -> None:
+        """Count in another place from now on."""
+        numbers.number, numbers.chunk = self._numbers.number, self._numbers.chunk
+        self._numbers = numbers
 
     def connected(self, time: str) -> bytes:
         """Return `connected`, the first message of a connection."""
@@ -72,9 +92,9 @@ class StreamText:
             frame: Number of these 20 ms in the stream, from 0.
             pcm: 960 bytes.
         """
-        self._number += 1
-        self._chunk += 1
-        return self._media[track] % (time, self._number, b64encode(pcm), frame * self._step, self._chunk)
+        number, chunk = self._next(), self._numbers.chunk + 1
+        self._numbers.chunk = chunk
+        return self._media[track] % (time, number, b64encode(pcm), frame * self._step, chunk)
 
     def mark(self, time: str, name: str, status: w.MarkStatus | None = None) -> bytes:
         """Return `mark`: it was passed or cleared; ``status`` is sent where it is given."""
@@ -112,17 +132,23 @@ class StreamText:
         )
 
     def _next(self) -> int:
-        self._number += 1
-        return self._number
+        numbers = self._numbers
+        numbers.claim()
+        numbers.number += 1
+        return numbers.number
+
+    def _words(self, track: w.Direction) -> bytes:
+        """Return a media message with places for its values."""
+        ids = b'"call_id":' + _encode(self._call_id) + b',"stream_id":' + _encode(self._stream_id)
+        part = b'"payload":"' + PAYLOAD + b'","track":"' + track.encode() + b'","timestamp":' + STAMP
+        return (
+            b'{"event":"media","event_time":"' + TIME + b'",' + ids + b',"sequence_number":' + NUMBER
+            + b',"media":{' + part + b',"chunk":' + CHUNK + b"}}"
+        )  # fmt: skip
 
     def _template(self, track: w.Direction) -> bytes:
-        ids = b'"call_id":%b,"stream_id":%b' % (_escaped(self._call_id), _escaped(self._stream_id))
-        return (
-            b'{"event":"media","event_time":"%b",' + ids + b',"sequence_number":%d,"media":{"payload":"%b",'
-            b'"track":"' + track.encode() + b'","timestamp":%d,"chunk":%d}}'
-        )
-
-
-def _escaped(text: str) -> bytes:
-    """Return a text as JSON whose percent signs survive formatting."""
-    return _encode(text).replace(b"%", b"%%")
+        """Return the same for formatting, which percent signs of the ids survive."""
+        template = self._words(track).replace(b"%", b"%%")
+        for place, form in ((TIME, b"%b"), (NUMBER, b"%d"), (PAYLOAD, b"%b"), (STAMP, b"%d"), (CHUNK, b"%d")):
+            template = template.replace(place, form)
+        return template

@@ -5,7 +5,7 @@ The composition root makes one :class:`StreamClients`, with the dialects that se
 
 from collections.abc import Callable, Mapping
 
-from softswitch.call.interfaces import StreamEar, StreamRequest
+from softswitch.call.interfaces import StreamEar, StreamRequest, StreamSocket
 from softswitch.egress.http import EgressClient
 from softswitch.errors import MalformedError
 from softswitch.legs.stream.client import StreamClient, epoch_ms
@@ -36,6 +36,8 @@ class StreamClients:
         """
         self._egress, self._terms, self._dialects, self._now_ms = egress, terms, dialects, now_ms
         self.counters = StreamCounters()
+        self._sockets: set[StreamSocket] = set()
+        """Of streams whose media messages the engine sends."""
 
     def __call__(self, request: StreamRequest, ear: StreamEar) -> StreamClient:
         """Make a stream; nothing is dialled before it runs.
@@ -54,9 +56,12 @@ class StreamClients:
             self._egress,
             terms=self._terms,
             counters=self.counters,
+            sockets=self._sockets,
             now_ms=self._now_ms,
         )
 
     def numbers(self) -> Mapping[str, float]:
         """Return what was counted, for metrics."""
-        return {name: getattr(self.counters, name) for name in StreamCounters.__slots__ if name != "open"}
+        numbers = {name: getattr(self.counters, name) for name in StreamCounters.__slots__ if name != "open"}
+        numbers["media_sent"] += sum(socket.sent for socket in self._sockets)
+        return numbers

@@ -7,10 +7,17 @@ service; the client dials (:mod:`.dialling`), reads (:mod:`.reading`), serves on
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import assert_never
+from collections.abc import Callable, Mapping
+from typing import assert_never, cast
 
-from softswitch.call.interfaces import PlaybackStatus, StreamEar, StreamOver, StreamRequest
+from softswitch.call.interfaces import (
+    PlaybackStatus,
+    StreamEar,
+    StreamFrames,
+    StreamOver,
+    StreamRequest,
+    StreamSocket,
+)
 from softswitch.call.vocabulary.stream_words import (
     CallerText,
     KeyPressed,
@@ -32,6 +39,7 @@ from softswitch.legs.stream.dialling import Dialler, StreamTerms, either
 from softswitch.legs.stream.encoding import Convert, decoder
 from softswitch.legs.stream.reading import ServiceReader
 from softswitch.legs.stream.stream_log import StreamLog
+from softswitch.legs.websocket.shared_transport import FeedSocket
 
 READY_S = 10.0
 """A service whose dialect announces that it is ready has this long to do so."""
@@ -49,6 +57,7 @@ class StreamClient:
         *,
         terms: StreamTerms,
         counters: StreamCounters,
+        sockets: set[StreamSocket],
         now_ms: Callable[[], int],
     ) -> None:
         """Prepare; nothing is dialled before :meth:`run`.
@@ -60,6 +69,7 @@ class StreamClient:
             egress: Opens the connection under the egress rules.
             terms: What the settings say.
             counters: Shared by all streams.
+            sockets: Gets what the engine serves of the stream, for the time of its life.
             now_ms: Returns epoch milliseconds.
         """
         self._request, self._session, self._ear = request, session, ear
@@ -88,6 +98,10 @@ class StreamClient:
         self._parted = asyncio.Event()
         """The service has sent its last message."""
         self._frames: dict[StreamTrack, int] = dict.fromkeys(request.tracks, 0)
+        self._sockets = sockets
+        self._socket: StreamSocket | None = None
+        """Serves the connection within the media engine."""
+        self._taps: Mapping[StreamTrack, StreamFrames] = {}
 
     @property
     def sample_rate(self) -> int:
@@ -113,14 +127,41 @@ class StreamClient:
 
     def frame(self, track: StreamTrack, audio: bytes) -> None:
         """Send a frame of a track; without a service that takes it, it is only counted."""
-        number = self._frames[track]
-        self._frames[track] = number + 1
+        if (tap := self._taps.get(track)) is not None:
+            number = tap.frames
+            tap.handled()
+        else:
+            number = self._frames[track]
+            self._frames[track] = number + 1
         out = self._out
         if out is not None and self._is_ready:
             message = self._session.media(track, number, audio, self._now_ms())
             if message:
                 self._counters.media_sent += 1
                 out.media(message)
+
+    def media_words(self, track: StreamTrack) -> tuple[bytes, int] | None:
+        """Return how the media engine writes media messages of a track; None where it cannot."""
+        return None if self._traits.binary_media else self._session.media_words(track)
+
+    def share(self, socket: StreamSocket, frames: Mapping[StreamTrack, StreamFrames]) -> None:
+        """Leave audio to the media engine where that is possible, on this connection and on later ones."""
+        if self._socket is None:
+            self._socket, self._taps = socket, frames
+            self._sockets.add(socket)
+            self._session.count_with(socket)
+        self._share()
+
+    def _share(self) -> None:
+        # What the service sent too early is read first.
+        if self._socket is None or self._out is None or not (self._is_opened and self._reader.is_plain):
+            return
+        self._out.share(cast("FeedSocket", self._socket), reads=self._request.two_way)
+
+    def look(self) -> None:
+        """See to what the engine has left."""
+        if self._connection is not None:
+            self._connection.look()
 
     def passed(self, name: str, cleared: bool) -> None:
         """Acknowledge a mark, where the dialect does."""
@@ -164,12 +205,21 @@ class StreamClient:
             self._reader.ignore()
         out, self._out = self._out, None
         if out is not None:
+            out.unshare()
             out.send(self._session.stop(self._now_ms()))
 
     # --- life -----------------------------------------------------------------------------
 
     async def run(self) -> StreamOver:
         """Dial and serve until the service goes, the connection is lost for good, or :meth:`stop`."""
+        try:
+            return await self._run()
+        finally:
+            if self._socket is not None:
+                self._sockets.discard(self._socket)
+                self._counters.media_sent += self._socket.sent
+
+    async def _run(self) -> StreamOver:
         try:
             socket = await self._dialler.dial()
         except EgressError as error:
@@ -219,6 +269,7 @@ class StreamClient:
             else:
                 self._ready()
             self._reader.begin()
+            self._share()
             await either(receiving, self._stopping)
             if not receiving.done():
                 await connection.flush()
@@ -232,6 +283,7 @@ class StreamClient:
                 self._carry_out_all(self._session.ended(self._now_ms()))
             return connection.over()
         finally:
+            connection.unshare()
             self._counters.open -= 1
             self._connection = self._out = None
             self._is_ready = self._is_opened = False

@@ -13,6 +13,7 @@ from softswitch.legs.stream.stream_log import StreamLog
 from softswitch.legs.websocket.frame_writer import FrameWriter
 from softswitch.legs.websocket.heartbeat import Heartbeat
 from softswitch.legs.websocket.masking import Mask
+from softswitch.legs.websocket.shared_transport import FeedSocket, SharedTransport, share
 
 HEARTBEAT_S = 20.0
 """A service that was silent for so long is pinged, and given up after half as long again."""
@@ -70,10 +71,15 @@ class Connection:
         )
         self.media = self._writer.media
         """Sends a media message; one that a slow service has no room for waits, or is dropped."""
+        self._shared: SharedTransport | None = None
+        """The connection, while the tick of the media engine reads and writes it, too."""
         self._heartbeat: Heartbeat | None = None
         if (frames := reader.frames) is not None:
             self._heartbeat = Heartbeat(
-                lambda: frames.heard, HEARTBEAT_S, ping=self._writer.ping, dead=self._dead
+                lambda: frames.heard + (self._shared.heard if self._shared is not None else 0),
+                HEARTBEAT_S,
+                ping=self._writer.ping,
+                dead=self._dead,
             )
 
     def send(self, messages: Messages) -> None:
@@ -82,6 +88,47 @@ class Connection:
             if not self._writer.control(message):
                 self._log.warn("a service has not read for too long", f"{self._writer.waiting} messages wait")
                 self.abort()
+
+    # --- with the tick ------------------------------------------------------------------------
+
+    def share(self, queue: FeedSocket, *, reads: bool) -> None:
+        """Leave audio to the tick of the media engine, where that is possible; do nothing where it was.
+
+        Args:
+            queue: Of the stream.
+            reads: Whether the service may speak.
+        """
+        frames, transport = self._reader.frames, self._transport
+        if self._shared is not None or self._closing is not None or self._end or frames is None:
+            return
+        protocol = transport.get_protocol()
+        if not isinstance(protocol, asyncio.Protocol):
+            return
+        shared = share(
+            transport, protocol, frames, queue, listens=True, reads=reads, may_write=self._has_written
+        )
+        if shared is not None:
+            self._shared = shared
+            self._writer.through(shared)
+            self._socket.share(shared.write, self.unshare)
+
+    def unshare(self) -> None:
+        """Leave all to the event loop from now on; idempotent."""
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            self._writer.through(self._transport)
+            self._socket.share(None, None)
+            shared.end()
+
+    def look(self) -> None:
+        """See to what the tick has left."""
+        if self._shared is not None:
+            self._shared.look()
+
+    def _has_written(self) -> bool:
+        """Write messages that wait; tell whether none is left."""
+        self._writer.flush()
+        return not self._writer.waiting
 
     async def receive(self) -> None:
         """Wait for the end; messages come this way only where the reader could not be put in."""
@@ -100,12 +147,14 @@ class Connection:
     def close(self, code: int, reason: str, end: StreamOver | None = None) -> None:
         """Send a Close; ``end`` is how the connection ended, where a message of the service said so."""
         self._end = self._end or end
+        self.unshare()
         if self._closing is None:
             self._closing = asyncio.ensure_future(self._socket.close(code, reason))
 
     def abort(self, end: StreamOver | None = None) -> None:
         """Cut the connection."""
         self._end = self._end or end
+        self.unshare()
         self._transport.abort()
 
     @property
@@ -137,6 +186,7 @@ class Connection:
 
     async def release(self) -> None:
         """Drop what waits, and close what is open."""
+        self.unshare()
         self._writer.end()
         heartbeat, self._heartbeat = self._heartbeat, None
         if heartbeat is not None:

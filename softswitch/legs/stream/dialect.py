@@ -12,11 +12,11 @@ line in `softswitch/dialects/streams/__init__.py`, and its test.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
-from softswitch.call.interfaces import PlaybackStatus, StreamRequest
+from softswitch.call.interfaces import Numbers, PlaybackStatus, StreamRequest
 from softswitch.call.vocabulary.stream_words import FromService, ToolResult
 from softswitch.call.vocabulary.values import StreamTrack
 
@@ -161,6 +161,23 @@ StreamValue = (
 Values = Sequence[StreamValue]
 
 
+# --- media messages that compiled code writes -----------------------------------------------
+
+
+class MediaWords(NamedTuple):
+    """Text of the media messages of a track."""
+
+    words: bytes
+    """The text, with the octets below where values stand."""
+    step: int
+    """Time of a frame in the unit of the dialect's times."""
+
+
+TIME, NUMBER, PAYLOAD, STAMP, CHUNK = b"\1", b"\2", b"\3", b"\4", b"\5"
+"""Where stand: the moment of sending (RFC 3339, with milliseconds), the number of the message, the audio in
+base64, its time, and its number among media messages. No JSON has these octets."""
+
+
 # --- the dialect ----------------------------------------------------------------------
 
 
@@ -192,6 +209,17 @@ class StreamSession(ABC):
             audio: ``frame_ms`` of audio in the format ``sends``.
             now_ms: Epoch milliseconds.
         """
+
+    def media_words(self, track: StreamTrack) -> MediaWords | None:
+        """Return how media messages are written, where compiled code may write and read them (docs/adr/0054).
+
+        It then reads text messages that are ``{"event":"media","media":{"payload":…}}``, with base64 of PCM16
+        at 24 kHz, as :class:`Audio`, also with the id of the stream in ``stream_id``.
+        """
+        return None
+
+    def count_with(self, numbers: Numbers) -> None:  # noqa: B027  (most dialects need none)
+        """Number messages in another place from now on; only where there are :meth:`media_words`."""
 
     def mark(self, name: str, cleared: bool, now_ms: int) -> Messages:
         """Return the acknowledgement of a mark: it was played, or its audio was cleared."""

@@ -85,6 +85,11 @@ class ServiceReader:
         """Note that the connection is over; the next one may begin."""
         self._keeps, self._ignores = True, False
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether messages are read as they come: none is kept, and none ignored."""
+        return not (self._keeps or self._ignores)
+
     # --- messages ---------------------------------------------------------------------------
 
     def take_text(self, data: bytes) -> None:

@@ -10,6 +10,7 @@ it has read from there on goes to the protocol before the loop, or the tick, rea
 
 import asyncio
 import os
+from collections.abc import Callable
 from typing import Final, Protocol, cast
 
 from softswitch.legs.websocket.frame_reader import FrameReader
@@ -20,11 +21,15 @@ AGAIN_S: Final = 0.01
 
 
 class FeedSocket(Protocol):
-    """The end of the tick: the queue of a port (:class:`.media.feeds.feed_queue.CompiledFifo`)."""
+    """The end of the tick: the queue of a port (:class:`.media.feeds.feed_queue.CompiledFifo`) or stream."""
 
     @property
     def reads(self) -> bool:
-        """Whether the tick reads."""
+        """Whether the tick reads, or is about to."""
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether it does so already."""
 
     @property
     def is_shared(self) -> bool:
@@ -77,6 +82,8 @@ class SharedTransport:
         queue: FeedSocket,
         *,
         listens: bool,
+        reads: bool = True,
+        may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         """Leave a connection to the tick, as soon as all is ordinary.
 
@@ -86,10 +93,13 @@ class SharedTransport:
             frames: reads frames for the protocol.
             queue: of the port that the audio is for.
             listens: whether the tick sends what the port hears.
+            reads: whether the tick reads.
+            may_write: returns whether the loop has nothing that must be written before what the tick sends.
 
         Raises:
             OSError: no descriptor is left, or the connection is closed.
         """
+        self._may_read, self._may_write = reads, may_write
         self._transport, self._protocol, self._frames, self._queue = transport, protocol, frames, queue
         # A duplicate: the transport closes its own, whose number may then be that of another connection.
         self._fd = os.dup(transport.get_extra_info("socket").fileno())
@@ -136,8 +146,23 @@ class SharedTransport:
             return
         if not self._queue.is_shared:
             self._write_on(b"")
+        self._look_on()
+
+    def _look_on(self) -> None:
+        if not self._may_read:
+            return
         if not self._queue.reads:
             self._read_on()
+        elif not self._watches:
+            self._watch_on()
+
+    def _watch_on(self) -> None:
+        """Be woken between two ticks, once the tick reads: what it does not read yet would always wake."""
+        if self._queue.is_reading:
+            self._watch(on=True)
+        else:
+            self._watch(on=False)
+            self._later()
 
     def _watch(self, *, on: bool) -> None:
         if on and not self._watches:
@@ -194,9 +219,9 @@ class SharedTransport:
         if self._is_over or self._transport.is_closing():
             return
         if self._frames.is_between and not self._queue.ended and not self._is_paused:
-            self._transport.pause_reading()
             self._queue.read(on=True)
-            self._watch(on=True)
+            self._transport.pause_reading()
+            self._watch_on()
             return
         self._watch(on=False)
         self._resume()
@@ -221,11 +246,12 @@ class SharedTransport:
         if self._is_over or self._transport.is_closing():
             return
         if not self._queue.is_shared and (
-            self._transport.get_write_buffer_size() or not self._queue.write(self._handled)
+            self._transport.get_write_buffer_size()
+            or not self._may_write()
+            or not self._queue.write(self._handled)
         ):
             self._write_on(b"")
-        if not self._queue.reads:
-            self._read_on()
+        self._look_on()
 
 
 def share(
@@ -235,6 +261,8 @@ def share(
     queue: FeedSocket,
     *,
     listens: bool,
+    reads: bool = True,
+    may_write: Callable[[], bool] = lambda: True,
 ) -> SharedTransport | None:
     """Share a connection with the tick; None where that is not possible: TLS, no socket, no descriptor."""
     if (
@@ -246,6 +274,8 @@ def share(
     try:
         # A transport of uvloop is one by its methods only.
         both_ways = cast("asyncio.Transport", transport)
-        return SharedTransport(both_ways, protocol, frames, queue, listens=listens)
+        return SharedTransport(
+            both_ways, protocol, frames, queue, listens=listens, reads=reads, may_write=may_write
+        )
     except (OSError, ValueError):
         return None

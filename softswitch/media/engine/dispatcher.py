@@ -46,6 +46,7 @@ class Dispatcher:
             m.DropTrack: playback.drop,
             m.ClearTrack: playback.clear,
             m.SetTrack: playback.set,
+            m.ReadStream: playback.read,
             m.AddTap: self._add_tap,
             m.RemoveTap: self._remove_tap,
             m.StartRecorder: self._start_recorder,

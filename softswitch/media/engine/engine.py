@@ -21,6 +21,7 @@ from softswitch.media.engine.tick_state import TickArrays, TickState
 from softswitch.media.engine.tick_thread import TickThread
 from softswitch.media.feeds.feed_port import FeedRows
 from softswitch.media.feeds.feed_queue import CompiledFifo, serves_sockets
+from softswitch.media.feeds.stream_queue import StreamQueue, new_stream_queue
 from softswitch.media.port import Port
 from softswitch.media.rtp.plane import RtpPlane
 
@@ -133,6 +134,24 @@ class Engine:
         fifo.on_refused = self._count_refused
         return fifo
 
+    def open_stream(self, number: int, stream: str, capacity_ms: int) -> StreamQueue | None:
+        """Return a queue whose WebSocket the tick serves; None without compiled code.
+
+        The track of this number plays from it, and taps that name the number are written to it. They have to
+        be posted afterwards. May be called from the thread of the event loop; a stream whose socket needs
+        that loop is in ``Output.roused``.
+
+        Args:
+            number: id of the track; of a stream that has none, any id of its own.
+            stream: id that messages of the stream's service may have.
+            capacity_ms: longest queue of the track, milliseconds.
+        """
+        queue = new_stream_queue(number, stream, capacity_ms)
+        if queue is not None:
+            queue.ask = lambda asked: self.post(m.ReadStream(number, asked))
+            self._parts.playback.streams.offered[number] = queue
+        return queue
+
     def _count_refused(self, size: int) -> None:
         # The tick counts what it reads itself, other threads what they hand over.
         with self._counting:
@@ -235,7 +254,7 @@ class Engine:
             steps.append(self._tap)
         if layout.mixed_rows:
             steps.append(self._push_rtp)
-        if feeds:
+        if feeds or len(parts.playback.streams):
             steps.append(self._push_feeds)
         steps.append(self._control)
         return steps
@@ -312,12 +331,13 @@ class Engine:
         """
         for group in self._layout.feeds:
             self._parts.feeds.read(group)
+        self._parts.playback.streams.read(early=True)
         return m.Output(roused=self._take_roused())
 
     def _take_roused(self) -> list[int]:
         if refused := self._parts.feeds.take_refused():
             self._count_refused(refused)
-        return self._parts.feeds.take_roused()
+        return self._parts.feeds.take_roused() + self._parts.playback.streams.take_roused()
 
     def _receive(self, tick: TickState) -> None:
         for batch in self._parts.transports.receive(tick.now):

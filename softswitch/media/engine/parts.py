@@ -12,6 +12,7 @@ from softswitch.media.engine.registry import IngressQueues, Registry
 from softswitch.media.engine.relay_rules import Relaying
 from softswitch.media.engine.taps import Taps
 from softswitch.media.feeds.feeds import Feeds
+from softswitch.media.feeds.stream_queue import StreamTable
 from softswitch.media.recording.recorder import Recorders
 from softswitch.media.rtp.transports import Transports
 from softswitch.media.tracks.playback import Playback
@@ -65,7 +66,8 @@ def build(
     counters = dict.fromkeys(COUNTERS, 0)
     discards = DiscardCounter(counters)
     ingress = IngressQueues()
-    registry, playback, taps = Registry(ingress), Playback(counters, discards), Taps()
+    streams = StreamTable()
+    registry, playback, taps = Registry(ingress), Playback(counters, discards, streams), Taps(streams)
     recorders = Recorders(wake, counters)
     tone_listener, tone_sender = ToneListener(), ToneSender()
     activity, conditioning, transports = Activity(vads), Conditioning(denoiser), Transports(counters)

@@ -46,6 +46,13 @@ class _Feed(ctypes.Structure):
     writer: int
     heard: int
     ended: int
+    capacity: int
+    is_open: int
+    fed: int
+    mark_at: int
+    number: int
+    chunk: int
+    sent: int
 
     _fields_ = [
         *((name, _LONG) for name in (
@@ -57,16 +64,19 @@ class _Feed(ctypes.Structure):
         )),
         *((name, _DOUBLE) for name in ("since", "origin", "second", "lead")),
         *((name, _LONG) for name in (
-            "fd", "reads", "writer", "looked", "wakes", "quiet",
+            "fd", "reads", "writer", "looked", "wakes", "quiet", "got",
             "most", "listens", "heard", "handed", "ended",
             "head_size", "left", "phase",
         )),
         ("strays", _POINTER), ("stray_size", _LONG), ("rest", _POINTER), ("rest_size", _LONG),
         ("head", ctypes.c_uint8 * 16), ("key", ctypes.c_uint8 * 4),
+        *((name, _LONG) for name in ("is_text", "is_open", "fed", "mark_at", "number", "chunk", "sent")),
+        ("part", _POINTER), ("part_size", _LONG), ("part_room", _LONG),
+        ("id", _POINTER), ("id_size", _LONG),
     ]  # fmt: skip
 
 
-class _Code:
+class FeedCode:
     """The functions of feeds.c. Those that take a few microseconds keep the interpreter's lock."""
 
     def __init__(self, code: ctypes.CDLL) -> None:
@@ -113,10 +123,10 @@ class _Code:
 
 
 @cache
-def _code() -> _Code | None:
+def feed_code() -> FeedCode | None:
     """Return the functions, None without compiled code."""
     code = library()
-    return _Code(code) if code is not None else None
+    return FeedCode(code) if code is not None else None
 
 
 class CompiledFifo:
@@ -135,7 +145,7 @@ class CompiledFifo:
     )
 
     def __init__(
-        self, frame_bytes: int, unit: int, capacity_ms: int, prebuffer_ms: int, code: _Code | None = None
+        self, frame_bytes: int, unit: int, capacity_ms: int, prebuffer_ms: int, code: FeedCode | None = None
     ) -> None:
         """Make an empty FIFO; for the arguments see :class:`FeedFifo`.
 
@@ -143,7 +153,7 @@ class CompiledFifo:
             MemoryError: no memory is left.
             RuntimeError: there is no compiled code.
         """
-        code = code or _code()
+        code = code or feed_code()
         if code is None:
             raise RuntimeError("there is no compiled code")
         self._code = code
@@ -302,6 +312,11 @@ class CompiledFifo:
         return bool(self._feed.reads)
 
     @property
+    def is_reading(self) -> bool:
+        """Whether it does so already."""
+        return bool(self._feed.reads)
+
+    @property
     def is_shared(self) -> bool:
         """Whether tick and loop write in turn; otherwise the transport alone does."""
         return bool(self._feed.writer)
@@ -347,13 +362,13 @@ class CompiledFifo:
 
 def serves_sockets() -> bool:
     """Tell whether there is a queue with a socket."""
-    code = _code()
+    code = feed_code()
     return code is not None and code.connected > 0
 
 
 def new_fifo(frame_bytes: int, unit: int, capacity_ms: int, prebuffer_ms: int) -> FeedFifo | CompiledFifo:
     """Return a queue: in compiled code if there is any."""
-    kind = FeedFifo if _code() is None else CompiledFifo
+    kind = FeedFifo if feed_code() is None else CompiledFifo
     return kind(frame_bytes, unit, capacity_ms, prebuffer_ms)
 
 
@@ -373,7 +388,7 @@ class Pulled(NamedTuple):
 class FeedTable:
     """The queues of consecutive rows, which one call serves; used by the tick."""
 
-    def __init__(self, fifos: Sequence[CompiledFifo], code: _Code) -> None:
+    def __init__(self, fifos: Sequence[CompiledFifo], code: FeedCode) -> None:
         """Take the queues of all ports of one format."""
         self._fifos = fifos  # keeps them alive
         self._code = code
@@ -451,7 +466,7 @@ class FeedTable:
 def table_of(fifos: Sequence[FeedFifo | CompiledFifo]) -> FeedTable | None:
     """Return the table of queues that are all in compiled code, otherwise None."""
     compiled = [fifo for fifo in fifos if isinstance(fifo, CompiledFifo)]
-    code = _code()
+    code = feed_code()
     return (
         FeedTable(compiled, code) if code is not None and compiled and len(compiled) == len(fifos) else None
     )

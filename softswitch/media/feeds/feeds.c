@@ -7,16 +7,16 @@
  */
 #include <errno.h>
 #include <math.h>
-#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "feed.h"
+
 /* Rules of feed_fifo.py and lateness.py. */
 enum { WINDOW_TICKS = 250, CREEP_MS = 20, SLACK_MS = 40, HURRY_MS = 500, PATIENCE_TICKS = 5, TICK_MS = 20 };
-#define HIGHEST ((int64_t)1 << 62)
 #define WINDOW_S 0.5
 
 /* Ticks of silence after the last audio that are still played (feeds.py). */
@@ -25,54 +25,11 @@ enum { FLUSH_TICKS = 2 };
 /* What a row needs from Python after a tick; the same numbers are in feed_queue.py. */
 enum { DRIFTS = 1, BEHIND = 2, JUDGE = 4, DRY = 8, ROUSED = 16 };
 
-/* Who writes to the socket: the event loop's transport alone, or the tick and the loop in turn, a frame at a time. */
-enum { LOOP_WRITES = 0, BOTH_WRITE = 1 };
-
 /* Frames of WebSockets (RFC 6455 section 5.2). */
 enum { BINARY = 0x82, MASKED = 0x80, LONGEST_HEAD = 14 };
 
-/* Octets that a queue has room for at first, and above which an empty one gives its memory back. */
-enum { FIRST_ROOM = 4096, MOST_KEPT = 65536 };
-
 /* Most octets that wait before the loop is woken; ticks in which nothing comes before any octet wakes it. */
 enum { MOST_AWAITED = 32768, QUIET_TICKS = 10 };
-
-struct feed {
-    /* Rules of the queue, octets: a frame of 20 ms, a sample, the longest queue, the queue from which on it plays. */
-    int64_t frame, unit, capacity, start;
-    /* State of the queue, as in FeedFifo. */
-    int64_t seen, put, taken, dropped, underruns, mended_ms, correction;
-    int64_t playing, postponed, stalled, low, window, base, creep;
-    /* The port: whether it is mixed, ticks since its last audio, frames that it was sent. */
-    int64_t speaks, silent_ticks, sent_frames;
-    /* Lateness of a live source, as in Lateness: whether there is a judge, whether it is late; lowest level of the window
-     * and the lead at that time; and the queue as the judge is to see it. */
-    int64_t judged, behind, floor, credit, received, level;
-    double since, origin, second, lead;
-    /* The socket, -1: none. Whether the tick reads it, and who writes. */
-    int64_t fd, reads, writer;
-    /* Whether the socket was read for the next frame already. */
-    int64_t looked;
-    /* Octets that have to wait in the socket before the loop is woken; ticks in which nothing came. */
-    int64_t wakes, quiet;
-    /* Longest message, 0: unlimited; whether what the port hears is sent here. */
-    int64_t most, listens;
-    /* Reads so far; frames left to the loop so far; errno at the end of the connection, -1: the peer closed it. */
-    int64_t heard, handed, ended;
-    /* Of a frame that is being read: octets of its header so far, those of the payload still to come, octets of the mask
-     * that are used up. */
-    int64_t head_size, left, phase;
-    /* What was read and is left to the loop; what the kernel did not take of a frame. */
-    uint8_t *strays;
-    int64_t stray_size;
-    uint8_t *rest;
-    int64_t rest_size;
-    uint8_t head[16], key[4];
-    /* Python knows nothing of these. */
-    pthread_mutex_t lock;
-    uint8_t *data;
-    int64_t room, first, last;
-};
 
 /* Octets of what Python knows of a feed. */
 int64_t softswitch_feed_size(void) { return (int64_t)offsetof(struct feed, lock); }
@@ -82,7 +39,7 @@ struct feed *softswitch_feed_new(void)
     struct feed *f = calloc(1, sizeof *f);
     if (f) {
         pthread_mutex_init(&f->lock, NULL);
-        f->low = f->floor = HIGHEST;
+        f->low = f->floor = f->mark_at = HIGHEST;
         f->base = f->fd = -1;
         f->since = f->origin = -1.0;
         f->silent_ticks = (int64_t)1 << 30;
@@ -96,13 +53,15 @@ void softswitch_feed_free(struct feed *f)
     free(f->data);
     free(f->strays);
     free(f->rest);
+    free(f->part);
+    free(f->id);
     free(f);
 }
 
 /* --- the queue --- */
 
 /* Make room for more octets behind the queue; 0 without memory. */
-static int make_room(struct feed *f, int64_t more)
+int make_room(struct feed *f, int64_t more)
 {
     int64_t level = f->last - f->first;
     if (f->last + more <= f->room)
@@ -178,9 +137,9 @@ static int64_t put(struct feed *f, const uint8_t *data, int64_t size, const uint
     return lost;
 }
 
-static void cut(struct feed *f, uint8_t *to, int64_t size)
+void cut(struct feed *f, uint8_t *to, int64_t size)
 {
-    if (to)
+    if (to && size)
         memcpy(to, f->data + f->first, (size_t)size);
     f->first += size;
     f->taken += size;
@@ -306,10 +265,11 @@ static void wake_from(struct feed *f, int64_t size)
     f->wakes = octets;
 }
 
-static void leave(struct feed *f, const uint8_t *data, int64_t size)
+void leave(struct feed *f, const uint8_t *data, int64_t size)
 {
     // What was read before of the same frame comes first.
-    uint8_t *all = malloc((size_t)(f->head_size + size));
+    int64_t begun = f->head_size + f->part_size;
+    uint8_t *all = malloc((size_t)(begun + size));
     f->reads = 0;
     wake_from(f, 1); // the transport may read next
     if (!all) {
@@ -317,10 +277,13 @@ static void leave(struct feed *f, const uint8_t *data, int64_t size)
         return;
     }
     memcpy(all, f->head, (size_t)f->head_size);
-    memcpy(all + f->head_size, data, (size_t)size);
+    if (f->part_size)
+        memcpy(all + f->head_size, f->part, (size_t)f->part_size);
+    if (size)
+        memcpy(all + begun, data, (size_t)size);
     f->strays = all;
-    f->stray_size = f->head_size + size;
-    f->head_size = 0;
+    f->stray_size = begun + size;
+    f->head_size = f->part_size = 0;
 }
 
 /* Take an octet of a header: 1 if it is complete, 0 if more is to come, -1 if the frame is not ordinary. */
@@ -368,7 +331,7 @@ static int parse(struct feed *f, const uint8_t *data, int64_t size, int64_t *los
 }
 
 /* Read once, so that a tick works for no more than `room` octets of a client; return whether the loop has to look. */
-static int read_socket(struct feed *f, uint8_t *scratch, int64_t room, int64_t *lost)
+int read_socket(struct feed *f, uint8_t *scratch, int64_t room, int64_t *lost)
 {
     ssize_t got = recv((int)f->fd, scratch, (size_t)room, MSG_DONTWAIT);
     if (got <= 0) {
@@ -376,14 +339,25 @@ static int read_socket(struct feed *f, uint8_t *scratch, int64_t room, int64_t *
             return 0;
         f->ended = got ? errno : -1;
         f->reads = 0;
+        if (f->part_size)
+            leave(f, NULL, 0);
         return 1;
     }
     f->heard++;
-    return parse(f, scratch, got, lost);
+    f->got = got;
+    return f->is_text ? read_texts(f, scratch, got) : parse(f, scratch, got, lost);
+}
+
+/* Let any octet wake the loop where nothing has come for some ticks; `heard` is that before the reading. */
+void count_quiet(struct feed *f, int64_t heard)
+{
+    f->quiet = f->heard == heard ? f->quiet + 1 : 0;
+    if (f->quiet == QUIET_TICKS && f->reads)
+        wake_from(f, 1);
 }
 
 /* Ask for the memory of a feed, which after 20 ms of other work is in no cache. */
-static void prefetch(const struct feed *f)
+void prefetch(const struct feed *f)
 {
     for (size_t at = 0; at < sizeof *f; at += 64)
         __builtin_prefetch((const char *)f + at, 1);
@@ -405,9 +379,7 @@ void softswitch_feed_early(struct feed *const *feeds, int64_t count, uint8_t *sc
         if (f->reads && read_socket(f, scratch, room, &lost)) {
             rows[rouses++] = row;
         }
-        f->quiet = f->heard == heard ? f->quiet + 1 : 0;
-        if (f->quiet == QUIET_TICKS && f->reads)
-            wake_from(f, 1);
+        count_quiet(f, heard);
         f->looked = 1;
         pthread_mutex_unlock(&f->lock);
     }
@@ -475,13 +447,26 @@ void softswitch_feed_pull(struct feed *const *feeds, int64_t count, double now, 
     out_numbers[2] = looks;
 }
 
-static int64_t try_send(struct feed *f, const uint8_t *data, int64_t size)
+int64_t try_send(struct feed *f, const uint8_t *data, int64_t size)
 {
     ssize_t sent = send((int)f->fd, data, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
     // An error is found again by the transport, which the loop asks to send the same.
     if (sent < size)
         f->writer = LOOP_WRITES;
     return sent < 0 ? 0 : sent;
+}
+
+/* Keep what the kernel did not take of a frame, for the loop. */
+int keep_rest(struct feed *f, const uint8_t *rest, int64_t size)
+{
+    f->rest = malloc((size_t)size);
+    if (!f->rest) {
+        f->ended = ENOMEM;
+        return 0;
+    }
+    memcpy(f->rest, rest, (size_t)size);
+    f->rest_size = size;
+    return 1;
 }
 
 /* Send a frame of audio to each of some ports: that of row rows[i] is the i-th in `data`, `frame` octets each.
@@ -512,13 +497,7 @@ void softswitch_feed_push(struct feed *const *feeds, const int64_t *rows, int64_
             sent = try_send(f, message, head_size + frame);
             int64_t rest = head_size + frame - sent;
             if (sent && rest) {
-                f->rest = malloc((size_t)rest);
-                if (f->rest) {
-                    memcpy(f->rest, message + sent, (size_t)rest);
-                    f->rest_size = rest;
-                } else {
-                    f->ended = ENOMEM;
-                }
+                keep_rest(f, message + sent, rest);
                 roused[rouses++] = i;
             }
         }
@@ -543,7 +522,7 @@ void softswitch_feed_connect(struct feed *f, int64_t fd, int64_t most, int64_t l
     f->writer = LOOP_WRITES;
     f->wakes = 1;
     f->quiet = 0;
-    f->heard = f->handed = f->ended = f->head_size = f->left = 0;
+    f->heard = f->handed = f->ended = f->head_size = f->left = f->part_size = 0;
     pthread_mutex_unlock(&f->lock);
 }
 
@@ -551,7 +530,7 @@ void softswitch_feed_connect(struct feed *f, int64_t fd, int64_t most, int64_t l
 void softswitch_feed_read(struct feed *f, int64_t reads)
 {
     pthread_mutex_lock(&f->lock);
-    f->reads = reads;
+    f->reads = reads && f->fd >= 0;
     // Any octet wakes the loop until audio does, which is in vain.
     if (f->fd >= 0)
         wake_from(f, 1);
@@ -564,8 +543,9 @@ int64_t softswitch_feed_now(struct feed *f, uint8_t *scratch, int64_t room)
 {
     pthread_mutex_lock(&f->lock);
     int64_t before = f->seen, lost = 0;
+    f->got = 0;
     if (f->reads && !read_socket(f, scratch, room, &lost))
-        wake_from(f, f->seen - before + LONGEST_HEAD);
+        wake_from(f, f->is_text ? f->got + 1 : f->seen - before + LONGEST_HEAD);
     pthread_mutex_unlock(&f->lock);
     return lost;
 }

@@ -11,6 +11,7 @@ from softswitch.audio.stretch import accelerate
 from softswitch.media.discards import DiscardCounter, DiscardKind
 from softswitch.media.lateness import QUIET, Lateness
 from softswitch.media.tracks.pcm_fifo import PcmFifo
+from softswitch.media.tracks.queue_fifo import QueueFifo
 
 _STRETCHED_TRACKS = 4
 """Tracks whose speech is compressed in one tick: the search for a pitch period is expensive."""
@@ -39,7 +40,7 @@ class LiveTracks:
         """
         return Lateness(BUS_RATE, prebuffer, sure=True)
 
-    def next_frame(self, fifo: PcmFifo, lateness: Lateness, now: float) -> Pcm:
+    def next_frame(self, fifo: PcmFifo | QueueFifo, lateness: Lateness, now: float) -> Pcm:
         """Take the next frame of a track, shortened if the track is late.
 
         Args:
@@ -64,7 +65,7 @@ class LiveTracks:
             return later
         return self._compress(fifo, lateness, pcm, now)
 
-    def _compress(self, fifo: PcmFifo, lateness: Lateness, pcm: Pcm, now: float) -> Pcm:
+    def _compress(self, fifo: PcmFifo | QueueFifo, lateness: Lateness, pcm: Pcm, now: float) -> Pcm:
         if not self._may_stretch(lateness, now):
             return pcm
         shorter, lengths = accelerate(pcm[np.newaxis])

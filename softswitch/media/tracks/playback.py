@@ -7,6 +7,7 @@ import numpy as np
 from softswitch.audio.pcm import Pcm
 from softswitch.media import messages as m
 from softswitch.media.discards import DiscardCounter
+from softswitch.media.feeds.stream_queue import StreamTable
 from softswitch.media.tracks.convert import Converters
 from softswitch.media.tracks.live_tracks import LiveTracks
 from softswitch.media.tracks.steady_tracks import SteadyTracks, steady_tracks
@@ -16,13 +17,18 @@ from softswitch.media.tracks.track import Track
 class Playback:
     """The open tracks, and handlers of the messages about them."""
 
-    def __init__(self, counters: dict[str, int], discards: DiscardCounter) -> None:
+    def __init__(
+        self, counters: dict[str, int], discards: DiscardCounter, streams: StreamTable | None = None
+    ) -> None:
         """Begin without tracks.
 
         Args:
             counters: gets unknown_ids and refused_track_ms.
             discards: counts discarded audio of late live tracks.
+            streams: the queues of tracks whose audio the tick reads itself.
         """
+        self.streams = streams if streams is not None else StreamTable()
+        """Queues of streams, by their track."""
         self._live = LiveTracks(discards)
         self._tracks: dict[int, Track] = {}
         self._by_mix: dict[int, list[Track]] = {}
@@ -56,7 +62,9 @@ class Playback:
         """
         if message.track in self._tracks:
             raise ValueError(f"track: {message.track} is open already")
-        track = self._tracks[message.track] = Track(message, self._converters, self._live)
+        track = self._tracks[message.track] = Track(
+            message, self._converters, self._live, self.streams.use(message.track)
+        )
         if message.mix not in self._by_mix:
             self._by_mix[message.mix] = self._unseated[message.mix] = []
             self.revision += 1
@@ -65,8 +73,14 @@ class Playback:
 
     def feed(self, message: m.FeedTrack, now: float) -> None:
         """Append audio to a track."""
-        if track := self._find(message.track):
+        track = self._tracks.get(message.track)
+        if track is None or track.queue is None:
+            track = self._find(message.track)
+        if track is not None:
             self._counters["refused_track_ms"] += track.feed(message, now)
+            # Audio that comes to a queue of compiled code ends no seat, but what has to be told does.
+            if track.queue is not None and track.reports:
+                self._unseat(track.mix)
 
     def mark(self, message: m.PlaceMark, now: float) -> None:
         """Place a mark; a mark for a track that has ended is reported as cleared at once."""
@@ -90,6 +104,12 @@ class Playback:
         if track := self._find(message.track):
             track.clear(now)
 
+    def read(self, message: m.ReadStream, _now: float) -> None:
+        """Read the socket of a stream from now on."""
+        queue = self.streams.get(message.track)
+        if queue is not None:
+            queue.begin_reading(message.asked)
+
     def set(self, message: m.SetTrack, _now: float) -> None:
         """Change a track."""
         if track := self._find(message.track):
@@ -107,6 +127,8 @@ class Playback:
             The frame ``(480,)`` of each mix in which a track sounds, without those of :attr:`steady`, which
             the caller has to add; callers must not write to it.
         """
+        if len(self.streams):
+            self.streams.read(early=False)
         if self.steady is not None:
             self._give_seats(self.steady, unready)
         frames: dict[int, Pcm] = {}
@@ -146,7 +168,10 @@ class Playback:
             self._unready = unready
             for mix in unready:
                 self._unseat(mix)
-        for mix in [mix for mix in self._unseated if mix not in unready]:
+        decide = steady.unsteady()
+        for mix in decide:
+            self._unseat(mix)
+        for mix in [mix for mix in self._unseated if mix not in unready and mix not in decide]:
             if steady.seat(mix, self._unseated[mix]):
                 del self._unseated[mix]
         # Those that have just played their last frame have something to decide, and no seat in this tick.
@@ -172,6 +197,7 @@ class Playback:
 
     def _forget(self, track: Track) -> None:
         del self._tracks[track.id]
+        self.streams.release(track.id)
         tracks = self._by_mix[track.mix]
         tracks.remove(track)
         if not tracks:

@@ -25,6 +25,9 @@ _LEAST = 3
 
 _FEW = 16
 
+_STREAM, _IDLE_STREAM = 1, 3
+"""In place of the octets of a sample: a stream's track that plays from its queue, and one that waits."""
+
 
 class Hearers(Protocol):
     """Who hears which mix; another set of rows is another object."""
@@ -48,13 +51,20 @@ class _Tracks(ctypes.Structure):
 class _Seat:
     """The tracks of a mix that sound in a seat, and how long they were to play."""
 
-    __slots__ = ("kept", "ticks", "tracks")
+    __slots__ = ("idle", "kept", "ticks", "tracks")
 
-    def __init__(self, tracks: list[Track], kept: list[Pcm | Pcm16], ticks: int) -> None:
+    def __init__(self, tracks: list[Track], kept: list[Pcm | Pcm16], idle: list[Track], ticks: int) -> None:
         self.tracks = tracks
         self.kept = kept
         """Keeps the audio alive that the compiled code reads."""
+        self.idle = idle
+        """Tracks of streams that wait for audio."""
         self.ticks = ticks
+
+    @property
+    def has_streams(self) -> bool:
+        """Whether compiled code looks at the seat before each tick."""
+        return bool(self.idle) or any(track.queue is not None for track in self.tracks)
 
 
 class SteadyTracks:
@@ -63,6 +73,9 @@ class SteadyTracks:
     def __init__(self, code: ctypes.CDLL) -> None:
         """Begin without seats; `code` is the loaded library."""
         self._call = locked(code.softswitch_add_tracks, ctypes.c_int, [ctypes.c_void_p] * 5)
+        self._check = locked(code.softswitch_check_tracks, ctypes.c_int, [ctypes.c_void_p] * 2)
+        self._streams = 0
+        """Seats with tracks of streams."""
         self._seats: dict[int, _Seat] = {}
         """Seats that are taken, by mix."""
         self._place: dict[int, int] = {}
@@ -91,9 +104,11 @@ class SteadyTracks:
             mix: mix without a seat.
             tracks: all tracks of the mix, moved on by the current tick.
         """
-        ducked = any(track.duck_to is None and track.is_sounding for track in tracks)
+        # Only a track among others is ducked.
+        ducked = len(tracks) > 1 and any(track.duck_to is None and track.is_sounding for track in tracks)
         ticks = FOREVER
         sounding: list[Track] = []
+        idle: list[Track] = []
         for track in tracks:
             steady = track.steady_ticks(ducked)
             if steady < _LEAST:
@@ -101,17 +116,25 @@ class SteadyTracks:
             ticks = min(ticks, steady)
             if track.is_sounding:
                 sounding.append(track)
-        if not 0 < len(sounding) <= _SOURCES:
+            elif track.queue is not None:
+                idle.append(track)
+        if not 0 < len(sounding) + len(idle) <= _SOURCES:
             return False
         place = self._place_of(mix)
         kept = [track.ahead for track in sounding]
+        sources = [
+            (track.queue.at, _STREAM, track.level)
+            if track.queue
+            else (address(pcm), pcm.itemsize, track.level)
+            for track, pcm in zip(sounding, kept, strict=True)
+        ]
+        sources += [(track.queue.at, _IDLE_STREAM, 0.0) for track in idle if track.queue]
         # Behind the last track there is no other: bus.c stops at the first 0.
-        blank = [0] * (_SOURCES - len(sounding))
-        self._at[place] = [*map(address, kept), *blank]
-        self._size[place] = [*(pcm.itemsize for pcm in kept), *blank]
-        self._level[place] = [*(track.level for track in sounding), *blank]
+        sources += [(0, 0, 0.0)] * (_SOURCES - len(sources))
+        self._at[place], self._size[place], self._level[place] = zip(*sources, strict=True)
         self._left[place] = ticks
-        self._seats[mix] = _Seat(sounding, kept, ticks)
+        seat = self._seats[mix] = _Seat(sounding, kept, idle, ticks)
+        self._streams += seat.has_streams
         return True
 
     def end(self, mix: int) -> bool:
@@ -124,7 +147,17 @@ class SteadyTracks:
         self._left[place] = 0
         for track in seat.tracks:
             track.advance(played)
+        for track in seat.idle:
+            track.rest(played)
+        self._streams -= seat.has_streams
         return True
+
+    def unsteady(self) -> list[int]:
+        """Return the mixes whose seats have to end before the next frame, because of a stream's track."""
+        if not self._streams:
+            return []
+        count = self._check(self._table_at, self._ended_at)
+        return [self._mix_of[place] for place in self._ended_places[:count].tolist()]
 
     def forget(self, mix: int) -> None:
         """Free the place of a mix that has no tracks any more, and no seat."""

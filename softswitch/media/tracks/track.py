@@ -7,9 +7,11 @@ import numpy as np
 
 from softswitch.audio.pcm import BUS_RATE, FRAME, Pcm, Pcm16
 from softswitch.media import messages as m
+from softswitch.media.feeds.stream_queue import StreamQueue
 from softswitch.media.tracks.convert import Converters
 from softswitch.media.tracks.live_tracks import LiveTracks
 from softswitch.media.tracks.pcm_fifo import PcmFifo
+from softswitch.media.tracks.queue_fifo import QueueFifo
 from softswitch.media.tracks.ramp import PER_MS, Ramp
 
 DUCK_MS = 200
@@ -44,13 +46,28 @@ class _Leaving(Enum):
 class Track:
     """A one-way source of a mix; the tick pulls frames, and :attr:`reports` collects what happened."""
 
-    def __init__(self, message: m.AddTrack, converters: Converters, live: LiveTracks) -> None:
-        """Open the track that `message` describes; all tracks share `converters` and `live`."""
+    def __init__(
+        self,
+        message: m.AddTrack,
+        converters: Converters,
+        live: LiveTracks,
+        queue: StreamQueue | None = None,
+    ) -> None:
+        """Open a track.
+
+        Args:
+            message: describes it.
+            converters: shared by all tracks.
+            live: shared by all tracks.
+            queue: of a stream, whose audio comes past the messages of the engine.
+        """
         self.id, self.mix, self.duck_to = message.track, message.mix, message.duck_to
         self.reports: list[m.Report] = []
         self.finished = False
         """The track has reported its end and can be removed."""
-        self._fifo = PcmFifo(converters)
+        self.queue = queue
+        """Of a stream; None: all audio comes by :meth:`feed`."""
+        self._fifo = PcmFifo(converters) if queue is None else QueueFifo(queue)
         self._marks: deque[tuple[int, str, bool]] = deque()
         """Position and name, and whether audio before it was refused."""
         self._incomplete = False
@@ -68,6 +85,9 @@ class Track:
         self._dry, self._fed_before = _SPURT_TICKS, 0
         self._live = live
         self._lateness = live.judge(self._prebuffer) if message.live else None
+        self._read = 0
+        """Samples of the queue so far, where it has noted that more came."""
+        self._admit()
 
     @property
     def is_sounding(self) -> bool:
@@ -95,7 +115,11 @@ class Track:
             return len(message.pcm) * 500 // message.sample_rate
         before, room = self._fifo.end, self._capacity - self._fifo.waiting
         refused = self._fifo.feed(message.pcm, message.sample_rate, room)
-        self._fed += self._fifo.end - before
+        if self.queue is None:
+            self._fed += self._fifo.end - before
+        else:
+            self._notice()
+            self._admit()
         self._low_reported = self._drained_reported = False
         if message.boundary:
             while self._boundaries and self._boundaries[0] < self._fifo.taken:
@@ -127,6 +151,7 @@ class Track:
     def end(self) -> None:
         """Let the track end once its queue is played."""
         self._ended = True
+        self._admit()
 
     def drop(self, fade_ms: int, at_boundary: bool) -> None:
         """Cut the track short, now or at the end of the sentence.
@@ -146,6 +171,7 @@ class Track:
         self._pass_marks(now)
         self._incomplete = False
         self._fifo.fade_out(self._audible(_CLICK_MS * PER_MS))
+        self._admit()
         self._boundaries.clear()
         # What is left of the queue is the fade: its end is the last sample that will be heard.
         self.reports.append(m.TrackCleared(self.id, now, self._fifo.end // PER_MS))
@@ -169,6 +195,7 @@ class Track:
             target = self.duck_to if ducked else 1.0
             if target != self._duck.target:
                 self._duck.to(target, DUCK_MS * PER_MS if self._started else 0)
+        self._notice()
         if self._prebuffer:
             self._prime()
         frame = self._next_frame(now) if self.is_sounding else None
@@ -186,10 +213,12 @@ class Track:
         Args:
             ducked: what :meth:`pull` would be told.
         """
-        if self.reports or self._prebuffer or self._lateness is not None:
+        if self.reports or self._lateness is not None or (self._prebuffer and self.queue is None):
             return 0
         if self.duck_to is not None and self._duck.target != (self.duck_to if ducked else 1.0):
             return 0
+        if self.queue is not None:
+            return self._stream_ticks(self.queue)
         taken, waiting = self._fifo.taken, self._fifo.waiting
         # A mark is passed, an end reached and a low level reported by the frame after the last steady one.
         ticks = (self._marks[0][0] - taken - 1) // FRAME if self._marks else FOREVER
@@ -201,6 +230,35 @@ class Track:
         if self._gain.left or self._duck.left or self._pause_gain.left or not self._started:
             return 0
         return max(min(ticks, len(self.ahead) // FRAME, (waiting - 1) // FRAME), 0)
+
+    def _stream_ticks(self, queue: StreamQueue) -> int:
+        """Return for how many ticks the track of a stream has nothing to decide.
+
+        It goes on until compiled code finds that its audio runs out, that the next mark is reached, or, where
+        it waits, that audio has come.
+        """
+        taken, waiting = self._fifo.taken, self._fifo.waiting
+        if self._paused or self._low or self._leaving is not _Leaving.NO:
+            return 0
+        if not self.is_sounding:
+            idle = not (waiting or self._ended or self._marks) and self._drained_reported
+            idle = idle and not (self._prebuffer and self._primed)
+            return FOREVER if idle and queue.fed == self._read else 0
+        if self._gain.left or self._duck.left or self._pause_gain.left or not self._started:
+            return 0
+        mark = self._marks[0][0] - taken if self._marks else FOREVER
+        if (
+            waiting <= FRAME
+            or mark <= FRAME
+            or (isinstance(self._fifo, QueueFifo) and not self._fifo.is_plain)
+        ):
+            return 0
+        queue.next_mark(mark)
+        return FOREVER
+
+    def rest(self, ticks: int) -> None:
+        """Do as if :meth:`pull` had been called so often, while the track waited for audio."""
+        self._dry += ticks
 
     @property
     def ahead(self) -> Pcm | Pcm16:
@@ -218,9 +276,22 @@ class Track:
 
     def settle(self, now: float) -> None:
         """Report what is due without playing, while the mix has no listener; a dropped track ends at once."""
+        self._notice()
         if self._leaving is not _Leaving.NO:
             self._fade_out(0)
         self._settle(now)
+
+    def _notice(self) -> None:
+        """Note that the tick has read audio of a stream's socket."""
+        if self.queue is not None and (fed := self.queue.fed) != self._read:
+            self._fed += fed - self._read
+            self._read = fed
+            self._low_reported = self._drained_reported = False
+
+    def _admit(self) -> None:
+        """Let the tick read audio, or not: what follows half a sample, or is refused, comes by `feed`."""
+        if self.queue is not None and isinstance(self._fifo, QueueFifo):
+            self.queue.open(takes=not (self._ended or self._sealed or self._fifo.is_odd))
 
     def _next_frame(self, now: float) -> Pcm:
         # A track that is being paused sounds only until the ramp of its pause gain has ended.
@@ -290,6 +361,7 @@ class Track:
         self._leaving = _Leaving.AT_ONCE
         self._sealed = True
         self._fifo.fade_out(self._audible(samples))
+        self._admit()
 
     def _finish_sentence(self) -> None:
         self._leaving = _Leaving.BY_SENTENCE
@@ -303,6 +375,7 @@ class Track:
     def _stop_at(self, position: int) -> None:
         self._fifo.end_at(position)
         self._sealed = True
+        self._admit()
 
     def _settle(self, now: float) -> None:
         self._pass_marks(now)

@@ -6,16 +6,17 @@ it, and the engine's reports of marks go back. The call itself is told of the be
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from softswitch.audio.pcm import TICK_MS
-from softswitch.call.interfaces import OutsideStream, StreamOver, StreamRequest
+from softswitch.call.interfaces import OutsideStream, StreamFrames, StreamOver, StreamRequest, StreamSocket
 from softswitch.call.vocabulary import effects as fx
 from softswitch.call.vocabulary import reports as r
 from softswitch.call.vocabulary.commands import Hangup
 from softswitch.call.vocabulary.rejection import CommandRejected
 from softswitch.call.vocabulary.stream_words import FromService, ToService
+from softswitch.call.vocabulary.values import StreamTrack
 from softswitch.errors import MalformedError
 from softswitch.media import messages as m
 from softswitch.switch.conversation.owner import Owner
@@ -124,6 +125,9 @@ class _Stream:
         self.over = asyncio.Event()
         self._track = 0
         self._taps: list[int] = []
+        self._number = 0
+        """Id of what serves the socket within the engine."""
+        self._served: tuple[StreamSocket, Mapping[StreamTrack, StreamFrames]] | None = None
         self._drained = asyncio.Event()
         self._stopped = False
         self._hangs_up = False
@@ -166,6 +170,7 @@ class _Stream:
             self._resources.engine.post(m.DropTrack(self._track))
             self._resources.routes.remove(self._track)
             self._track = 0
+        self._resources.routes.remove(self._number)
         self.over.set()
 
     def _end_taps(self) -> None:
@@ -179,9 +184,9 @@ class _Stream:
     def opened(self) -> None:
         """Begin to send what it wants to hear; a service that has come back finds all as it was."""
         if not self._taps:
-            self._open_taps()
-        if self._request.two_way and not self._track:
-            self._open_track()
+            self._open()
+        if self._served is not None and self.service is not None:
+            self.service.share(*self._served)
         follows = self.service is not None and self.service.follows_speech
         self._owner.report(r.StreamOpened(self._request.stream, follows))
         if self._explanation:
@@ -215,22 +220,45 @@ class _Stream:
 
     # --- the engine -------------------------------------------------------------------------
 
-    def _open_taps(self) -> None:
-        service = self.service
+    def _open(self) -> None:
+        """Open what hears for the service, and what speaks for it."""
+        service, request, resources = self.service, self._request, self._resources
         if service is None:
             return
+        self._taps = [next(resources.ids) for _ in request.tracks]
+        self._number = next(resources.ids)
+        self._serve(service)
+        self._open_taps(service)
+        if request.two_way:
+            self._track = self._number
+            self._open_track()
+
+    def _serve(self, service: OutsideStream) -> None:
+        """Have the engine serve the socket, where it can write and read the messages of the service."""
+        request, resources = self._request, self._resources
+        words = [service.media_words(track) for track in request.tracks]
+        if not all(words):
+            return
+        # A text that is too long is written by the event loop.
+        with contextlib.suppress(MemoryError):
+            socket = resources.engine.open_stream(self._number, request.stream, request.buffer_ms)
+            if socket is not None:
+                found = zip(request.tracks, self._taps, words, strict=True)
+                frames = {track: socket.tap(tap, *text) for track, tap, text in found if text}
+                self._served = socket, frames
+                resources.routes.roused(self._number, service.look)
+
+    def _open_taps(self, service: OutsideStream) -> None:
         rate, form = service.sample_rate, service.encoding
         # The engine gives 20 ms at a time by itself; for longer messages it gathers 1 or 2 bytes a sample.
         width = 2 if form == "pcm16" else 1
         packet_bytes = width * rate * service.frame_ms // 1000 if service.frame_ms != TICK_MS else 0
-        for track in self._request.tracks:
-            tap = next(self._resources.ids)
-            self._taps.append(tap)
+        stream = self._number if self._served is not None else 0
+        for tap, track in zip(self._taps, self._request.tracks, strict=True):
             self._resources.routes.frames(tap, partial(service.frame, track))
-            self._resources.engine.post(m.AddTap(tap, self._port, track, rate, packet_bytes, form))
+            self._resources.engine.post(m.AddTap(tap, self._port, track, rate, packet_bytes, form, stream))
 
     def _open_track(self) -> None:
-        self._track = next(self._resources.ids)
         prebuffer_ms = self._resources.settings.wavix.prebuffer_ms
         self._resources.routes.reports(self._track, self._take)
         self._resources.engine.post(

@@ -11,6 +11,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import pytest
+
 from softswitch.call.interfaces import StreamOver, StreamRequest
 from softswitch.call.vocabulary.stream_words import FromService, KeyPressed
 from softswitch.dialects.wavix.stream import WavixStreams
@@ -18,8 +20,12 @@ from softswitch.egress.http import EgressClient
 from softswitch.egress.websocket import MAX_MESSAGE
 from softswitch.legs.stream import StreamClients, StreamTerms, connection
 from softswitch.legs.stream.client import StreamClient
+from softswitch.media import messages as m
+from softswitch.media.engine.engine import Engine
+from softswitch.media.feeds.stream_queue import StreamQueue
 from tests.legs.websocket.test_frame_writer import frames
 from tests.support.bots import Bot
+from tests.support.compiled import compiled_code
 from tests.support.loops import LOOPS, run
 
 MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -279,3 +285,232 @@ def whole(data: bytearray) -> bool:
             length, at = int.from_bytes(data[at : at + size]), at + size
         at += 4 + length
     return at == len(data)
+
+
+# --- with the tick of the media engine ------------------------------------------------------------
+
+
+class Served(Ear):
+    """A stream whose socket an engine serves; the engine ticks faster than time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        compiled_code()
+        self.client: StreamClient | None = None
+        self.engine = Engine()
+        self.engine.post(m.AddFeedPort(1, 1, "pcm", 24000, prebuffer_ms=0))
+        self.queue: StreamQueue | None = None
+        self.sound = b""
+        """What the party hears."""
+        self.by_loop = 0
+        """Frames that the tick left to the loop."""
+        self._now = 1000.0
+
+    def opened(self) -> None:
+        assert self.client is not None
+        if self.queue is None:
+            self.queue = self.engine.open_stream(9, "stream", 120_000)
+            assert self.queue is not None
+            self._taps = {}
+            for number, track in enumerate(self.client._request.tracks, 20):
+                words = self.client.media_words(track)
+                assert words is not None
+                self._taps[track] = self.queue.tap(number, *words)
+                self.engine.post(m.AddTap(number, 1, track, 24000, 0, "pcm16", 9))
+            if self.client._request.two_way:
+                self.engine.post(m.AddTrack(9, 1, capacity_ms=120_000))
+        self.client.share(self.queue, self._taps)
+        super().opened()
+
+    def audio(self, pcm: bytes, sample_rate: int) -> None:
+        super().audio(pcm, sample_rate)
+        self.engine.post(m.FeedTrack(9, sample_rate, pcm))
+
+    def mark(self, name: str) -> None:
+        super().mark(name)
+        self.engine.post(m.PlaceMark(9, name))
+
+    def clear(self) -> None:
+        super().clear()
+        self.engine.post(m.ClearTrack(9))
+
+    async def tick(self) -> None:
+        """Do what the thread of the engine does, and what the loop does with what comes of it."""
+        assert self.client is not None
+        for work in (self.engine.read_sockets, self.engine.tick):
+            output = work(self._now)
+            for number, data in output.frames:
+                if number == 1:
+                    self.sound += data
+                else:
+                    self.by_loop += 1
+                    self.client.frame("inbound" if number == 20 else "outbound", data)
+            if output.roused:
+                self.client.look()
+            for report in output.reports:
+                if isinstance(report, m.MarkReached):
+                    self.client.passed(report.name, report.cleared)
+        self._now += 0.02
+        await asyncio.sleep(0.002)
+
+    async def tick_until(self, done: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not done():
+                await self.tick()
+
+
+def pcm_of(value: int) -> bytes:
+    return struct.pack("<h", value) * 480
+
+
+def said(pcm: bytes) -> str:
+    return json.dumps({"event": "media", "media": {"payload": base64.b64encode(pcm).decode()}})
+
+
+@pytest.mark.each_loop
+async def test_tick_reads_and_writes_what_is_ordinary_and_all_stays_in_order():
+    ear = Served()
+    async with Bot() as bot:
+        client, clients = make(bot.url(), ear)
+        ear.client = client
+        running = asyncio.ensure_future(client.run())
+        await ear.up.wait()
+        stream = await bot.stream()
+        await ear.tick_until(lambda: ear.queue is not None and ear.queue.sent > 20)
+        for number in range(1, 61):
+            await stream.socket.send_str(said(pcm_of(number)))
+            if number % 10 == 0:
+                await stream.socket.send_str(json.dumps({"event": "mark", "mark": {"name": str(number)}}))
+            if number % 15 == 0:
+                await stream.socket.ping(b"are you there")
+            if number % 20 == 0:
+                # In an alphabet that only Python reads.
+                await stream.socket.send_str(said(pcm_of(-1)).replace("/", "_"))
+            await ear.tick()
+        await ear.tick_until(lambda: len(stream.marks()) == 6 and ear.sound[-960:] == bytes(960))
+        heard = [value for (value,) in struct.iter_unpack("<h", ear.sound) if value]
+        turns = [value for value, before in zip(heard, [0, *heard], strict=False) if value != before]
+        expected = [
+            value for number in range(1, 61) for value in ((number, -1) if number % 20 == 0 else (number,))
+        ]
+        assert turns == expected
+        assert len(heard) == 480 * 63
+        assert stream.marks() == ["10", "20", "30", "40", "50", "60"]
+        assert ear.queue is not None
+        assert ear.queue.fed > 480 * 40
+        by_messages = [word for word, _ in ear.said if word == "audio"]
+        assert len(by_messages) < 25
+        client.stop()
+        for _ in range(20):
+            await ear.tick()
+        assert (await asyncio.wait_for(running, 10)).status == "stopped"
+        await stream.ended()
+        numbered = [message for message in stream.messages if message["event"] != "connected"]
+        assert [message["sequence_number"] for message in numbered] == list(range(1, len(numbered) + 1))
+        media = stream.all("media")
+        assert [message["media"]["chunk"] for message in media] == list(range(1, len(media) + 1))
+        assert [message["media"]["timestamp"] for message in media] == [20 * at for at in range(len(media))]
+        assert numbered[-1]["event"] == "stop"
+        assert stream.close_code == 1000
+        assert ear.queue.sent > len(media) / 2
+        assert clients.numbers()["media_sent"] == len(media)
+
+
+@pytest.mark.each_loop
+async def test_clear_takes_back_what_came_before_it_and_nothing_that_came_behind():
+    ear = Served()
+    async with Bot() as bot:
+        client, _ = make(bot.url(), ear)
+        ear.client = client
+        running = asyncio.ensure_future(client.run())
+        await ear.up.wait()
+        stream = await bot.stream()
+        await ear.tick_until(lambda: ear.queue is not None and ear.queue.is_reading)
+        for _ in range(3):
+            ear.sound = b""
+            await stream.socket.send_str(said(pcm_of(1000) * 400))
+            await stream.socket.send_str(json.dumps({"event": "mark", "mark": {"name": "before"}}))
+            await ear.tick_until(lambda: 1000 in struct.unpack(f"<{len(ear.sound) // 2}h", ear.sound))
+            marks = len(stream.marks()) + 2
+            await stream.socket.send_str(json.dumps({"event": "clear"}))
+            await stream.socket.send_str(said(pcm_of(2000)))
+            await stream.socket.send_str(json.dumps({"event": "mark", "mark": {"name": "behind"}}))
+            await ear.tick_until(lambda marks=marks: len(stream.marks()) == marks)  # type: ignore[misc]
+            await ear.tick()
+            values = struct.unpack(f"<{len(ear.sound) // 2}h", ear.sound)
+            assert values.count(2000) == 480
+            assert values.count(1000) < 480 * 200
+            assert stream.marks()[-2:] == ["before", "behind"]
+        client.stop()
+        await asyncio.wait_for(running, 10)
+
+
+@pytest.mark.each_loop
+async def test_service_that_closes_is_answered_and_gets_nothing_behind_the_close():
+    ear = Served()
+    async with Bot() as bot:
+        client, clients = make(bot.url(), ear)
+        ear.client = client
+        running = asyncio.ensure_future(client.run())
+        await ear.up.wait()
+        stream = await bot.stream()
+        await ear.tick_until(lambda: ear.queue is not None and ear.queue.sent > 5)
+        await stream.socket.send_str(said(pcm_of(7)))
+        await stream.socket.close()
+        await ear.tick_until(running.done)
+        assert running.result().status == "closed"
+        assert ear.queue is not None
+        assert ear.queue.fed == 480
+        assert not ear.queue.reads
+        assert not ear.queue.is_shared
+        assert clients.counters.open == 0
+
+
+async def test_stream_of_both_tracks_that_only_listens_is_written_by_the_tick():
+    ear = Served()
+    async with Bot() as bot:
+        client, _ = make(bot.url(), ear, two_way=False, channel="both")
+        ear.client = client
+        running = asyncio.ensure_future(client.run())
+        await ear.up.wait()
+        stream = await bot.stream()
+        await ear.tick_until(lambda: ear.queue is not None and ear.queue.sent > 40)
+        await stream.socket.send_str(said(pcm_of(7)))
+        await ear.tick_until(lambda: client._counters.deaf == 1)
+        client.stop()
+        await asyncio.wait_for(running, 10)
+        await stream.ended()
+        media = stream.all("media")
+        assert [message["media"]["chunk"] for message in media] == list(range(1, len(media) + 1))
+        for track in ("inbound", "outbound"):
+            times = [one["media"]["timestamp"] for one in media if one["media"]["track"] == track]
+            assert times == [20 * at for at in range(len(times))]
+
+
+async def test_slow_service_loses_the_oldest_audio_and_no_mark_while_the_tick_writes():
+    ear = Served()
+    got = bytearray()
+    reads = asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reads.wait()
+        while data := await reader.read(1 << 16):
+            got.extend(data)
+
+    async with raw(slow) as url:
+        client, clients = make(url, ear)
+        ear.client = client
+        running = asyncio.ensure_future(client.run())
+        await ear.up.wait()
+        await ear.tick_until(lambda: clients.counters.media_dropped > 20)
+        assert ear.queue is not None
+        sent = ear.queue.sent
+        reads.set()
+        await ear.tick_until(lambda: ear.queue is not None and ear.queue.sent > sent + 20)
+        client.stop()
+        await asyncio.wait_for(running, 20)
+    messages = [json.loads(text) for first, text in frames(bytes(got)) if first == 0x81]
+    numbers = [message["sequence_number"] for message in messages if "sequence_number" in message]
+    assert numbers == sorted(numbers)
+    assert len(numbers) == numbers[-1] - clients.counters.media_dropped
+    assert messages[-1]["event"] == "stop"

@@ -13,7 +13,7 @@ from softswitch.legs.websocket.frames import BINARY, MASKED, PING, TEXT, header,
 from softswitch.media import messages as m
 from softswitch.media.engine.engine import Engine
 from softswitch.media.feeds.feed_fifo import FeedFifo
-from softswitch.media.feeds.feed_queue import ROUSED, CompiledFifo, _Code, _Feed, new_fifo, table_of
+from softswitch.media.feeds.feed_queue import ROUSED, CompiledFifo, FeedCode, _Feed, new_fifo, table_of
 from tests.media.rig import ramp
 from tests.support.compiled import compiled_code
 
@@ -27,7 +27,7 @@ def code():
 
 
 def test_both_sides_have_the_same_struct():
-    assert ctypes.sizeof(_Feed) == _Code(compiled_code()).size
+    assert ctypes.sizeof(_Feed) == FeedCode(compiled_code()).size
 
 
 def state(fifo: FeedFifo | CompiledFifo) -> tuple[object, ...]:

@@ -1,12 +1,20 @@
 """The streams of a call between a fake engine and a fake service."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
-from softswitch.call.interfaces import PlaybackStatus, StreamEar, StreamOver, StreamRequest
+from softswitch.call.interfaces import (
+    PlaybackStatus,
+    StreamEar,
+    StreamFrames,
+    StreamOver,
+    StreamRequest,
+    StreamSocket,
+)
 from softswitch.call.vocabulary import commands as c
 from softswitch.call.vocabulary import events as e
 from softswitch.call.vocabulary.stream_words import ToService
@@ -38,6 +46,15 @@ class Service:
 
     def frame(self, track: StreamTrack, audio: bytes) -> None:
         self.frames.append((track, audio))
+
+    def media_words(self, track: StreamTrack) -> tuple[bytes, int] | None:
+        return None
+
+    def share(self, socket: StreamSocket, frames: Mapping[StreamTrack, StreamFrames]) -> None:
+        raise AssertionError("the engine of these tests serves no socket")
+
+    def look(self) -> None:
+        pass
 
     def passed(self, name: str, cleared: bool) -> None:
         self.marks.append((name, cleared))
