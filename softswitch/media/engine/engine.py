@@ -71,6 +71,8 @@ class Engine:
         """Counters of the RTP plane, at most one second old."""
         self._ticks = 0
         self._layout = Layout()
+        self._steps: list[Callable[[TickState], None]] = []
+        """What the ticks of `_layout` do until the next message."""
         self._groups: tuple[tuple[int, ...], ...] = ()
         self._counting = threading.Lock()
         self._thread = TickThread(
@@ -189,26 +191,34 @@ class Engine:
         Returns:
             Reports, frames and datagrams of the tick.
         """
-        output = m.Output()
-        for _ in range(len(self._inbox)):
+        output, before = m.Output(), self._layout
+        messages = len(self._inbox)
+        for _ in range(messages):
             self._dispatch(self._inbox.popleft(), now)
         tick = self._arrays.set(now, self._arrange(now), output)
-        output.reports += self._dispatcher.take_reports()
-        for step in self._due_steps(tick.layout):
+        if messages or tick.layout is not before:
+            self._steps = self._due_steps(tick.layout)
+            output.reports += self._dispatcher.take_reports()
+        for step in self._steps:
             try:
                 step(tick)
             except Exception:
                 # The error could not be assigned to a port. The other steps still do their work.
                 self.counters["step_errors"] += 1
                 logger.exception("step of the tick failed", extra={"step": step.__name__})
-        self._close_failed(now)
+        if self._failed:
+            self._close_failed(now)
         self._dispatcher.close_leaving(now)
         output.reports += self._parts.recorders.take_reports(now)
         output.reports += self._dispatcher.take_reports()
         return output
 
     def _due_steps(self, layout: Layout) -> list[Callable[[TickState], None]]:
-        """Return the steps of a tick that have something to do, in order; the others cost nothing."""
+        """Return the steps of a tick that have something to do, in order; the others cost nothing.
+
+        Only a message or another layout gives a step something to do; one whose work has ended by itself does
+        nothing until then.
+        """
         parts, rtp, feeds = self._parts, layout.rtp_rows, layout.feeds
         steps: list[Callable[[TickState], None]] = [self._receive, self._forward]
         if rtp:
