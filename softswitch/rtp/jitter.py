@@ -284,6 +284,12 @@ class JitterBuffer:
         self._state[slots] = state
         return due
 
+    def sleeps(self, slots: Indices) -> bool:
+        """Return True if none of `slots` has had a packet: :meth:`pop` plays silence and changes nothing."""
+        state = self._state.take(slots, axis=0)
+        begun = (state[:, _CURSOR] != NEVER) | (state[:, _START] != NEVER)
+        return not np.count_nonzero(begun)
+
     def begin_tick(self, now: int) -> bool:
         """Note that a tick begins; return True if the delays are to be reviewed in it.
 
