@@ -3,7 +3,7 @@
 The network looks at 512 samples at 16 kHz and the 64 before them: a short-time spectrum, four convolutions,
 one LSTM cell, one output. Here every layer is a few matrix products for all rows. The weights are those of
 https://github.com/snakers4/silero-vad (MIT) in the form in which whisper.cpp stores them. Where there is
-compiled code, ``silero.c`` gathers the windows and prepares the spectrum. See docs/adr/0049.
+compiled code, ``silero.c`` does the same in one call. See docs/adr/0049.
 """
 
 import ctypes
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from softswitch.audio.level import power
 from softswitch.audio.pcm import FULL_SCALE, Indices, Pcm
-from softswitch.compiled import Address, address, library, locked
+from softswitch.compiled import Address, address, library
 
 Weights: TypeAlias = Mapping[str, NDArray[np.float32]]
 Array: TypeAlias = NDArray[np.float32]
@@ -171,6 +171,14 @@ class SileroNetwork:
         parts = [real[2 : half + 1 : 2], real[1:half:2], imaginary[1:half:2], imaginary[2 : half + 1 : 2]]
         return np.ascontiguousarray(np.stack([part[:, :bins] for part in parts]))
 
+    def weights(self) -> tuple[tuple[tuple[Array, Array], ...], Array, Array, Array, np.float32]:
+        """Return matrix and bias of each convolution, those of the cell, and of the output.
+
+        Each convolution is ``(3 * inputs, outputs)``, the cell ``(256, 512)``, the output ``(128,)``.
+        """
+        convolutions = tuple((matrix, bias) for matrix, bias, _ in self._convolutions)
+        return convolutions, self._cell, self._cell_bias, self._out, self._out_bias
+
     def _magnitudes(self, pcm: Array) -> Array:
         """Return the short-time spectrum ``(n, frames, bins)``; the end is mirrored, as it was taught."""
         line = np.concatenate([pcm, pcm[:, -2 : -2 - CONTEXT : -1]], axis=1)
@@ -219,49 +227,83 @@ _QUIET = np.float32(FULL_SCALE**2 * 10 ** (-66.0 / 10))
 _PATIENCE = 8
 """Quiet windows (256 ms) for which the network still runs, so that it sees speech end."""
 
+_PANEL, _VECTOR = 16, 8
+"""Columns of weights, and numbers, that silero.c multiplies at once."""
 
-class _Gathering:
-    """The calls of ``silero.c`` for the arrays of a bank."""
 
-    _PARTS, _PART, _FRAMES = 4, _FRAME // 4, 4
+class _Layers(ctypes.Structure):
+    """``struct silero`` of silero.c."""
 
-    def __init__(self, code: ctypes.CDLL, waves: Array) -> None:
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("lines", "fill", "quiet", "probability", "hidden", "memory")),
+        ("places", ctypes.c_int64),
+        ("waves", ctypes.c_void_p),
+        ("convolutions", ctypes.c_void_p * 4),
+        ("biases", ctypes.c_void_p * 4),
+        *((name, ctypes.c_void_p) for name in ("cell", "cell_bias", "out")),
+        ("out_bias", ctypes.c_float),
+        ("limit", ctypes.c_float),
+        ("work", ctypes.c_void_p),
+    ]  # fmt: skip
+
+
+class _CompiledNetwork:
+    """The call of ``silero.c`` for the arrays of a bank."""
+
+    def __init__(self, code: ctypes.CDLL, network: SileroNetwork, waves: Array) -> None:
         pointer, long = ctypes.c_void_p, ctypes.c_int64
-        arguments = [pointer] * 4 + [long, pointer, long, pointer, ctypes.c_float, pointer, long, pointer]
-        # The interpreter's lock is kept: a row takes less than 1 µs.
-        self._take = locked(code.softswitch_silero_take, long, arguments)
-        self._squares = locked(code.softswitch_silero_squares, None, [pointer, long, pointer])
-        self._waves = waves
+        # The interpreter's lock is given away: a window takes some 10 µs.
+        self._push = code.softswitch_silero_push
+        self._push.argtypes = [pointer, pointer, long, pointer, pointer]
+        room = code.softswitch_silero_room
+        room.restype = long
+        self._layers = layers = _Layers()
+        self._at = ctypes.addressof(layers)
+        convolutions, cell, cell_bias, out, out_bias = network.weights()
+        self._kept: list[NDArray[np.generic]] = [np.empty(room(), np.uint8), cell_bias, out]
+        """Keeps the arrays alive whose addresses are in the layers."""
+        layers.work, layers.cell_bias, layers.out = map(address, self._kept)
+        layers.out_bias, layers.limit = float(out_bias), float(_QUIET)
+        padded = np.pad(waves, ((0, 0), (0, 0), (0, _VECTOR - 1)))
+        layers.waves, layers.cell = self._keep(*padded), self._keep(cell)
+        for layer, (matrix, bias) in enumerate(convolutions):
+            layers.convolutions[layer] = self._keep(matrix)
+            layers.biases[layer] = address(bias)
+            self._kept.append(bias)
         self._slots, self._pcm = Address(), Address()
-        self._parts = np.zeros((self._PARTS, 0), np.float32)
-        self._asked: Indices = np.zeros(0, np.intp)
 
-    def take(self, bank: "SileroBank", pcm: Pcm, slots: Indices) -> tuple[Indices, Array]:
-        """Do what a bank does with 20 ms of each row until the network is asked.
+    def _keep(self, *matrices: Array) -> int:
+        """Lay matrices out in panels, each behind the other, and return the address."""
+        panels = np.concatenate([_in_panels(matrix) for matrix in matrices])
+        self._kept.append(panels)
+        return address(panels)
 
-        Returns:
-            The slots whose windows are to be judged, ``(m,)``, and their spectra, ``(m, 4, 129)``.
+    def follow(self, states: tuple[NDArray[np.generic], ...]) -> None:
+        """Note the arrays of the bank: lines, fill, quiet windows, probabilities, hidden and memory."""
+        layers = self._layers
+        layers.lines, layers.fill, layers.quiet, layers.probability, layers.hidden, layers.memory = map(
+            address, states
+        )
+        layers.places = len(states[0])
+
+    def push(self, pcm: Pcm, slots: Indices) -> Array:
+        """Do what :meth:`SileroBank.push` does.
 
         Raises:
             IndexError: a slot has no place in the bank.
         """
-        rows, width = len(slots), self._FRAMES * self._PART
-        if self._parts.shape[1] < rows * width:
-            self._parts = np.empty((self._PARTS, 2 * rows * width), np.float32)
-            self._asked = np.empty(2 * rows, np.intp)
-        count = self._take(
-            *bank.addresses(), self._slots.of(slots), rows, self._pcm.of(pcm), float(_QUIET),
-            address(self._parts), self._parts.shape[1], address(self._asked),
-        )  # fmt: skip
-        if count < 0:
+        out = np.empty(len(slots), np.float32)
+        if self._push(
+            self._at, self._slots.of(slots), len(slots), self._pcm.of(pcm), address(out)
+        ):  # fmt: skip
             raise IndexError("slots: not all of them are in the bank")
-        frames = count * self._FRAMES
-        magnitudes = np.empty((count, self._FRAMES, _BINS), np.float32)
-        if count:
-            parts = self._parts[:, : count * width].reshape(self._PARTS, frames, self._PART)
-            products = np.matmul(parts, self._waves)
-            self._squares(address(products), frames, address(magnitudes))
-        return self._asked[:count].copy(), np.sqrt(magnitudes, out=magnitudes)
+        return out
+
+
+def _in_panels(matrix: Array) -> Array:
+    """Return a matrix by panels of 16 columns, each row by row; the last panel may have 8."""
+    panels = [matrix[:, at : at + _PANEL].reshape(-1) for at in range(0, matrix.shape[1], _PANEL)]
+    return np.concatenate(panels)
 
 
 class SileroBank:
@@ -284,12 +326,7 @@ class SileroBank:
         self._memory = np.zeros((0, _HIDDEN), np.float32)
         self._probability = np.zeros(0, np.float32)
         code, waves = library(), network.folded()
-        self._gathering = None if code is None or waves is None else _Gathering(code, waves)
-        self._at: tuple[int, ...] = (0, 0, 0, 0, 0)
-
-    def addresses(self) -> tuple[int, ...]:
-        """Return the addresses of lines, fill, quiet windows and probabilities, and the number of slots."""
-        return self._at
+        self._compiled = None if code is None or waves is None else _CompiledNetwork(code, network, waves)
 
     def grow(self, slots: int) -> None:
         """Make room for slots 0 to `slots` - 1."""
@@ -299,8 +336,10 @@ class SileroBank:
         self._memory = np.pad(self._memory, (more, (0, 0)))
         self._fill, self._quiet = np.pad(self._fill, more), np.pad(self._quiet, more)
         self._probability = np.pad(self._probability, more)
-        states = self._line, self._fill, self._quiet, self._probability
-        self._at = *(address(state) for state in states), len(self._fill)
+        if self._compiled is not None:
+            self._compiled.follow(
+                (self._line, self._fill, self._quiet, self._probability, self._hidden, self._memory)
+            )
 
     def reset(self, slots: Indices) -> None:
         """Clear the state of `slots`."""
@@ -317,12 +356,10 @@ class SileroBank:
             slots: rows of the state, each at most once.
         """
         samples = pcm.shape[1]
-        if self._gathering is not None and samples == _PIECE:
-            pcm, slots = np.ascontiguousarray(pcm, np.float32), np.ascontiguousarray(slots, np.intp)
-            asked, magnitudes = self._gathering.take(self, pcm, slots)
-            if asked.size:
-                self._keep(asked, *self._network.judge(magnitudes, self._hidden[asked], self._memory[asked]))
-            return self._probability[slots]
+        if self._compiled is not None and samples == _PIECE:
+            return self._compiled.push(
+                np.ascontiguousarray(pcm, np.float32), np.ascontiguousarray(slots, np.intp)
+            )
         fill = self._fill[slots]
         for begin in np.unique(fill).tolist():
             at = slots[fill == begin]

@@ -85,6 +85,9 @@ _NOTE = 5
 # up since the last packet, least and highest good delay, duration of the last packet.
 _NEXT, _CURSOR, _START, _RUN, _LOW, _HIGH, _LASTING = range(7)
 _FIELDS = 7
+_BLANK: Ints = np.zeros(_FIELDS, np.int64)
+"""Row of a slot that has received nothing."""
+_BLANK[[_CURSOR, _START, _LOW]] = NEVER
 
 
 @dataclass(slots=True)
@@ -169,7 +172,7 @@ class JitterBuffer:
         self._suspended = np.pad(self._suspended, (0, more))
         self._state = np.pad(self._state, ((0, more), (0, 0)))
         self._notes = np.pad(self._notes, ((0, more * DEPTH), (0, 0)))
-        self._state[-more:, [_CURSOR, _START, _LOW]] = NEVER
+        self._state[-more:] = _BLANK
         self._notes[-more * DEPTH :, NUMBER] = NEVER
         self._widen(self.ring.shape[1], slots)
 
@@ -177,11 +180,11 @@ class JitterBuffer:
         """Begin anew in `slot`."""
         self.timeline.open(slot)
         self.meter.open(slot)
-        self._set_suspended(slot, suspended=False)
+        if self._suspended[slot]:
+            self._set_suspended(slot, suspended=False)
         self.excess[slot] = self.late[slot] = 0
         self.quiet_until[slot] = NEVER
-        self._state[slot] = 0
-        self._state[slot, [_CURSOR, _START, _LOW]] = NEVER
+        self._state[slot] = _BLANK
         self._notes[slot * DEPTH : (slot + 1) * DEPTH, NUMBER] = NEVER
 
     def put(self, packets: Arrivals, arrival: int, *, timed: bool = True) -> tuple[Arrivals, Ints]:
@@ -280,6 +283,12 @@ class JitterBuffer:
         self._settle(slots, state, due, np.flatnonzero(odd), now)
         self._state[slots] = state
         return due
+
+    def sleeps(self, slots: Indices) -> bool:
+        """Return True if none of `slots` has had a packet: :meth:`pop` plays silence and changes nothing."""
+        state = self._state.take(slots, axis=0)
+        begun = (state[:, _CURSOR] != NEVER) | (state[:, _START] != NEVER)
+        return not np.count_nonzero(begun)
 
     def begin_tick(self, now: int) -> bool:
         """Note that a tick begins; return True if the delays are to be reviewed in it.

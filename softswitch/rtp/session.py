@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,19 @@ class Coding:
     """Units of media time in an octet of payload; 0: `durations` reads it from the payload."""
     durations: Callable[[Bytes, Indices], Ints] | None = None
     """Returns the units of payloads from their first two octets ``(n, 2)`` and lengths; 0: malformed."""
+
+
+@lru_cache(256)
+def _kinds(kinds: tuple[tuple[int, int], ...], events: tuple[int, ...]) -> Ints:
+    """Return the kinds of all payload types, ``(128,)``; most calls of a peer have the same."""
+    table: Ints = np.full(_TYPES, UNKNOWN, np.int64)
+    table[list(COMFORT_NOISE)] = PAUSE
+    for payload_type, kind in kinds:
+        table[payload_type] = kind
+    for payload_type in events:
+        table[payload_type] = EVENT
+    table[_LIKE_RTCP] = UNKNOWN
+    return table
 
 
 class Sessions:
@@ -134,14 +148,8 @@ class Sessions:
             kinds: index of the coding by payload type.
             event_clocks: clock rate of telephone events by payload type.
         """
-        table = self._kinds[slot * _TYPES : (slot + 1) * _TYPES]
-        table[:] = UNKNOWN
-        table[list(COMFORT_NOISE)] = PAUSE
-        for payload_type, kind in kinds.items():
-            table[payload_type] = kind
-        for payload_type in event_clocks:
-            table[payload_type] = EVENT
-        table[_LIKE_RTCP] = UNKNOWN
+        row = _kinds(tuple(kinds.items()), tuple(event_clocks))
+        self._kinds[slot * _TYPES : (slot + 1) * _TYPES] = row
         self._clocks[slot] = dict(event_clocks)
         self._events.pop(slot, None)
 

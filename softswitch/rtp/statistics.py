@@ -37,6 +37,9 @@ _ABSENT = 30 * UNITS_PER_MS
 ) = range(15)
 _FIELDS = 15
 _NONE = -1
+_BLANK: Ints = np.zeros(_FIELDS, np.int64)
+"""Row of a slot that has heard nothing."""
+_BLANK[[_SSRC, _JUMP, _CANDIDATE, _CANDIDATE_NEXT, _HEARD]] = _NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +72,11 @@ class Sources:
         more = slots - len(self._state)
         if more > 0:
             self._state = np.pad(self._state, ((0, more), (0, 0)))
-            self._state[-more:] = self._blank()
+            self._state[-more:] = _BLANK
 
     def open(self, slot: int) -> None:
         """Listen to the first source that comes."""
-        self._state[slot] = self._blank()
+        self._state[slot] = _BLANK
 
     def admit(self, slots: Indices, ssrc: Ints, sequence: Ints, arrival: int) -> tuple[Ints, Mask | None]:
         """Extend the sequence numbers of packets, and reject those of other sources.
@@ -179,12 +182,6 @@ class Sources:
     def _missing(state: Ints) -> int:
         return max(int(state[_EXTENDED] - state[_FIRST]) + 1 - int(state[_RECEIVED]), 0)
 
-    @staticmethod
-    def _blank() -> Ints:
-        blank = np.zeros(_FIELDS, np.int64)
-        blank[[_SSRC, _JUMP, _CANDIDATE, _CANDIDATE_NEXT, _HEARD]] = _NONE
-        return blank
-
     def _judge(self, slot: int, ssrc: int, sequence: int, arrival: int) -> int | None:
         """Decide about a packet that does not continue the source: its extended number, None to reject."""
         state = self._state[slot]
@@ -211,7 +208,7 @@ class Sources:
     def _begin(self, state: Ints, ssrc: int, sequence: int, extended: int, arrival: int) -> int:
         lost = int(state[_LOST_EARLIER]) + (self._missing(state) if state[_SSRC] != _NONE else 0)
         earlier = int(state[_RECEIVED_EARLIER] + state[_RECEIVED])
-        state[:] = self._blank()
+        state[:] = _BLANK
         state[[_SSRC, _RAW, _EXTENDED, _FIRST, _RECEIVED]] = ssrc, sequence, extended, extended, 1
         state[_OFFSET] = extended - sequence
         state[[_LOST_EARLIER, _HEARD, _RECEIVED_EARLIER]] = lost, arrival, earlier

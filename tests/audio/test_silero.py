@@ -232,8 +232,8 @@ def test_compiled_windows_are_judged_as_those_of_numpy():
     compiled_code()
     network = SileroNetwork(with_waves())
     compiled, plain = SileroBank(network), SileroBank(network)
-    assert compiled._gathering is not None
-    plain._gathering = None
+    assert compiled._compiled is not None
+    plain._compiled = None
     compiled.grow(9)
     plain.grow(9)
     random = np.random.default_rng(5)
@@ -252,6 +252,22 @@ def test_compiled_windows_are_judged_as_those_of_numpy():
         np.testing.assert_array_equal(mine, other)
     with pytest.raises(IndexError, match="slots"):
         compiled.push(np.zeros((1, SAMPLES), np.float32), np.array([9]))
+
+
+@pytest.mark.parametrize("count", [1, 5, 24, 25, 61])
+def test_compiled_network_judges_any_number_of_windows_at_once(count):
+    compiled_code()
+    network = SileroNetwork(with_waves())
+    compiled, plain = SileroBank(network), SileroBank(network)
+    plain._compiled = None
+    compiled.grow(count)
+    plain.grow(count)
+    random, slots = np.random.default_rng(6), np.arange(count)[::-1]
+    for _ in range(8):
+        pcm = (random.standard_normal((count, SAMPLES)) * 9000).astype(np.float32)
+        np.testing.assert_allclose(compiled.push(pcm, slots), plain.push(pcm, slots), atol=1e-5)
+    np.testing.assert_allclose(compiled._hidden, plain._hidden, atol=1e-5)
+    np.testing.assert_allclose(compiled._memory, plain._memory, atol=2e-5)
 
 
 def test_spectrum_without_symmetry_is_not_folded():

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from softswitch.rtp.jitter import DEPTH
+from softswitch.rtp.jitter import DEPTH, JitterBuffer
 from softswitch.rtp.packet import UNITS, UNITS_PER_MS
+from softswitch.rtp.playout import SILENCE
 from tests.rtp.player import Player, numbered, stream
 from tests.rtp.wire import case, packet
 
@@ -34,6 +35,20 @@ def test_even_stream_is_played_once_in_order_without_a_hole():
     assert player.count("recover") == 0
     # One packet is kept in reserve.
     assert base_delay(player, stream(200)) == pytest.approx(20, abs=1)
+
+
+def test_slots_without_a_packet_sleep_and_playing_them_changes_nothing():
+    buffer, slots = JitterBuffer(4), np.array([2, 0, 3])
+    buffer.open(2)
+    assert buffer.sleeps(slots)
+    before = buffer._state.copy()
+    due = buffer.pop(slots, 5 * UNITS)
+    assert (due.action == SILENCE).all()
+    assert (due.duration == 20 * UNITS_PER_MS).all()
+    np.testing.assert_array_equal(buffer._state, before)
+    buffer._begin(np.array([0]), np.array([7]), 5 * UNITS)
+    assert not buffer.sleeps(slots)
+    assert buffer.sleeps(slots[[0, 2]])
 
 
 @pytest.mark.parametrize("ptime_ms", [10, 20, 30, 40, 60])

@@ -188,6 +188,8 @@ class ToneSender:
 
     def play(self, tick: TickState) -> None:
         """Replace the audio to dialling ports by their tones; report digits that are complete."""
+        if not self._dialling:
+            return
         tick.sounding = tick.sounding.copy()
         for port, dialling in list(self._dialling.items()):
             row = tick.layout.row_of[port]

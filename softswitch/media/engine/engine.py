@@ -13,7 +13,7 @@ from softswitch.media import messages as m
 from softswitch.media.engine.clock import Histogram
 from softswitch.media.engine.dispatcher import Dispatcher
 from softswitch.media.engine.interfaces import Denoiser, Plane, VadBank
-from softswitch.media.engine.isolation import by_halves
+from softswitch.media.engine.isolation import by_halves, halved
 from softswitch.media.engine.layout import Layout
 from softswitch.media.engine.libraries import load_for
 from softswitch.media.engine.parts import build
@@ -24,6 +24,7 @@ from softswitch.media.feeds.feed_queue import CompiledFifo, serves_sockets
 from softswitch.media.feeds.stream_queue import StreamQueue, new_stream_queue
 from softswitch.media.port import Port
 from softswitch.media.rtp.plane import RtpPlane
+from softswitch.rtp.packet import Packets
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +73,8 @@ class Engine:
         """Counters of the RTP plane, at most one second old."""
         self._ticks = 0
         self._layout = Layout()
+        self._steps: list[Callable[[TickState], None]] = []
+        """What the ticks of `_layout` do until the next message."""
         self._groups: tuple[tuple[int, ...], ...] = ()
         self._counting = threading.Lock()
         self._thread = TickThread(
@@ -208,26 +211,34 @@ class Engine:
         Returns:
             Reports, frames and datagrams of the tick.
         """
-        output = m.Output()
-        for _ in range(len(self._inbox)):
+        output, before = m.Output(), self._layout
+        messages = len(self._inbox)
+        for _ in range(messages):
             self._dispatch(self._inbox.popleft(), now)
         tick = self._arrays.set(now, self._arrange(now), output)
-        output.reports += self._dispatcher.take_reports()
-        for step in self._due_steps(tick.layout):
+        if messages or tick.layout is not before:
+            self._steps = self._due_steps(tick.layout)
+            output.reports += self._dispatcher.take_reports()
+        for step in self._steps:
             try:
                 step(tick)
             except Exception:
                 # The error could not be assigned to a port. The other steps still do their work.
                 self.counters["step_errors"] += 1
                 logger.exception("step of the tick failed", extra={"step": step.__name__})
-        self._close_failed(now)
+        if self._failed:
+            self._close_failed(now)
         self._dispatcher.close_leaving(now)
         output.reports += self._parts.recorders.take_reports(now)
         output.reports += self._dispatcher.take_reports()
         return output
 
     def _due_steps(self, layout: Layout) -> list[Callable[[TickState], None]]:
-        """Return the steps of a tick that have something to do, in order; the others cost nothing."""
+        """Return the steps of a tick that have something to do, in order; the others cost nothing.
+
+        Only a message or another layout gives a step something to do; one whose work has ended by itself does
+        nothing until then.
+        """
         parts, rtp, feeds = self._parts, layout.rtp_rows, layout.feeds
         steps: list[Callable[[TickState], None]] = [self._receive, self._forward]
         if rtp:
@@ -345,18 +356,23 @@ class Engine:
         tick.output.strays += self._parts.transports.take_strays()
 
     def _receive_batch(self, now: float, rows: Bytes, lengths: Indices, slots: Indices) -> None:
+        try:
+            self._parts.plane.receive(rows, lengths, slots, now)
+        except Exception as error:  # noqa: BLE001 - as in by_halves
+            self._receive_by_halves(now, (rows, lengths, slots), error)
+
+    def _receive_by_halves(self, now: float, packets: Packets, error: Exception) -> None:
+        rows, lengths, slots = packets
+
         def receive(first: int, last: int) -> None:
-            if last - first == len(slots):
-                self._parts.plane.receive(rows, lengths, slots, now)
-            else:
-                part = slice(first, last)
-                self._parts.plane.receive(rows[part], lengths[part], slots[part], now)
+            part = slice(first, last)
+            self._parts.plane.receive(rows[part], lengths[part], slots[part], now)
 
         def blame(index: int, error: Exception) -> None:
             slot = int(slots[index])
             self._failed.setdefault(slot, (self._layout.port_of[slot], error))
 
-        by_halves(0, len(slots), receive, blame)
+        halved(0, len(slots), error, receive, blame)
 
     def _forward(self, tick: TickState) -> None:
         self._send_forwarded(tick.output)
@@ -367,28 +383,39 @@ class Engine:
 
     def _pull_rtp(self, tick: TickState) -> None:
         slots, said, plane = tick.layout.rtp_slots, tick.said_by_rtp, self._parts.plane
-
-        def pull(first: int, last: int) -> None:
-            if last - first == len(slots):
-                plane.pull(slots, said, tick.now)
-            else:
-                plane.pull(slots[first:last], said[first:last], tick.now)
-
-        by_halves(0, len(slots), pull, partial(self._blame, tick))
+        try:
+            plane.pull(slots, said, tick.now)
+        except Exception as error:  # noqa: BLE001 - as in by_halves
+            halved(
+                0,
+                len(slots),
+                error,
+                lambda first, last: plane.pull(slots[first:last], said[first:last], tick.now),
+                partial(self._blame, tick),
+            )
 
     def _pull_feeds(self, tick: TickState) -> None:
+        pull = self._parts.feeds.pull
         for group in tick.layout.feeds:
-            pull = partial(self._parts.feeds.pull, group, said=tick.said, now=tick.now)
-            by_halves(group.rows.start, group.rows.stop, pull, partial(self._blame, tick))
+            first, last = group.first, group.first + len(group.ports)
+            try:
+                pull(group, first, last, tick.said, tick.now)
+            except Exception as error:  # noqa: BLE001 - as in by_halves
+                again = partial(pull, group, said=tick.said, now=tick.now)
+                halved(first, last, error, again, partial(self._blame, tick))
 
     def _detect_tones(self, tick: TickState) -> None:
         listener = self._parts.tone_listener
-        by_halves(
-            0,
-            len(listener),
-            lambda first, last: listener.detect(tick, first, last),
-            lambda index, error: self._blame(tick, listener.row(index), error),
-        )
+        try:
+            listener.detect(tick, 0, len(listener))
+        except Exception as error:  # noqa: BLE001 - as in by_halves
+            halved(
+                0,
+                len(listener),
+                error,
+                partial(listener.detect, tick),
+                lambda index, error: self._blame(tick, listener.row(index), error),
+            )
 
     def _condition(self, tick: TickState) -> None:
         conditioning = self._parts.conditioning
@@ -401,7 +428,7 @@ class Engine:
         tick.said[tick.layout.muted] = 0.0
 
     def _detect_speech(self, tick: TickState) -> None:
-        self._parts.activity.detect(tick, partial(self._blame, tick))
+        self._parts.activity.detect(tick, self._blame)
 
     def _mix(self, tick: TickState) -> None:
         mixing, playback = tick.layout.mixing, self._parts.playback
@@ -432,27 +459,39 @@ class Engine:
         tick.output.frames += self._parts.taps.copy(tick.said, tick.heard, tick.layout.row_of)
 
     def _push_rtp(self, tick: TickState) -> None:
-        slots, heard, parts = tick.layout.mixed_slots, tick.heard_by_rtp, self._parts
+        try:
+            self._push_rows(tick, tick.heard_by_rtp, tick.layout.mixed_slots)
+        except Exception as error:  # noqa: BLE001 - as in by_halves
+            slots, heard = tick.layout.mixed_slots, tick.heard_by_rtp
+            halved(
+                0,
+                len(slots),
+                error,
+                lambda first, last: self._push_rows(tick, heard[first:last], slots[first:last]),
+                partial(self._blame, tick),
+            )
 
-        def push(first: int, last: int) -> None:
-            if last - first == len(slots):
-                rows, lengths, owners = parts.plane.push(heard, slots, tick.now)
-            else:
-                rows, lengths, owners = parts.plane.push(heard[first:last], slots[first:last], tick.now)
-            parts.transports.send(rows, lengths, owners, tick.output.datagrams)
-
-        by_halves(0, len(slots), push, partial(self._blame, tick))
+    def _push_rows(self, tick: TickState, heard: Pcm, slots: Indices) -> None:
+        rows, lengths, owners = self._parts.plane.push(heard, slots, tick.now)
+        self._parts.transports.send(rows, lengths, owners, tick.output.datagrams)
 
     def _push_feeds(self, tick: TickState) -> None:
+        feeds = self._parts.feeds
         for group in tick.layout.feeds:
-            self._push_group(tick, group, self._parts.feeds.due(group, tick.sounding))
+            rows = feeds.due(group, tick.sounding)
+            if not rows:
+                continue
+            try:
+                tick.output.frames += feeds.push(group, rows, tick.heard)
+            except Exception as error:  # noqa: BLE001 - as in by_halves
+                self._push_by_halves(tick, group, rows, error)
         tick.output.roused += self._take_roused()
 
-    def _push_group(self, tick: TickState, group: FeedRows, rows: list[int]) -> None:
+    def _push_by_halves(self, tick: TickState, group: FeedRows, rows: list[int], error: Exception) -> None:
         def push(first: int, last: int) -> None:
             tick.output.frames += self._parts.feeds.push(group, rows[first:last], tick.heard)
 
-        by_halves(0, len(rows), push, lambda index, error: self._blame(tick, rows[index], error))
+        halved(0, len(rows), error, push, lambda index, error: self._blame(tick, rows[index], error))
 
     def _control(self, tick: TickState) -> None:
         plane = self._parts.plane

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from itertools import groupby
 from operator import attrgetter
 
@@ -34,17 +35,28 @@ class Layout:
             relayed: slots whose remote parties are sent relayed packets instead of the mix.
             silent: slots among `relayed` that are not decoded either, because no step reads their audio.
         """
-        by_slot = sorted(ports, key=attrgetter("slot"))
-        rtp = [port for port in by_slot if isinstance(port, RtpPort) and port.slot not in silent]
-        feeds = [port for port in by_slot if isinstance(port, FeedPort)]
-        mixed = [port for port in rtp if port.listens and port.slot not in relayed]
-        ready = mixed + [port for port in rtp if port.listens and port.slot in relayed]
-        self.port_of = {port.slot: port for port in by_slot}
+        mixed: list[RtpPort] = []
+        others: list[RtpPort] = []
+        unready: list[RtpPort] = []
+        feeds: list[FeedPort] = []
+        whispered_to: set[int] = set()
+        self.port_of: dict[int, Port] = {}
         """Port by slot, including ports without a row."""
+        for port in sorted(ports, key=attrgetter("slot")):
+            slot = port.slot
+            self.port_of[slot] = port
+            if port.audience:
+                whispered_to |= port.audience
+            if isinstance(port, FeedPort):
+                feeds.append(port)
+            elif slot not in silent and isinstance(port, RtpPort):
+                (unready if not port.listens else others if slot in relayed else mixed).append(port)
+        ready = mixed + others
         self.mixed_rows = len(mixed)
         """Rows below this number are RTP ports that are sent the mix."""
-        feeds.sort(key=attrgetter("format"))
-        self.ports: tuple[Port, ...] = (*ready, *feeds, *(port for port in rtp if not port.listens))
+        if feeds:
+            feeds.sort(key=attrgetter("format"))
+        self.ports: tuple[Port, ...] = (*ready, *feeds, *unready)
         """Port by row."""
         self.slots: Indices = np.array([port.slot for port in self.ports], np.intp)
         """Slot by row."""
@@ -52,23 +64,24 @@ class Layout:
         """Row by port id."""
         self.rtp_rows = len(ready)
         """Rows below this number are connected RTP ports."""
+        self.written_rows = len(ready) + len(feeds)
+        """Rows below this number are written in every tick: connected RTP ports and feed ports."""
         self.rtp_slots: Indices = self.slots[: self.rtp_rows]
         """Slots of the connected RTP ports, by row."""
         self.mixed_slots: Indices = self.slots[: self.mixed_rows]
         """Slots of the RTP ports that are sent the mix, by row."""
-        self.feeds = tuple(_feed_rows(feeds, len(ready)))
+        self.feeds = tuple(_feed_rows(feeds, len(ready))) if feeds else ()
         self.muted = np.array([row for row, port in enumerate(self.ports) if port.is_silenced], np.intp)
         """Rows whose audio is set to zero before the mix."""
         self.mixing = Mixing(self.ports)
-        whispered_to = frozenset(one for port in by_slot for one in port.audience or ())
-        self.alike: tuple[tuple[int, ...], ...] = tuple(_alike(mixed, whispered_to))
+        self.alike: tuple[tuple[int, ...], ...] = tuple(_alike(mixed, whispered_to)) if mixed else ()
         """Groups of slots of RTP ports that hear the same, so that one encoding serves each group."""
 
     def __len__(self) -> int:
         return len(self.ports)
 
 
-def _alike(ports: Iterable[Port], whispered_to: frozenset[int]) -> Iterable[tuple[int, ...]]:
+def _alike(ports: Iterable[Port], whispered_to: AbstractSet[int]) -> Iterable[tuple[int, ...]]:
     """Yield groups of slots whose ports hear the same.
 
     A port that speaks hears its mix without itself, so its sound is its own. Silenced ports of one mix all

@@ -185,6 +185,9 @@ class Mixing:
         for _, target in self._whispers:
             has_speaker[target] = True
         self.has_speaker = np.frombuffer(has_speaker, np.bool_)
+        if not (copied or summed or self._whispers):
+            self._plan_silence(len(members))
+            return
         self._copied, self._sources = _indices(copied), _indices(sources)
         summed.sort(key=lambda group: len(group[0]))
         listeners = [row for _, others in summed for row in others]
@@ -202,6 +205,12 @@ class Mixing:
         alike = len(listeners) == len(minus) == len(members) and not self._whispers
         self._sum_by_row = self._sum_of[np.argsort(self._listeners)] if alike else _indices(())
         """By row, where every row hears a sum without itself: which one; else empty."""
+
+    def _plan_silence(self, rows: int) -> None:
+        """Do what :meth:`_plan` does where none hears another, as while calls ring or are relayed."""
+        self._copied = self._sources = self._minus = self._partners = _NO_ROWS
+        self._listeners = self._sum_of = self._sum_by_row = _NO_ROWS
+        self._sums, self._summed, self._has_sums = _NO_SUMS, np.zeros(rows, np.bool_), False
 
     def _find_whispers(self, members: Sequence[Member]) -> tuple[tuple[int, int], ...]:
         found: list[tuple[int, int]] = []
@@ -223,3 +232,6 @@ class Mixing:
 
 def _indices(rows: Sequence[int]) -> Indices:
     return np.array(rows, np.intp)
+
+
+_NO_ROWS, _NO_SUMS = _indices(()), _Sums(())

@@ -64,11 +64,21 @@ class Relaying:
         # Calls begin and end all the time, and each change looks at all pairs: what is asked of a port is
         # asked once of all ports, as sets.
         changed_audio, read = self._ports_with_changed_audio(), self._read_ports()
+        mixes, dialling, suits = self._playback.mixes, self._plane.dialling, self._plane.suits
         for one, other in self._pairs:
-            if self._may(one, other, changed_audio):
-                relayed[one.slot], relayed[other.slot] = other.slot, one.slot
+            # Each port is to hear exactly the packets of the other.
+            if mixes and (one.mix in mixes or one.own_mix in mixes or other.own_mix in mixes):
+                continue
+            if changed_audio and (one.id in changed_audio or other.id in changed_audio):
+                continue
+            first, second = one.slot, other.slot
+            if dialling and (first in dialling or second in dialling):
+                continue
+            if suits(first, second) and suits(second, first):
+                relayed[first], relayed[second] = second, first
                 if one.id not in read and other.id not in read and one.mix not in self._overheard:
-                    silent.update((one.slot, other.slot))
+                    silent.add(first)
+                    silent.add(second)
         is_new = (relayed, silent) != (self._relayed, self._silent)
         if is_new or changed:
             # A port that closed or was renegotiated has ended its relay in the plane already.
@@ -93,17 +103,6 @@ class Relaying:
             for one, other in (ports for ports in mixes.values() if len(ports) == 2)
             if isinstance(one, RtpPort) and isinstance(other, RtpPort) and one.is_open and other.is_open
         ]
-
-    def _may(self, one: RtpPort, other: RtpPort, changed_audio: AbstractSet[int]) -> bool:
-        """Return True if each port is to hear exactly the packets of the other."""
-        mixes, dialling = self._playback.mixes, self._plane.dialling
-        if one.mix in mixes or one.own_mix in mixes or other.own_mix in mixes:
-            return False
-        if one.id in changed_audio or other.id in changed_audio:
-            return False
-        if one.slot in dialling or other.slot in dialling:
-            return False
-        return self._plane.suits(one.slot, other.slot) and self._plane.suits(other.slot, one.slot)
 
     def _ports_with_changed_audio(self) -> AbstractSet[int]:
         """Return the ports whose audio is conditioned, or that hear DTMF tones or beeps of a recording."""

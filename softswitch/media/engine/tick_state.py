@@ -51,9 +51,9 @@ class TickArrays:
         if layout is not self._layout:
             self._arrange(layout)
         said, heard, said_by_rtp, heard_by_rtp = self._views
-        # Rows below `rtp_rows` are overwritten by the RTP plane in every tick.
-        if len(said) > layout.rtp_rows:
-            said[layout.rtp_rows :] = 0.0
+        # The other rows are overwritten in every tick: by the RTP plane, and from the queues of feed ports.
+        if len(said) > layout.written_rows:
+            said[layout.written_rows :] = 0.0
         return TickState(
             now, layout, said, heard, layout.mixing.has_speaker, output, said_by_rtp, heard_by_rtp
         )

@@ -204,8 +204,8 @@ class TickThread:
             if max(carried + RELAY_PERIOD_S - now, 0.0) > delay - LAST_PASS_S:
                 time.sleep(delay)
                 return
-            # An epoll waits for whole milliseconds, rounded up: the last one is slept.
-            if not self._await_relayed(delay - LAST_PASS_S):
+            # Where nothing comes, as while calls ring, the thread wakes once, for the tick.
+            if not self._await_relayed(delay):
                 continue
             now = time.monotonic()
             rest = carried + RELAY_PERIOD_S - now

@@ -1,6 +1,7 @@
 """Reads the datagrams of all RTP ports, from sockets or inboxes, into rows of one array, decrypted."""
 
 import select
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -50,6 +51,12 @@ _STALL_S = 0.3
 Then the machine or the network has stalled, and all of them would soon be connected again. No source may go
 on from another port before RELATCH_S in any case.
 """
+
+_MOST_SELECTED = 1024
+"""Descriptors below this number can be waited for by select (FD_SETSIZE): it counts microseconds."""
+
+_EPOLL_STEP_S = 0.001
+"""Unit of the time that an epoll waits, rounded up, seconds."""
 
 _MANY = 8
 """Number of silent sockets from which on they may be most of them."""
@@ -141,6 +148,10 @@ class Reception:
         link.is_relayed = relayed
         self._watch(link, media_socket)
 
+    def rest(self, now: float) -> None:
+        """Note that there was no link: what comes to the next one has not waited for a late tick."""
+        self._drained = now
+
     def drain(self, now: float, *, relayed_only: bool) -> list[Packets]:
         """Return the packets received since the last call.
 
@@ -230,7 +241,15 @@ class Reception:
             False where none came within so many seconds. True at once where others deliver the datagrams of a
             relayed link.
         """
-        return self._is_delivered() or bool(self._relayed_epoll.poll(seconds, 1))
+        if self._is_delivered():
+            return True
+        watch = self._relayed_epoll.fileno()
+        if watch < _MOST_SELECTED:
+            return bool(select.select((watch,), (), (), seconds)[0])
+        if seconds >= _EPOLL_STEP_S:
+            return bool(self._relayed_epoll.poll(seconds - _EPOLL_STEP_S, 1))
+        time.sleep(seconds)
+        return False
 
     def _is_delivered(self) -> bool:
         """Return True where others deliver the datagrams of a relayed link."""

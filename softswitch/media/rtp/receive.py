@@ -170,6 +170,10 @@ class RtpReceiver:
 
     def _pull_rest(self, slots: Indices, out: Pcm, now: int) -> None:
         """Write the next 20 ms of each slot by its decisions, ordinary or not."""
+        if not np.count_nonzero(self._kind[slots] != _NO_KIND) and self._is_asleep(slots):
+            # As while calls ring, or their parties hold still from the beginning.
+            out[:] = 0.0
+            return
         held, stretching = self._store.held, self._jitter.stretching
         if not (stretching or np.count_nonzero(held)):
             self._pull_even(slots, out, now)
@@ -184,6 +188,10 @@ class RtpReceiver:
             out[rows] = frames
         if len(others):
             out[others] = self._assemble(slots[others], now, None)
+
+    def _is_asleep(self, slots: Indices) -> bool:
+        """Return True if slots that have played nothing have nothing to play either, nor noise."""
+        return self._jitter.sleeps(slots) and not np.count_nonzero(self._sessions.noise[slots])
 
     def _choose(self, slots: Indices) -> None:
         """Choose the slots to be stretched in this tick: at most STRETCHES, in turn."""

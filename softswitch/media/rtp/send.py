@@ -303,7 +303,7 @@ class RtpEncoder:
         """Return the slots by kind and ptime, whose order is that of the numbers in `_mode`."""
         modes = self._mode[slots]
         groups: list[_Group] = []
-        for mode in np.unique(modes).tolist():
+        for mode in sorted(set(modes.tolist())):
             rows = np.flatnonzero(modes == mode)
             groups.append(_Group(mode // _KIND, mode % _KIND, rows, slots[rows]))
         return groups

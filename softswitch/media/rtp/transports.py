@@ -132,6 +132,9 @@ class Transports:
         Returns:
             Batches of packets; the next call overwrites them.
         """
+        if not self._links:
+            self._reception.rest(now)
+            return []
         return self._reception.drain(now, relayed_only=relayed_only)
 
     def take_strays(self) -> list[Stray]:

@@ -2,11 +2,13 @@
 
 import contextlib
 import socket
+import time
 
 import numpy as np
 import pytest
 
 from softswitch.legs.datagrams.icmp import ask_for_errors
+from softswitch.media.rtp import drain
 from softswitch.media.rtp.batch import Batch
 from softswitch.media.rtp.drain import Reception
 from softswitch.media.rtp.link import Link, new_inbox
@@ -329,6 +331,25 @@ def test_relayed_links_are_awaited_and_others_are_not(batch, make_harness):
     harness.reception.relay(relayed, relayed=False)
     harness.send(relayed, b"\x80" + bytes(11))
     assert not harness.reception.await_relayed(0.0)
+
+
+@pytest.mark.parametrize("most", [0, 1024])
+def test_waiting_for_relayed_links_ends_in_time_whatever_the_number_of_the_descriptor(
+    harness, monkeypatch, most
+):
+    monkeypatch.setattr(drain, "_MOST_SELECTED", most)
+    link = harness.open()
+    harness.reception.relay(link, relayed=True)
+    # Not a millisecond too long: the next tick begins then.
+    for seconds in (0.0003, 0.0017):
+        waits = []
+        for _ in range(20):
+            begun = time.monotonic()
+            assert not harness.reception.await_relayed(seconds)
+            waits.append(time.monotonic() - begun)
+        assert min(waits) < seconds + 0.0006
+    harness.send(link, b"\x80" + bytes(11))
+    assert harness.reception.await_relayed(10.0)
 
 
 def test_relayed_links_whose_datagrams_others_deliver_are_not_waited_for(harness):
