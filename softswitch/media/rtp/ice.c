@@ -118,3 +118,6 @@ int softswitch_ice_receive(struct ice *t, int epoll, int members, int rounds, in
     t->left = left;
     return taken;
 }
+
+/* Return whether something of the last reading is left for Python: rows that are not media, rounds, or sockets. */
+int softswitch_ice_is_unfinished(const struct ice *t) { return t->odd || t->left || t->left_sockets; }

@@ -137,6 +137,7 @@ class RtpRelay:
         self._warm_up(source, target, kind)
         if name in g711.DECODING:
             self._first[target] = self._encoder.last(target)
+            self.transcoder.rough[target] = True
         self._relays.begin(
             source,
             target,
@@ -168,6 +169,7 @@ class RtpRelay:
                 continue
             last = self._first.pop(target, None)
             if last is not None:
+                self.transcoder.rough[target] = False
                 name = CODECS[self._encoder.kind(target)].name
                 payload = rows[row, HEADER : int(lengths[row])][: len(_SEAM)]
                 pcm = g711.decode(g711.DECODING[name], payload)

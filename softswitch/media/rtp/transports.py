@@ -157,9 +157,11 @@ class Transports:
         self._reception.passed_at = done.at
         return done
 
-    def judged(self, read: tuple[int, int]) -> Packets | None:
-        """Return the packets that are not refused among those read, as :attr:`Passed.read` has them."""
-        return self._reception.judged(read)
+    def judged(self, done: Passed) -> Packets | None:
+        """Return the packets that are not refused among those that passes have read and not taken in."""
+        if done.read is None:
+            return None
+        return self._reception.judged_ice(done.read) if done.is_ice else self._reception.judged(done.read)
 
     def send(self, rows: Bytes, lengths: Indices, slots: Indices, datagrams: list[tuple[int, bytes]]) -> None:
         """Send packets, protected where the link is keyed.
