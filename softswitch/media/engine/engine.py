@@ -299,6 +299,7 @@ class Engine:
             self._receive_batch(done.at, *done.rest)
         if done.is_read:
             self._send_forwarded(output)
+            output.strays += transports.take_strays()
             return done.at, output
         rest = self.relay_now(done.at)
         rest.datagrams = output.datagrams + rest.datagrams

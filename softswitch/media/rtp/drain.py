@@ -219,11 +219,23 @@ class Reception:
             taken = self._sort_out_ice(self._ice, 0, taken)
         return self._ice.first(taken) if taken else None
 
-    def watched(self) -> Watched | None:
-        """Return the sockets of relayed links, for compiled passes; None where these would relay nothing.
+    def judge_aside(self, aside: tuple[int, int]) -> None:
+        """Hand on and refuse what passes have read from sockets of ICE that is not media.
 
-        None as well where others deliver the datagrams of a relayed link, which no epoll tells of.
+        Args:
+            aside: first and end of its rows.
         """
+        if self._ice is not None:
+            self._sort_out_ice(self._ice, *aside)
+
+    def watched(self, until: float) -> Watched | None:
+        """Return the sockets of relayed links, for compiled passes until then; None where they have none.
+
+        None as well where others deliver the datagrams of a relayed link, which no epoll tells of, and after a
+        stall, when most of what has waited is thrown away.
+        """
+        if until - self._drained > _STALE_S:
+            return None
         members, shared = self.steady.count(is_relayed=True), self._shared_pollers[True]
         ice_members = len(shared) if self._ice is not None else 0
         if not (members or ice_members) or self._is_delivered():

@@ -22,7 +22,7 @@ int softswitch_batch_receive(int epoll, struct epoll_event *events, int members,
 int softswitch_batch_send(const uint8_t *rows, int64_t stride, const int64_t *lengths, const int64_t *slots,
                           const int32_t *fd_of, int64_t table, int count, int32_t *errors);
 int softswitch_ice_receive(struct ice *t, int epoll, int members, int rounds, int first);
-int softswitch_ice_is_unfinished(const struct ice *t);
+int64_t softswitch_ice_set_aside(struct ice *t, int64_t taken);
 int softswitch_secure_send(srtp_t *protect, const uint8_t *rows, int64_t stride, const int64_t *lengths,
                            const int64_t *slots, void *const *sessions, const int32_t *fds, const uint8_t *addresses,
                            const int32_t *sizes, int64_t table, int count, int32_t *errors);
@@ -93,10 +93,11 @@ struct passes {
     /* Of the last reading: whether it was that of ICE, and whether other sockets still have to be read. */
     int64_t is_ice;
     int64_t is_more;
-    /* Rows read, those for Python, rounds of reading left, whether reading has to go on, rows left, packets made,
+    /* Rows read, how many are for Python, the first of these if all others were taken in, rounds of reading left, whether reading has to go on, rows left, packets made,
      * packets unsent, packets that Python has to convert. */
     int64_t taken;
     int64_t odd;
+    int64_t aside;
     int64_t rounds_left;
     int64_t is_unread;
     int64_t left;
@@ -122,7 +123,7 @@ static void sleep_until(double at)
 
 static void clear(struct passes *p)
 {
-    p->taken = p->odd = p->rounds_left = p->is_unread = p->left = p->forwards = p->unsent = p->waiting = 0;
+    p->taken = p->odd = p->aside = p->rounds_left = p->is_unread = p->left = p->forwards = p->unsent = p->waiting = 0;
 }
 
 /* Send what is forwarded. A packet that could not be made has no octets, and counts as one that was refused. */
@@ -184,9 +185,16 @@ static int pass_connected(struct passes *p)
 /* The same for sockets of ICE. */
 static int pass_ice(struct passes *p)
 {
-    p->taken = softswitch_ice_receive(p->ice, (int)p->ice_epoll, (int)p->ice_members, (int)p->ice_rounds, 0);
-    p->is_unread = softswitch_ice_is_unfinished(p->ice);
-    return !p->is_unread && carry(p, p->ice_rows, p->ice_lengths, p->ice_slots);
+    int64_t all = p->taken =
+        softswitch_ice_receive(p->ice, (int)p->ice_epoll, (int)p->ice_members, (int)p->ice_rounds, 0);
+    int64_t media = softswitch_ice_set_aside(p->ice, all);
+    p->is_unread = media < 0;
+    if (p->is_unread)
+        return 0;
+    p->taken = media;
+    p->aside = all;
+    p->odd = all - media;
+    return carry(p, p->ice_rows, p->ice_lengths, p->ice_slots) && !p->odd;
 }
 
 /* When the next pass begins: passes are `period` apart, and the last one begins `margin` before `until`.

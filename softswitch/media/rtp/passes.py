@@ -51,7 +51,7 @@ class _Passes(ctypes.Structure):
         *((name, _POINTER) for name in ("forwarded_lengths", "forwarded_slots", "rest", "errors")),
         *((name, _REAL) for name in ("period", "margin", "timed_until", "passed")),
         *((name, _INT) for name in (
-            "accepted", "relayed", "converted", "is_ice", "is_more", "taken", "odd", "rounds_left",
+            "accepted", "relayed", "converted", "is_ice", "is_more", "taken", "odd", "aside", "rounds_left",
             "is_unread", "left", "forwards", "unsent", "waiting",
         )),
     ]  # fmt: skip
@@ -105,6 +105,8 @@ class Passed:
     """What follows was read from sockets of ICE, not from connected ones."""
     read: tuple[int, int] | None = None
     """Rows read that were not taken in, and how many of them are to be judged; None: there are none."""
+    aside: tuple[int, int] | None = None
+    """First and end of the rows of ICE that are to be judged, where all others were taken in."""
     is_unconverted: bool = False
     """Packets that were taken in still have to be converted, by :meth:`Passes.convert_rest`."""
     rest: Packets | None = None
@@ -203,6 +205,7 @@ class Passes:
         return Passed(
             passes.passed,
             is_read=not passes.is_more,
+            aside=(passes.aside, passes.aside + passes.odd) if passes.odd else None,
             is_unconverted=passes.waiting > 0,
             rest=rest,
             unsent=unsent,
