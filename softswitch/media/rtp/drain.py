@@ -231,8 +231,8 @@ class Reception:
     def watched(self, until: float) -> Watched | None:
         """Return the sockets of relayed links, for compiled passes until then; None where they have none.
 
-        None as well where others deliver the datagrams of a relayed link, which no epoll tells of, and after a
-        stall, when most of what has waited is thrown away.
+        None as well where others deliver the datagrams of a relayed link, which no epoll tells of, and after
+        a stall, when most of what has waited is thrown away.
         """
         if until - self._drained > _STALE_S:
             return None

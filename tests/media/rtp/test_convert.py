@@ -245,8 +245,8 @@ def test_bad_network_is_heard_as_through_python(make, seed):
     held: dict[int, list[bytes]] = {party.port: [] for party in both[0].parties}
     begun, first = time.monotonic(), both[0].number
     for _ in range(60):
-        # Numbers keep up with the clock, which compiled code looks up itself: where packets come a second late,
-        # the time of their arrival goes into timestamps.
+        # Numbers keep up with the clock, which compiled code looks up itself: where packets come a second
+        # late, the time of their arrival goes into timestamps.
         number = max(both[0].number, first + int((time.monotonic() - begun) / 0.02))
         for calls in both:
             calls.number = number
