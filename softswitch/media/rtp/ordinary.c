@@ -31,6 +31,8 @@ enum { ULAW = 0, OPUS = 3, KINDS = 4 };
 enum { TARGET, TAKEN, STEP, SHIFT, FIRST, FROM_MEDIA, FROM_STAMP, NEWEST, LAST, AT, PARTS, FROM, RELAY_FIELDS };
 /* Least duration of packets that a target asks for, milliseconds: then one packet is made of one. */
 enum { WHOLE_MS = 20 };
+/* A target whose next packet has to be made smooth whatever it is; any other number: if it is converted. */
+enum { ROUGH = 1 };
 /* Bit of the first octet for a header extension, the octets of one with the audio level (RFC 6464), its bit for voice,
  * and the level from which on it is set, -dBov. */
 enum { EXTENDED_BIT = 0x10, LEVEL_EXTENSION = 8, VOICE_BIT = 128, VOICED = 50 };
@@ -95,7 +97,8 @@ struct books {
     /* Kind that the decoder of each source is prepared for, and duration that each target asked for, milliseconds. */
     const int64_t *prepared;
     const int64_t *ptimes;
-    /* Targets whose next packet Python makes smooth: one for them is left. Null: none is. */
+    /* Targets whose next packet Python makes smooth, whatever it is or if it is converted: one for them is left. Null:
+     * none is. */
     const uint8_t *rough;
     /* Packets to be converted: as they came, and in the order of their pairs of codecs, with the numbers of each. */
     struct conversion *found;
@@ -199,7 +202,7 @@ static int forward(struct books *b, int64_t *relay, const uint8_t *row, int64_t 
 {
     if (relay[PARTS] != 1 || relay[FROM] != b->steps[kind] || extended <= relay[NEWEST])
         return 0;
-    if (b->rough && b->rough[relay[TARGET]])
+    if (b->rough && (b->rough[relay[TARGET]] == ROUGH || (b->rough[relay[TARGET]] && relay[TAKEN] != kind)))
         return 0;
     if (relay[FROM_MEDIA] == INT64_MIN || media < relay[FROM_MEDIA] || HEADER + octets > b->width)
         return 0;

@@ -41,6 +41,9 @@ _BITRATES = {8000: 20000, 16000: 32000}
 _SEAM_MS = 4
 """Time in which the step between mixed and converted audio fades, milliseconds."""
 
+ROUGH, ROUGH_CONVERTED = 1, 2
+"""The next packet of a target has to be smoothed: whatever it is, or if it is converted."""
+
 _UNSET = -1
 _OPUS = CODECS.index(OPUS)
 
@@ -65,7 +68,8 @@ class Transcoder:
         self.last = np.zeros(0, np.float32)
         """Last sample encoded for each target; growing replaces the array."""
         self.rough = np.zeros(0, np.uint8)
-        """1 for targets whose next packet is to be smoothed, converted or not; growing replaces the array."""
+        """:data:`ROUGH` or :data:`ROUGH_CONVERTED` for targets whose next packet is to be smoothed, else 0;
+        growing replaces the array."""
         self.revision = 0
         """Grows whenever a decoder bank or a resampler is made, or all of them grow."""
         self._seams: dict[int, float] = {}
@@ -114,13 +118,13 @@ class Transcoder:
         self._kind[source] = _UNSET
         if last:
             self._seams[target] = last
-            self.rough[target] = True
+            self.rough[target] = ROUGH_CONVERTED
 
     def end(self, source: int, target: int) -> float | None:
         """End a relay; return the last sample encoded for its target, None if nothing was converted."""
         kind, self._kind[source] = int(self._kind[source]), _UNSET
         self._seams.pop(target, None)
-        self.rough[target] = False
+        self.rough[target] = 0
         if target in self._limited:
             self._limited.discard(target)
             rate = CODECS[_OPUS].sample_rate
@@ -131,7 +135,7 @@ class Transcoder:
         """Free the state of `slot`."""
         self._kind[slot] = _UNSET
         self._seams.pop(slot, None)
-        self.rough[slot] = False
+        self.rough[slot] = 0
         self._limited.discard(slot)
         for bank in self._decoders.values():
             bank.close(slot)
@@ -356,7 +360,7 @@ class Transcoder:
         for row, target in enumerate(targets.tolist()):
             last = self._seams.pop(target, None)
             if last is not None:
-                self.rough[target] = False
+                self.rough[target] = 0
                 pcm[row, : len(seam)] += (last - pcm[row, 0]) * seam
         return pcm
 

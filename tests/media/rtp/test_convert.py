@@ -13,8 +13,10 @@ from softswitch.audio.g711 import ENCODING, encode
 from softswitch.audio.opus import OpusBank
 from softswitch.media import messages as m
 from softswitch.media.engine.engine import Engine
+from softswitch.media.rtp.batch import Rows
 from softswitch.media.rtp.plane import RtpPlane
 from softswitch.media.rtp.secure import SrtpPair
+from softswitch.media.rtp.transcode import ROUGH
 from softswitch.rtp import rtcp
 from tests.media.rtp.rtp_pair import parameters, voice
 from tests.rtp.wire import packet
@@ -273,7 +275,7 @@ def test_first_packet_after_the_mix_is_smoothed(make):
     transcoder = compiled.engine._parts.plane._relay.transcoder
     assert not transcoder.rough.any()
     for target in (1, 3):
-        transcoder.rough[target] = True
+        transcoder.rough[target] = ROUGH
         compiled.engine._parts.plane._relay._first[target] = 8000.0
     for party in compiled.parties:
         party.send(party.media(compiled.number))
@@ -283,6 +285,52 @@ def test_first_packet_after_the_mix_is_smoothed(make):
         (heard,) = party.heard()
         # 8000 in PCMU, less what the segments round.
         assert heard[12] == encode(ENCODING["PCMU"], np.array([8000.0], np.float32))[0]
+
+
+def test_step_towards_converted_packets_keeps_no_others_back(make, monkeypatch: pytest.MonkeyPatch):
+    compiled, _ = make(("opus", "opus"), ("opus", "PCMU"))
+    relay = compiled.engine._parts.plane._relay
+    # As after a change from the mix: none of the packets of the browsers' call is ever converted.
+    for source, target in ((0, 1), (1, 0), (3, 2)):
+        relay.transcoder.begin(source, target, 1000.0)
+    taken: list[list[int]] = []
+    receive = compiled.engine._parts.plane.receive
+
+    def counted(rows, lengths, slots, now):
+        taken[-1].extend(slots.tolist())
+        receive(rows, lengths, slots, now)
+
+    monkeypatch.setattr(compiled.engine._parts.plane, "receive", counted)
+    for _ in range(4):
+        taken.append([])
+        for party in compiled.parties:
+            party.send(party.media(compiled.number))
+        compiled.carry()
+        compiled.number += 1
+    # The one that is converted is prepared anew, and its first packet smoothed, by Python.
+    assert 3 in taken[0]
+    assert taken[2:] == [[], []]
+    assert [len(party.heard()) for party in compiled.parties] == [4, 4, 4, 4]
+
+
+def test_more_comes_than_there_are_rows(make):
+    both = make(("opus", "PCMU"), ("opus", "opus"))
+    for count in (3, 1):
+        ice = both[0].engine._parts.transports._reception._ice
+        ice._rows = Rows(count)
+        ice._note()
+        for calls in both:
+            for party in calls.parties:
+                party.send(party.media(calls.number), *([CHECK] if party.port == 1 else []))
+            calls.carry()
+            calls.carry()
+            calls.number += 1
+    for one, other in zip(*(calls.parties for calls in both), strict=True):
+        heard = one.heard()
+        assert len(heard) == 2
+        assert heard == other.heard()
+    assert both[0].strays == both[1].strays == [CHECK, CHECK]
+    assert both[0].figures() == both[1].figures()
 
 
 def test_codecs_that_python_converts_are_left_to_it(make):
