@@ -234,11 +234,15 @@ def test_tick_leaves_the_sockets_of_a_pass_just_before_it_alone(make_calls):
 def test_last_pass_begins_before_the_tick_and_the_call_ends_with_it(make_calls):
     call, _ = make_calls()
     call.send(1, call.ordinary(1))
-    now = time.monotonic()
-    call.has_ticked(now)
-    until = now + 0.004
-    done = call.engine.carry(now, until, PERIOD_S, MARGIN_S)
-    assert done is not None
+    for _ in range(10):
+        now = time.monotonic()
+        call.has_ticked(now)
+        until = now + 0.004
+        done = call.engine.carry(now, until, PERIOD_S, MARGIN_S)
+        assert done is not None
+        # A machine with other work may have come to no pass.
+        if done[0] > now:
+            break
     assert until - MARGIN_S <= done[0] < time.monotonic()
     assert time.monotonic() >= until
     assert len(call.heard(2)) == 1
