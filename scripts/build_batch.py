@@ -17,6 +17,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent.parent / "softswitch"
 _NAMES = (
     "media/rtp/batch.c",
+    "media/rtp/convert.c",
     "media/rtp/ice.c",
     "media/rtp/ordinary.c",
     "media/rtp/passes.c",

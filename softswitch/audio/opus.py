@@ -12,7 +12,7 @@ from softswitch.audio.codec import OPUS, Codec
 from softswitch.audio.opus_packet import LONGEST_MS, sample_counts
 from softswitch.audio.pcm import BUS_RATE, TICK_MS, Bytes, Indices, Pcm, to_int16
 from softswitch.audio.rows import compiled
-from softswitch.compiled import Address, address
+from softswitch.compiled import Address, address, function_address
 from softswitch.errors import UnavailableError
 
 BITRATE = 48000
@@ -73,6 +73,14 @@ class _Following(ctypes.Structure):
 
 class OpusUnavailableError(UnavailableError):
     """No libopus was found on this machine."""
+
+
+def libopus_functions() -> tuple[int, int]:
+    """Return the addresses of ``opus_decode`` and ``opus_encode``, for compiled code; 0 without libopus."""
+    library = libopus.library()
+    if library is None:
+        return 0, 0
+    return function_address(library.opus_decode), function_address(library.opus_encode)
 
 
 class OpusBank:
@@ -336,6 +344,13 @@ class OpusBank:
             return None
         pairs = zip(self._encoders[slots].tolist(), slots.tolist(), strict=True)
         return [encoder or self._encoder(slot) for encoder, slot in pairs]
+
+    def tables(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return the addresses of the encoders of all slots, 0 for none, and which are limited.
+
+        Growing replaces the arrays.
+        """
+        return self._encoders, self._limited
 
     def _follow_band(self, pcm: Pcm, slots: Indices) -> list[int]:
         """Limit encoders to the band that their source has; return slots with new encoders.

@@ -69,7 +69,7 @@ class _Compiled:
             first.append(len(taps))
         self._kept = np.array(first, np.int64), np.array(places, np.int64), np.array(taps, np.float32)
         self._filter = _Filter(up, down, past, width, *(address(part) for part in self._kept))
-        self._at = ctypes.addressof(self._filter)
+        self.at = ctypes.addressof(self._filter)
         self._history, self._slots, self._pcm, self._out = (Address() for _ in range(4))
 
     def process(self, history: Pcm, slots: Indices, pcm: Pcm, out: Pcm) -> None:
@@ -79,7 +79,7 @@ class _Compiled:
             IndexError: a slot has no history.
         """
         done = self._call(
-            self._at, self._history.of(history), len(history), self._slots.of(slots), len(slots),
+            self.at, self._history.of(history), len(history), self._slots.of(slots), len(slots),
             self._pcm.of(pcm), pcm.shape[1], self._out.of(out),
         )  # fmt: skip
         if not done:
@@ -130,6 +130,11 @@ class Resampler:
         self._compiled = _compiled(self._up, self._down, self.phases)
         self._alone: Indices = np.zeros(1, np.intp)
         self.grow(slots)
+
+    @property
+    def filter_at(self) -> int:
+        """Address of the filter for compiled code; 0 where it is not used."""
+        return 0 if self._compiled is None else self._compiled.at
 
     def grow(self, slots: int) -> None:
         """Make room for slots 0 to `slots` - 1, the new ones silent."""

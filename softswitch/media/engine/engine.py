@@ -319,14 +319,17 @@ class Engine:
             return None
         if done.is_over:
             return done.at, output
-        if done.read is not None and (batch := transports.judged(done.read)) is not None:
+        if (batch := transports.judged(done)) is not None:
             self._receive_batch(done.at, *batch)
         if done.unsent is not None and done.errors is not None:
             transports.send_rest(done.unsent, done.errors, output.datagrams)
+        if done.is_unconverted:
+            self._passes.convert_rest()
         if done.rest is not None:
             self._receive_batch(done.at, *done.rest)
         if done.is_read:
             self._send_forwarded(output)
+            output.strays += transports.take_strays()
             return done.at, output
         rest = self.relay_now(done.at)
         rest.datagrams = output.datagrams + rest.datagrams

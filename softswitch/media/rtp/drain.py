@@ -34,7 +34,7 @@ _FRESH = 8
 _SMALL = 48
 """Octets up to which old datagrams are kept as well: telephone events and comfort noise, but not audio."""
 
-_MOST_DELIVERED = 16
+_MOST_DELIVERED = ROUNDS
 """Most delivered datagrams taken from one inbox in one tick, as from one socket."""
 
 _MOST_STALE = 1024
@@ -42,6 +42,7 @@ _MOST_STALE = 1024
 
 _REVIEW_S = 0.1
 """Time between two reviews of all sockets, which connect to steady sources and leave silent ones, seconds."""
+
 JUST_PASSED_S = 0.005
 """Time since a compiled pass in which a tick leaves relayed sockets to the next pass, seconds."""
 
@@ -193,6 +194,8 @@ class Reception:
         for is_relayed in (True,) if relayed_only else (True, False):
             if not (poller := self._shared_pollers[is_relayed]):
                 continue
+            if is_relayed and not relayed_only and now - self.passed_at <= JUST_PASSED_S:
+                continue
             # After a stall Python reads all of them, since it thins out what has waited.
             if self._ice is None or is_stale:
                 self._fill_inboxes(poller.ready(), is_stale=is_stale)
@@ -205,7 +208,7 @@ class Reception:
         return batches
 
     def judged(self, read: tuple[int, int]) -> Packets | None:
-        """Return those packets that compiled passes have read which are not refused.
+        """Return those packets that compiled passes have read from connected sockets which are not refused.
 
         Args:
             read: rows read, and how many of them are to be judged.
@@ -218,16 +221,40 @@ class Reception:
             taken = self._sort_out(0, taken)
         return self._rows.first(taken) if taken else None
 
-    def watched(self) -> Watched | None:
-        """Return the sockets of relayed links, for compiled passes; None where these would relay nothing.
-
-        None as well where others deliver the datagrams of a relayed link, which no epoll tells of.
-        """
-        members = self.steady.count(is_relayed=True)
-        if not members or self._is_delivered():
+    def judged_ice(self, read: tuple[int, int]) -> Packets | None:
+        """Do what :meth:`judged` does for sockets of ICE; what is not media becomes a stray."""
+        taken, odd = read
+        if self._ice is None:
             return None
-        watch, epoll = self._relayed_epoll.fileno(), self.steady.relayed_fd()
-        return Watched(watch, epoll, members, self.steady.sockets, self._rows)
+        if odd:
+            taken = self._sort_out_ice(self._ice, 0, taken)
+        return self._ice.first(taken) if taken else None
+
+    def judge_aside(self, aside: tuple[int, int]) -> None:
+        """Hand on and refuse what passes have read from sockets of ICE that is not media.
+
+        Args:
+            aside: first and end of its rows.
+        """
+        if self._ice is not None:
+            self._sort_out_ice(self._ice, *aside)
+
+    def watched(self, until: float) -> Watched | None:
+        """Return the sockets of relayed links, for compiled passes until then; None where they have none.
+
+        None as well where others deliver the datagrams of a relayed link, which no epoll tells of, and after
+        a stall, when most of what has waited is thrown away.
+        """
+        if until - self._drained > _STALE_S:
+            return None
+        members, shared = self.steady.count(is_relayed=True), self._shared_pollers[True]
+        ice_members = len(shared) if self._ice is not None else 0
+        if not (members or ice_members) or self._is_delivered():
+            return None
+        return Watched(
+            self._relayed_epoll.fileno(), self.steady.relayed_fd(), members, self.steady.sockets, self._rows,
+            self._ice if ice_members else None, shared.relayed_fd(), ice_members, self._secure,
+        )  # fmt: skip
 
     def take_strays(self) -> list[Stray]:
         """Return what was read from sockets of ICE and is not media of the remote party."""

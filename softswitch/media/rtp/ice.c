@@ -118,3 +118,32 @@ int softswitch_ice_receive(struct ice *t, int epoll, int members, int rounds, in
     t->left = left;
     return taken;
 }
+
+static void move_row(struct ice *t, int64_t from, int64_t to)
+{
+    /* The length of a refused row, or one of an error, is negative. */
+    if (t->lengths[from] > 0)
+        memcpy(t->rows + to * t->stride, t->rows + from * t->stride, (size_t)t->lengths[from]);
+    t->lengths[to] = t->lengths[from];
+    t->slots[to] = t->slots[from];
+    t->kinds[to] = t->kinds[from];
+    memcpy(t->sources + to * ADDRESS, t->sources + from * ADDRESS, ADDRESS);
+}
+
+/* Move the rows of the last reading that are not media behind the `taken` ones of it; those that are close ranks.
+ *
+ * Returns how many are media, or -1, having changed nothing, if Python has to go on with all: sockets still have to be
+ * read, or there are too few rows.
+ */
+int64_t softswitch_ice_set_aside(struct ice *t, int64_t taken)
+{
+    int64_t kept = 0, aside = taken;
+    if (t->left || t->left_sockets || t->odd > t->capacity - taken)
+        return -1;
+    for (int64_t row = 0; t->odd && row < taken; row++)
+        if (t->kinds[row] != MEDIA)
+            move_row(t, row, aside++);
+        else if (kept++ < row)
+            move_row(t, row, kept - 1);
+    return t->odd ? kept : taken;
+}

@@ -107,14 +107,26 @@ class IceBatch:
             The rows that are taken then; the number of new ones that are not media; the rounds that remain
             because the rows did not suffice, else 0; descriptors of ready sockets that are not here.
         """
-        members, table = len(poller), self._table
+        at, table = self.table(len(poller)), self._table
+        taken = self._receive(at, poller.relayed_fd(), len(poller), rounds, first)
+        others = self._others[: table.left_sockets].tolist() if table.left_sockets else []
+        return taken, table.odd, table.left, others
+
+    def table(self, members: int) -> int:
+        """Return the address of the table, for compiled code that reads a poller of so many sockets.
+
+        It may be used until the next call of a method.
+        """
         if len(self._others) < members:
             self._others = np.zeros(2 * members, np.int32)
             self._events = np.zeros(2 * members * self._event_size, np.uint8)
             self._note()
-        taken = self._receive(self._at, poller.relayed_fd(), members, rounds, first)
-        others = self._others[: table.left_sockets].tolist() if table.left_sockets else []
-        return taken, table.odd, table.left, others
+        return self._at
+
+    @property
+    def rows(self) -> Rows:
+        """Return the rows that are read into; :meth:`more` replaces them."""
+        return self._rows
 
     def link(self, slot: int) -> Link:
         """Return the link of a slot whose socket is here."""

@@ -31,6 +31,8 @@ enum { ULAW = 0, OPUS = 3, KINDS = 4 };
 enum { TARGET, TAKEN, STEP, SHIFT, FIRST, FROM_MEDIA, FROM_STAMP, NEWEST, LAST, AT, PARTS, FROM, RELAY_FIELDS };
 /* Least duration of packets that a target asks for, milliseconds: then one packet is made of one. */
 enum { WHOLE_MS = 20 };
+/* A target whose next packet has to be made smooth whatever it is; any other number: if it is converted. */
+enum { ROUGH = 1 };
 /* Bit of the first octet for a header extension, the octets of one with the audio level (RFC 6464), its bit for voice,
  * and the level from which on it is set, -dBov. */
 enum { EXTENDED_BIT = 0x10, LEVEL_EXTENSION = 8, VOICE_BIT = 128, VOICED = 50 };
@@ -95,6 +97,9 @@ struct books {
     /* Kind that the decoder of each source is prepared for, and duration that each target asked for, milliseconds. */
     const int64_t *prepared;
     const int64_t *ptimes;
+    /* Targets whose next packet Python makes smooth, whatever it is or if it is converted: one for them is left. Null:
+     * none is. */
+    const uint8_t *rough;
     /* Packets to be converted: as they came, and in the order of their pairs of codecs, with the numbers of each. */
     struct conversion *found;
     struct conversion *sorted;
@@ -196,6 +201,8 @@ static int forward(struct books *b, int64_t *relay, const uint8_t *row, int64_t 
                    int64_t octets, int64_t kind, int64_t extended, int64_t media, int64_t duration, int64_t arrival)
 {
     if (relay[PARTS] != 1 || relay[FROM] != b->steps[kind] || extended <= relay[NEWEST])
+        return 0;
+    if (b->rough && (b->rough[relay[TARGET]] == ROUGH || (b->rough[relay[TARGET]] && relay[TAKEN] != kind)))
         return 0;
     if (relay[FROM_MEDIA] == INT64_MIN || media < relay[FROM_MEDIA] || HEADER + octets > b->width)
         return 0;
@@ -333,25 +340,28 @@ int softswitch_accept(struct books *b, const uint8_t *rows, int64_t stride, cons
     return left;
 }
 
-/* Do what softswitch_accept does, but leave packets that would be converted.
+/* Do what softswitch_accept does, but leave packets for targets that are `rough`.
  *
- * The packets to be forwarded, forwards[0] of them, go into `forwarded`, rows of `width` octets.
+ * The packets to be forwarded, made[0] of them, go into `forwarded`, rows of `width` octets; made[1] packets are to be
+ * converted.
  */
-int softswitch_accept_unconverted(struct books *b, uint8_t *forwarded, int64_t width, int64_t *forwarded_lengths,
-                                  int64_t *forwarded_slots, const uint8_t *rows, int64_t stride,
-                                  const int64_t *lengths, const int64_t *slots, int count, int64_t arrival, int timed,
-                                  int64_t *rest, int64_t *forwards)
+int softswitch_accept_smooth(struct books *b, const uint8_t *rough, uint8_t *forwarded, int64_t width,
+                             int64_t *forwarded_lengths, int64_t *forwarded_slots, const uint8_t *rows, int64_t stride,
+                             const int64_t *lengths, const int64_t *slots, int count, int64_t arrival, int timed,
+                             int64_t *rest, int64_t *made)
 {
-    const int64_t *prepared = b->prepared;
-    b->prepared = NULL;
+    int64_t own_width = b->width;
+    b->rough = rough;
     b->forwarded = forwarded;
     b->width = width;
     b->forwarded_lengths = forwarded_lengths;
     b->forwarded_slots = forwarded_slots;
     int left = softswitch_accept(b, rows, stride, lengths, slots, count, arrival, timed, rest);
-    *forwards = b->forwards;
-    b->prepared = prepared;
+    made[0] = b->forwards;
+    made[1] = b->conversions;
+    b->rough = NULL;
     b->forwarded = NULL;
+    b->width = own_width;
     return left;
 }
 
@@ -610,13 +620,15 @@ int softswitch_decode_law(const float *table, float *sound, const int64_t *lost,
 }
 
 /* Make the packets, of 172 octets, of the conversions from place `first` on from rows of 20 ms, in G.711 of law `kind`. */
-void softswitch_put_law(struct books *b, int kind, int64_t first, int count, const float *pcm, uint8_t *out)
+void softswitch_put_law(struct books *b, int kind, int64_t first, int count, const float *pcm, uint8_t *out,
+                        int64_t width, int64_t *lengths)
 {
     for (int i = 0; i < count; i++) {
         const struct conversion *one = b->sorted + first + i;
-        uint8_t *row = out + i * (HEADER + NARROW);
+        uint8_t *row = out + i * width;
         put_relayed(b, row, one->target, NARROW, one->number, one->stamp, one->end, one->mark);
         encode_lanes4(pcm + i * NARROW, kind, row + HEADER);
+        lengths[i] = HEADER + NARROW;
     }
 }
 
@@ -675,13 +687,13 @@ int softswitch_decode_opus(opus_decode_t *opus, void *const *decoders, const uin
     return faults;
 }
 
-/* Encode 20 ms at 24 kHz in each row of `pcm` as Opus, each by its encoder, in packets of at most `width` octets.
+/* Encode 20 ms at 24 kHz in each row of `pcm` as Opus, each by its encoder, in at most `most` octets.
  *
  * Makes the packets of the conversions from place `first` on. Returns how many could not be encoded; the length of
  * such a packet is 0.
  */
 int softswitch_put_opus(struct books *b, opus_encode_t *opus, void *const *encoders, int64_t first, int count,
-                        const float *pcm, uint8_t *out, int64_t width, int64_t *lengths)
+                        const float *pcm, uint8_t *out, int64_t width, int64_t most, int64_t *lengths)
 {
     int16_t frame[WIDE];
     int faults = 0;
@@ -691,7 +703,7 @@ int softswitch_put_opus(struct books *b, opus_encode_t *opus, void *const *encod
         uint8_t *row = out + i * width;
         for (int k = 0; k < WIDE; k++)
             frame[k] = (int16_t)rounded(pcm[(int64_t)i * WIDE + k]);
-        int octets = opus(encoders[i], frame, WIDE, row + HEADER, (int32_t)(width - HEADER));
+        int octets = opus(encoders[i], frame, WIDE, row + HEADER, (int32_t)most);
         lengths[i] = 0;
         if (octets <= 0) {
             faults++;

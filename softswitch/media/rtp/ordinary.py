@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from softswitch.audio import libopus
 from softswitch.audio.bank import Bank, LinearBank
 from softswitch.audio.codec import OPUS
 from softswitch.audio.g711 import DECODING
-from softswitch.audio.opus import LONGEST_PACKET, OpusBank
+from softswitch.audio.opus import LONGEST_PACKET, OpusBank, libopus_functions
 from softswitch.audio.pcm import FRAME, Bytes, Indices, Pcm
-from softswitch.compiled import Address, address, function_address, locked
+from softswitch.compiled import Address, address, locked
 from softswitch.media.rtp.formats import CODECS, Formats
 from softswitch.media.rtp.transcode import Transcoder
 from softswitch.rtp.packet import HEADER, LEVEL_EXTENSION, Ints, Mask, Packets
@@ -62,7 +61,7 @@ class _Books(ctypes.Structure):
         ("forwards", ctypes.c_int64),
         ("left", ctypes.c_void_p),
         ("batch", ctypes.c_int64),
-        *((name, ctypes.c_void_p) for name in ("prepared", "ptimes", "found", "sorted")),
+        *((name, ctypes.c_void_p) for name in ("prepared", "ptimes", "rough", "found", "sorted")),
         ("conversions", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in (
             "per_pair", "payloads", "payload_lengths", "sources_of", "targets_of",
@@ -89,7 +88,7 @@ class _Made:
         self.at = address(self.rows)
 
 
-class _Conversions:
+class Gathered:
     """Packets to be converted, in the order of their pairs of codecs."""
 
     def __init__(self, count: int, width: int) -> None:
@@ -132,10 +131,12 @@ class OrdinaryPackets:
             pointer, long, number, pointer, long, pointer, pointer, long, pointer,
         ]  # fmt: skip
         self._put_law, self._decode_law = code.softswitch_put_law, code.softswitch_decode_law
-        self._put_law.argtypes = [pointer, number, long, number, pointer, pointer]
+        self._put_law.argtypes = [pointer, number, long, number, pointer, pointer, long, pointer]
         self._decode_law.argtypes = [pointer, pointer, pointer, pointer, long, pointer, number, pointer]
         self._put_opus, self._decode_opus = code.softswitch_put_opus, code.softswitch_decode_opus
-        self._put_opus.argtypes = [pointer, pointer, pointer, long, number, pointer, pointer, long, pointer]
+        self._put_opus.argtypes = [
+            pointer, pointer, pointer, long, number, pointer, pointer, long, long, pointer,
+        ]  # fmt: skip
         self._decode_opus.argtypes = [
             pointer, pointer, pointer, long, pointer, number, number, pointer,
         ]  # fmt: skip
@@ -146,12 +147,7 @@ class OrdinaryPackets:
         ]  # fmt: skip
         self._pack.restype = self._put_converted.restype = self._put_law.restype = None
         self._jitter = locked(code.softswitch_jitter, long, [pointer, long, long])
-        opus = libopus.library()
-        self._opus_decode, self._opus_encode = (
-            (function_address(opus.opus_decode), function_address(opus.opus_encode))
-            if opus is not None
-            else (0, 0)
-        )
+        self._opus_decode, self._opus_encode = libopus_functions()
         self._formats, self._sessions = formats, sessions
         self.playing: Ints = np.zeros(0, np.int64)
         """Kind of the packet that each slot played last; the receiver's."""
@@ -165,7 +161,8 @@ class OrdinaryPackets:
         """Last sample encoded for each slot; the encoder's."""
         self.transcoder: Transcoder | None = None
         """Converts packets for relays; None: such packets are left."""
-        self._conversions = _Conversions(0, 0)
+        self.gathered = Gathered(0, 0)
+        """Packets to be converted; more room, or wider packets, replace it."""
         self._room: Packets | None = None
         """Arrays for packets to be forwarded, of which the last call made none."""
         self._room_at: tuple[int, ...] = ()
@@ -235,7 +232,14 @@ class OrdinaryPackets:
         It may be used until the next call of a method.
         """
         self._look(count)
+        if count > len(self.gathered):
+            self._make_room_to_convert(count)
         return self._at
+
+    def convert_gathered(self) -> None:
+        """Convert what such code has gathered, and add what is made of it to the packets of the relays."""
+        if self.transcoder is not None:
+            self._convert(self.transcoder)
 
     def play(
         self, slots: Indices, stretched: Mask | None, out: Pcm, *, settles: bool = False
@@ -360,13 +364,13 @@ class OrdinaryPackets:
             self._room, self._room_at = room, tuple(address(part) for part in room)
             books.width = width
         books.forwarded, books.forwarded_lengths, books.forwarded_slots = self._room_at
-        if count > len(self._conversions):
+        if count > len(self.gathered):
             self._make_room_to_convert(2 * count)
         return room
 
     def _make_room_to_convert(self, count: int) -> None:
         """Make arrays for the packets to be converted, and write their addresses into the books."""
-        waiting = self._conversions = _Conversions(count, self._ring.shape[1])
+        waiting = self.gathered = Gathered(count, self._ring.shape[1])
         books = self._books
         books.found, books.sorted = address(waiting.records[0]), address(waiting.records[1])
         books.payloads, books.payload_lengths = address(waiting.payloads), address(waiting.lengths)
@@ -375,7 +379,7 @@ class OrdinaryPackets:
 
     def _convert(self, transcoder: Transcoder) -> None:
         """Convert the packets gathered, and add what was made of them to those of the relays."""
-        waiting, first = self._conversions, 0
+        waiting, first = self.gathered, 0
         for pair, count in enumerate(waiting.per_pair.tolist()):
             if not count:
                 continue
@@ -414,15 +418,15 @@ class OrdinaryPackets:
         """Return packets of 20 ms for the targets of the conversions from place `first` on."""
         count, pcm = len(targets), np.ascontiguousarray(pcm)
         if kind < _LAWS:
-            out, lengths = np.empty((count, _PACKET), np.uint8), np.full(count, _PACKET, np.intp)
-            self._put_law(self._at, kind, first, count, address(pcm), address(out))
+            out, lengths = np.empty((count, _PACKET), np.uint8), np.empty(count, np.intp)
+            self._put_law(self._at, kind, first, count, address(pcm), address(out), _PACKET, address(lengths))
             return out, lengths, targets
         bank, lengths = self._formats.bank(kind), np.empty(count, np.intp)
         if isinstance(bank, OpusBank) and (found := bank.encoders_of(targets)) is not None:
             out, encoders = np.empty((count, HEADER + LONGEST_PACKET), np.uint8), np.array(found, np.uint64)
             if self._put_opus(
                 self._at, self._opus_encode, address(encoders), first, count, address(pcm), address(out),
-                out.shape[1], address(lengths),
+                out.shape[1], LONGEST_PACKET, address(lengths),
             ):  # fmt: skip
                 raise ValueError("libopus cannot encode 20 ms")
             return out, lengths, targets
@@ -476,7 +480,7 @@ class OrdinaryPackets:
             tables.append(opus.decoders)
         self._kept = [*kept.values(), *tables]
         self._revision, self._ring = formats.revision, jitter.ring
-        self._make_room_to_convert(len(self._conversions))
+        self._make_room_to_convert(len(self.gathered))
 
 
 def _taps_down(filter_: Pcm) -> Pcm:

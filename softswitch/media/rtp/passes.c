@@ -1,7 +1,8 @@
-/* Relays ordinary packets between two ticks, without Python (passes.py, docs/adr/0053).
+/* Relays ordinary packets between two ticks, without Python (passes.py, docs/adr/0053 and 0055).
  *
- * A pass reads the connected sockets of relayed ports, takes the packets in and sends what is forwarded, as Reception,
- * OrdinaryPackets and Transports do one after the other. It ends where one of them would have something to decide.
+ * A pass reads the sockets of relayed ports that are connected or belong to ICE, takes the packets in, converts those of
+ * another codec and sends what is forwarded, as Reception, OrdinaryPackets and Transports do one after the other. It
+ * ends where one of them would have something to decide.
  */
 #include <errno.h>
 #include <math.h>
@@ -10,21 +11,30 @@
 #include <time.h>
 
 struct books;
+struct converter;
+struct ice;
+typedef int srtp_t(void *session, void *packet, int *length);
 
-/* Of batch.c and ordinary.c. */
+/* Of batch.c, ice.c, secure.c, ordinary.c and convert.c. */
 int softswitch_batch_receive(int epoll, struct epoll_event *events, int members, int rounds, const int64_t *slot_of,
                              double *heard_at, double now, uint8_t *rows, int64_t stride, int64_t longest,
                              int capacity, int32_t *fds, int64_t *lengths, int64_t *slots, int32_t *out);
 int softswitch_batch_send(const uint8_t *rows, int64_t stride, const int64_t *lengths, const int64_t *slots,
                           const int32_t *fd_of, int64_t table, int count, int32_t *errors);
-int softswitch_accept_unconverted(struct books *b, uint8_t *forwarded, int64_t width, int64_t *forwarded_lengths,
-                                  int64_t *forwarded_slots, const uint8_t *rows, int64_t stride,
-                                  const int64_t *lengths, const int64_t *slots, int count, int64_t arrival, int timed,
-                                  int64_t *rest, int64_t *forwards);
+int softswitch_ice_receive(struct ice *t, int epoll, int members, int rounds, int first);
+int64_t softswitch_ice_set_aside(struct ice *t, int64_t taken);
+int softswitch_secure_send(srtp_t *protect, const uint8_t *rows, int64_t stride, const int64_t *lengths,
+                           const int64_t *slots, void *const *sessions, const int32_t *fds, const uint8_t *addresses,
+                           const int32_t *sizes, int64_t table, int count, int32_t *errors);
+int softswitch_accept_smooth(struct books *b, const uint8_t *rough, uint8_t *forwarded, int64_t width,
+                             int64_t *forwarded_lengths, int64_t *forwarded_slots, const uint8_t *rows, int64_t stride,
+                             const int64_t *lengths, const int64_t *slots, int count, int64_t arrival, int timed,
+                             int64_t *rest, int64_t *made);
+int64_t softswitch_convert(struct converter *c, uint8_t *out, int64_t width, int64_t *lengths, int64_t *slots);
 
 /* Why the passes ended: their time is over; a socket that is read by itself is ready; Python has to go on with a pass. */
 enum { OVER, OTHERS, UNFINISHED };
-enum { WATCHED = 4, UNITS = 48000 };
+enum { WATCHED = 4, UNITS = 48000, NOT_HERE = -1 };
 
 /* Arrays and numbers that Python hands over, and what came of the last pass. Times are monotonic seconds. */
 struct passes {
@@ -45,7 +55,24 @@ struct passes {
     int32_t *fds;
     int64_t *lengths;
     int64_t *slots;
+    /* Sockets of ICE: null where none is relayed. */
+    struct ice *ice;
+    int64_t ice_epoll;
+    int64_t ice_members;
+    int64_t ice_rounds;
+    const uint8_t *ice_rows;
+    const int64_t *ice_lengths;
+    const int64_t *ice_slots;
+    /* Slots that send encrypted packets, as those of softswitch_secure_send. */
+    srtp_t *protect;
+    void *const *sessions;
+    const int32_t *secure_fds;
+    const uint8_t *addresses;
+    const int32_t *sizes;
+    int64_t secure_table;
     struct books *books;
+    struct converter *converter;
+    const uint8_t *rough;
     uint8_t *forwarded;
     int64_t width;
     int64_t *forwarded_lengths;
@@ -59,16 +86,24 @@ struct passes {
     double timed_until;
     /* When the last pass began. */
     double passed;
-    /* Of all passes: packets taken in, packets forwarded. */
+    /* Of all passes: packets taken in, packets forwarded, and how many of these were converted. */
     int64_t accepted;
     int64_t relayed;
-    /* Of the last one: rows read, those for Python, rounds of reading left, rows left, packets made, packets unsent. */
+    int64_t converted;
+    /* Of the last reading: whether it was that of ICE, and whether other sockets still have to be read. */
+    int64_t is_ice;
+    int64_t is_more;
+    /* Rows read, how many are for Python, the first of these if all others were taken in, rounds of reading left, whether reading has to go on, rows left, packets made,
+     * packets unsent, packets that Python has to convert. */
     int64_t taken;
     int64_t odd;
+    int64_t aside;
     int64_t rounds_left;
+    int64_t is_unread;
     int64_t left;
     int64_t forwards;
     int64_t unsent;
+    int64_t waiting;
 };
 
 static double monotonic(void)
@@ -86,8 +121,56 @@ static void sleep_until(double at)
         ;
 }
 
-/* Carry what has come; return 0 where Python has to go on. */
-static int pass(struct passes *p)
+static void clear(struct passes *p)
+{
+    p->taken = p->odd = p->aside = p->rounds_left = p->is_unread = p->left = p->forwards = p->unsent = p->waiting = 0;
+}
+
+/* Send what is forwarded. A packet that could not be made has no octets, and counts as one that was refused. */
+static void send_forwarded(struct passes *p)
+{
+    for (int64_t i = 0; i < p->forwards; i++) {
+        const uint8_t *row = p->forwarded + i * p->width;
+        const int64_t *length = p->forwarded_lengths + i, *slot = p->forwarded_slots + i;
+        int32_t *error = p->errors + i;
+        *error = EINVAL;
+        if (*length)
+            softswitch_batch_send(row, p->width, length, slot, p->fd_of, p->table, 1, error);
+        if (*error == NOT_HERE)
+            softswitch_secure_send(p->protect, row, p->width, length, slot, p->sessions, p->secure_fds, p->addresses,
+                                   p->sizes, p->secure_table, 1, error);
+        p->unsent += *error != 0;
+    }
+}
+
+/* Take in, convert and send what was read; return 0 where Python has to go on. */
+static int carry(struct passes *p, const uint8_t *rows, const int64_t *lengths, const int64_t *slots)
+{
+    int64_t made[2];
+    if (!p->taken)
+        return 1;
+    p->left = softswitch_accept_smooth(p->books, p->rough, p->forwarded, p->width, p->forwarded_lengths,
+                                       p->forwarded_slots, rows, p->stride, lengths, slots, (int)p->taken,
+                                       (int64_t)(p->passed * UNITS), p->passed < p->timed_until, p->rest, made);
+    p->accepted += p->taken - p->left;
+    p->forwards = made[0];
+    if (made[1]) {
+        int64_t more = softswitch_convert(p->converter, p->forwarded + made[0] * p->width, p->width,
+                                          p->forwarded_lengths + made[0], p->forwarded_slots + made[0]);
+        if (more < 0)
+            p->waiting = made[1];
+        else {
+            p->forwards += more;
+            p->converted += more;
+        }
+    }
+    p->relayed += p->forwards;
+    send_forwarded(p);
+    return !p->left && !p->unsent && !p->waiting;
+}
+
+/* Carry what has come to connected sockets; return 0 where Python has to go on. */
+static int pass_connected(struct passes *p)
 {
     int32_t out[2];
     p->taken = softswitch_batch_receive((int)p->epoll, p->events, (int)p->members, (int)p->rounds, p->slot_of,
@@ -95,20 +178,23 @@ static int pass(struct passes *p)
                                         p->fds, p->lengths, p->slots, out);
     p->rounds_left = out[0];
     p->odd = out[1];
-    if (p->odd || p->rounds_left)
+    p->is_unread = p->odd || p->rounds_left;
+    return !p->is_unread && carry(p, p->rows, p->lengths, p->slots);
+}
+
+/* The same for sockets of ICE. */
+static int pass_ice(struct passes *p)
+{
+    int64_t all = p->taken =
+        softswitch_ice_receive(p->ice, (int)p->ice_epoll, (int)p->ice_members, (int)p->ice_rounds, 0);
+    int64_t media = softswitch_ice_set_aside(p->ice, all);
+    p->is_unread = media < 0;
+    if (p->is_unread)
         return 0;
-    if (!p->taken)
-        return 1;
-    p->left = softswitch_accept_unconverted(p->books, p->forwarded, p->width, p->forwarded_lengths, p->forwarded_slots,
-                                            p->rows, p->stride, p->lengths, p->slots, (int)p->taken,
-                                            (int64_t)(p->passed * UNITS), p->passed < p->timed_until, p->rest,
-                                            &p->forwards);
-    p->accepted += p->taken - p->left;
-    p->relayed += p->forwards;
-    if (p->forwards)
-        p->unsent = softswitch_batch_send(p->forwarded, p->width, p->forwarded_lengths, p->forwarded_slots, p->fd_of,
-                                          p->table, (int)p->forwards, p->errors);
-    return !p->left && !p->unsent;
+    p->taken = media;
+    p->aside = all;
+    p->odd = all - media;
+    return carry(p, p->ice_rows, p->ice_lengths, p->ice_slots) && !p->odd;
 }
 
 /* When the next pass begins: passes are `period` apart, and the last one begins `margin` before `until`.
@@ -130,7 +216,7 @@ int softswitch_pass(struct passes *p, double until)
     struct epoll_event ready[WATCHED];
     int flowing = 0;
     double last = until - p->margin;
-    p->accepted = p->relayed = 0;
+    p->accepted = p->relayed = p->converted = 0;
     for (;;) {
         double now = monotonic(), due = next_pass(p, last);
         if (due < 0.0 || now > last)
@@ -153,11 +239,25 @@ int softswitch_pass(struct passes *p, double until)
             p->passed = now;
         if (!flowing)
             continue;
-        p->taken = p->odd = p->rounds_left = p->left = p->forwards = p->unsent = 0;
-        for (int i = 0; i < count; i++)
-            if (ready[i].data.fd != (int)p->epoll)
+        int is_connected = 0, is_ice = 0;
+        for (int i = 0; i < count; i++) {
+            int fd = ready[i].data.fd;
+            if (fd == (int)p->epoll)
+                is_connected = 1;
+            else if (p->ice && fd == (int)p->ice_epoll)
+                is_ice = 1;
+            else
                 return OTHERS;
-        if (!pass(p))
+        }
+        p->is_ice = 0;
+        p->is_more = is_ice;
+        clear(p);
+        if (is_connected && !pass_connected(p))
+            return UNFINISHED;
+        p->is_ice = 1;
+        p->is_more = 0;
+        clear(p);
+        if (is_ice && !pass_ice(p))
             return UNFINISHED;
     }
     sleep_until(until);

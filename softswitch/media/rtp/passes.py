@@ -1,8 +1,8 @@
 """Passes between two ticks that relay ordinary packets in one call of compiled code, without Python.
 
-``passes.c`` waits, reads, takes in and sends until the next tick is near. It stops at everything that has to
-be decided, and says how far it came; without compiled code, and from there on, the same work is done by
-:class:`Reception`, :class:`OrdinaryPackets` and :class:`Transports`. See docs/adr/0053.
+``passes.c`` waits, reads, takes in, converts and sends until the next tick is near. It stops at everything
+that has to be decided, and says how far it came; without compiled code, and from there on, the same work is
+done by :class:`Reception`, :class:`OrdinaryPackets` and :class:`Transports`. See docs/adr/0053 and 0055.
 """
 
 import ctypes
@@ -10,10 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from softswitch.audio.opus import LONGEST_PACKET
 from softswitch.audio.pcm import Indices
 from softswitch.compiled import address
 from softswitch.media.rtp.batch import LONGEST, STRIDE, Numbers, Rows, Sockets
+from softswitch.media.rtp.convert import Converter
+from softswitch.media.rtp.ice_batch import IceBatch
 from softswitch.media.rtp.ordinary import OrdinaryPackets
+from softswitch.media.rtp.secure_batch import SecureBatch
 from softswitch.media.rtp.sockets import ROUNDS
 from softswitch.rtp.packet import HEADER, Packets
 from softswitch.rtp.session import Sessions
@@ -36,12 +40,19 @@ class _Passes(ctypes.Structure):
         ("table", _INT),
         ("rows", _POINTER),
         *((name, _INT) for name in ("stride", "longest", "capacity")),
-        *((name, _POINTER) for name in ("fds", "lengths", "slots", "books", "forwarded")),
+        *((name, _POINTER) for name in ("fds", "lengths", "slots", "ice")),
+        *((name, _INT) for name in ("ice_epoll", "ice_members", "ice_rounds")),
+        *((name, _POINTER) for name in (
+            "ice_rows", "ice_lengths", "ice_slots", "protect", "sessions", "secure_fds", "addresses", "sizes",
+        )),
+        ("secure_table", _INT),
+        *((name, _POINTER) for name in ("books", "converter", "rough", "forwarded")),
         ("width", _INT),
         *((name, _POINTER) for name in ("forwarded_lengths", "forwarded_slots", "rest", "errors")),
         *((name, _REAL) for name in ("period", "margin", "timed_until", "passed")),
         *((name, _INT) for name in (
-            "accepted", "relayed", "taken", "odd", "rounds_left", "left", "forwards", "unsent",
+            "accepted", "relayed", "converted", "is_ice", "is_more", "taken", "odd", "aside", "rounds_left",
+            "is_unread", "left", "forwards", "unsent", "waiting",
         )),
     ]  # fmt: skip
 
@@ -70,6 +81,14 @@ class Watched:
     sockets: Sockets
     rows: Rows
     """Get the datagrams."""
+    ice: IceBatch | None = None
+    """Reads the sockets of ICE, if there are any."""
+    ice_epoll: int = -1
+    """Descriptor of the epoll of these."""
+    ice_members: int = 0
+    """Number of these."""
+    secure: SecureBatch | None = None
+    """Sends what is encrypted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +101,14 @@ class Passed:
     """The time of the passes is over: nothing is left to do."""
     is_read: bool = True
     """All sockets were read in the last pass; else some still have to be."""
+    is_ice: bool = False
+    """What follows was read from sockets of ICE, not from connected ones."""
     read: tuple[int, int] | None = None
     """Rows read that were not taken in, and how many of them are to be judged; None: there are none."""
+    aside: tuple[int, int] | None = None
+    """First and end of the rows of ICE that are to be judged, where all others were taken in."""
+    is_unconverted: bool = False
+    """Packets that were taken in still have to be converted, by :meth:`Passes.convert_rest`."""
     rest: Packets | None = None
     """Packets that were left, of those read."""
     unsent: Packets | None = None
@@ -95,18 +120,21 @@ class Passed:
 class Passes:
     """The compiled passes of one plane."""
 
-    def __init__(self, code: ctypes.CDLL, ordinary: OrdinaryPackets, sessions: Sessions) -> None:
+    def __init__(
+        self, code: ctypes.CDLL, ordinary: OrdinaryPackets, sessions: Sessions, converter: Converter
+    ) -> None:
         """Take packets in as `ordinary` does.
 
         Args:
             code: the loaded library.
             ordinary: the books of the plane.
             sessions: its sessions, whose counters go on.
+            converter: converts packets.
         """
         self._run = code.softswitch_pass
         self._run.argtypes = [_POINTER, _REAL]
-        self._ordinary, self._sessions = ordinary, sessions
-        self._passes = _Passes(rounds=ROUNDS, stride=STRIDE, longest=LONGEST)
+        self._ordinary, self._sessions, self._converter = ordinary, sessions, converter
+        self._passes = _Passes(rounds=ROUNDS, ice_rounds=ROUNDS, stride=STRIDE, longest=LONGEST)
         self._at = ctypes.addressof(self._passes)
         self._events = ctypes.create_string_buffer(0)
         self._room = _Room(0, 0)
@@ -117,31 +145,51 @@ class Passes:
         """Relay ordinary packets as they come, without the interpreter's lock.
 
         Args:
-            watched: sockets of relayed ports, at least one of them connected.
+            watched: sockets of relayed ports, at least one of them connected or of ICE.
             passed: when relayed packets were forwarded last, monotonic seconds.
             until: when the passes end.
             period: time from one pass to the next while packets come, seconds.
             margin: time from the begin of the last pass to `until`, seconds.
         """
         passes, sockets, rows = self._passes, watched.sockets, watched.rows
-        self._make_room(len(rows), watched.members)
+        count = len(rows) if watched.ice is None else max(len(rows), len(watched.ice.rows))
+        self._make_room(count, watched.members)
         passes.watch, passes.epoll, passes.members = watched.watch, watched.epoll, watched.members
         passes.slot_of, passes.heard_at, passes.fd_of = sockets.addresses
         passes.table = len(sockets.fd_of)
         passes.rows, passes.fds, passes.lengths, passes.slots = rows.addresses
         passes.capacity = len(rows)
-        passes.books = self._ordinary.books(len(rows))
+        passes.converter, passes.rough = self._converter.table(count), self._converter.rough
+        passes.books = self._ordinary.books(count)
+        passes.ice = None
+        if watched.ice is not None:
+            passes.ice, passes.ice_epoll = watched.ice.table(watched.ice_members), watched.ice_epoll
+            passes.ice_members = watched.ice_members
+            passes.ice_rows, _, passes.ice_lengths, passes.ice_slots = watched.ice.rows.addresses
+        passes.secure_table = 0
+        if watched.secure is not None and len(watched.secure):
+            (
+                passes.protect, passes.sessions, passes.secure_fds, passes.addresses, passes.sizes,
+                passes.secure_table,
+            ) = watched.secure.tables()  # fmt: skip
         passes.period, passes.margin = period, margin
         passes.timed_until, passes.passed = self._sessions.timed_until, passed
         why = self._run(self._at, until)
         self._sessions.received += passes.accepted
         self.has_accepted |= passes.accepted > 0
         self._sessions.relays.total += passes.relayed
+        self._converter.count(passes.converted)
         if why != _UNFINISHED:
             return Passed(passes.passed, is_over=why == _OVER, is_read=False)
-        if passes.odd or passes.rounds_left:
-            return Passed(passes.passed, is_read=False, read=(passes.taken, passes.odd))
-        return self._unfinished(rows)
+        is_ice = bool(passes.is_ice)
+        if passes.is_unread:
+            odd = passes.taken if is_ice else passes.odd
+            return Passed(passes.passed, is_read=False, is_ice=is_ice, read=(passes.taken, odd))
+        return self._unfinished(watched.ice.rows if is_ice and watched.ice is not None else rows)
+
+    def convert_rest(self) -> None:
+        """Convert what the last run has left to Python; the packets come from :meth:`RtpPlane.forwarded`."""
+        self._ordinary.convert_gathered()
 
     def _unfinished(self, rows: Rows) -> Passed:
         """Return what Python has to do for the last pass."""
@@ -154,10 +202,20 @@ class Passes:
             data, lengths, slots = room.forwarded
             made = passes.forwards
             unsent, errors = (data[:made], lengths[:made], slots[:made]), room.errors[:made]
-        return Passed(passes.passed, rest=rest, unsent=unsent, errors=errors)
+        return Passed(
+            passes.passed,
+            is_read=not passes.is_more,
+            aside=(passes.aside, passes.aside + passes.odd) if passes.odd else None,
+            is_unconverted=passes.waiting > 0,
+            rest=rest,
+            unsent=unsent,
+            errors=errors,
+        )
 
     def _make_room(self, count: int, members: int) -> None:
-        passes, width = self._passes, HEADER + self._sessions.jitter.ring.shape[1]
+        # Rows begin at words, as SRTP likes it.
+        passes, width = self._passes, max(self._sessions.jitter.ring.shape[1], LONGEST_PACKET) + HEADER
+        width = (width + 3) // 4 * 4
         if len(self._events) < members * _EVENT_OCTETS:
             self._events = ctypes.create_string_buffer(2 * members * _EVENT_OCTETS)
             passes.events = ctypes.addressof(self._events)

@@ -16,6 +16,7 @@ from softswitch.media.messages import (
     Report,
     RtpParameters,
 )
+from softswitch.media.rtp.convert import Converter
 from softswitch.media.rtp.formats import CODECS, Formats, OpusOptions, codings, event_clocks, kinds_by_type
 from softswitch.media.rtp.ordinary import OrdinaryPackets
 from softswitch.media.rtp.passes import Passes
@@ -52,13 +53,15 @@ class RtpPlane:
         self._sessions = Sessions(codings())
         code = library() if compiled else None
         self._ordinary = OrdinaryPackets(code, self._formats, self._sessions) if code else None
-        self.passes = Passes(code, self._ordinary, self._sessions) if code and self._ordinary else None
+        self.passes: Passes | None = None
         """Relays between two ticks in compiled code; None: Python does."""
         self._receiver = RtpReceiver(self._formats, self._sessions, self._ordinary)
         self._encoder = RtpEncoder(self._formats, self._sessions.senders, self._ordinary)
         self._relay = RtpRelay(self._formats, self._sessions, self._receiver, self._encoder)
-        if self._ordinary is not None:
-            self._ordinary.transcoder = self._relay.transcoder
+        if code is not None and self._ordinary is not None:
+            transcoder = self._ordinary.transcoder = self._relay.transcoder
+            converter = Converter(self._formats, self._ordinary, transcoder)
+            self.passes = Passes(code, self._ordinary, self._sessions, converter)
         self._ports: dict[int, int] = {}
         self._open: Indices | None = None
         """Slots of all ports, sorted; None after a change. Many ports may close in one tick."""

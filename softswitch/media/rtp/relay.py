@@ -11,7 +11,7 @@ from softswitch.media.messages import RtpParameters
 from softswitch.media.rtp.formats import CODECS, Formats, kinds_by_type
 from softswitch.media.rtp.receive import RtpReceiver
 from softswitch.media.rtp.send import RtpEncoder
-from softswitch.media.rtp.transcode import Transcoder
+from softswitch.media.rtp.transcode import ROUGH, Transcoder
 from softswitch.rtp.packet import HEADER, UNITS, Packets
 from softswitch.rtp.relay import Events
 from softswitch.rtp.session import Sessions
@@ -137,6 +137,7 @@ class RtpRelay:
         self._warm_up(source, target, kind)
         if name in g711.DECODING:
             self._first[target] = self._encoder.last(target)
+            self.transcoder.rough[target] = ROUGH
         self._relays.begin(
             source,
             target,
@@ -168,6 +169,7 @@ class RtpRelay:
                 continue
             last = self._first.pop(target, None)
             if last is not None:
+                self.transcoder.rough[target] = 0
                 name = CODECS[self._encoder.kind(target)].name
                 payload = rows[row, HEADER : int(lengths[row])][: len(_SEAM)]
                 pcm = g711.decode(g711.DECODING[name], payload)

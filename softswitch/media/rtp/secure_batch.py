@@ -47,6 +47,7 @@ class SecureBatch:
         self._errors: Numbers = np.zeros(0, np.int32)
         self._count = 0
         self._addresses = tuple(Address() for _ in range(3))
+        self._tables = Address(), Address(), Address(), Address()
 
     def __len__(self) -> int:
         """Number of slots that are sent here."""
@@ -97,10 +98,10 @@ class SecureBatch:
         if len(self._errors) < len(slots):
             self._errors = np.zeros(2 * len(slots), np.int32)
         by_lengths, by_slots, _ = self._addresses
+        protect, *tables = self.tables()
         if not self._send(
-            SrtpPair.functions().protect, rows.ctypes.data, rows.strides[0], by_lengths.of(lengths),
-            by_slots.of(slots), address(self._sessions), address(self._fds), address(self._targets),
-            address(self._sizes), len(self._sessions), len(slots), address(self._errors),
+            protect, rows.ctypes.data, rows.strides[0], by_lengths.of(lengths), by_slots.of(slots), *tables,
+            len(slots), address(self._errors),
         ):  # fmt: skip
             return _NO_ROWS, _NO_ROWS, _NO_ROWS
         errors = self._errors[: len(slots)]
@@ -109,6 +110,19 @@ class SecureBatch:
             np.flatnonzero(errors > 0),
             np.flatnonzero(errors == NOT_PROTECTED),
         )
+
+    def tables(self) -> tuple[int, int, int, int, int, int]:
+        """Return what compiled code that sends needs, until a slot is added.
+
+        Returns:
+            The address of libsrtp's function, the addresses of the tables of sessions, descriptors, addresses
+            and their sizes, and the number of slots in them.
+        """
+        by_sessions, by_fds, by_targets, by_sizes = self._tables
+        return (
+            SrtpPair.functions().protect, by_sessions.of(self._sessions), by_fds.of(self._fds),
+            by_targets.of(self._targets), by_sizes.of(self._sizes), len(self._sessions),
+        )  # fmt: skip
 
     def open(self, rows: Bytes, lengths: Indices, sessions: NDArray[np.int64]) -> bool:
         """Decrypt packets in their rows.

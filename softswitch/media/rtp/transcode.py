@@ -41,6 +41,9 @@ _BITRATES = {8000: 20000, 16000: 32000}
 _SEAM_MS = 4
 """Time in which the step between mixed and converted audio fades, milliseconds."""
 
+ROUGH, ROUGH_CONVERTED = 1, 2
+"""The next packet of a target has to be smoothed: whatever it is, or if it is converted."""
+
 _UNSET = -1
 _OPUS = CODECS.index(OPUS)
 
@@ -62,8 +65,13 @@ class Transcoder:
         """Duration of packets that each target asked for, milliseconds."""
         self._bitrate = np.zeros(0, np.int64)
         """Bits per second that each target asked for."""
-        self._last = np.zeros(0, np.float32)
-        """Last sample encoded for each target."""
+        self.last = np.zeros(0, np.float32)
+        """Last sample encoded for each target; growing replaces the array."""
+        self.rough = np.zeros(0, np.uint8)
+        """:data:`ROUGH` or :data:`ROUGH_CONVERTED` for targets whose next packet is to be smoothed, else 0;
+        growing replaces the array."""
+        self.revision = 0
+        """Grows whenever a decoder bank or a resampler is made, or all of them grow."""
         self._seams: dict[int, float] = {}
         """Last sample that was mixed, by target, until the first one is converted."""
         self._limited: set[int] = set()
@@ -78,10 +86,12 @@ class Transcoder:
         if more <= 0:
             return
         self._slots = slots
+        self.revision += 1
         self._kind = np.pad(self._kind, (0, more), constant_values=_UNSET)
         self._ptime = np.pad(self._ptime, (0, more), constant_values=20)
         self._bitrate = np.pad(self._bitrate, (0, more))
-        self._last = np.pad(self._last, (0, more))
+        self.last = np.pad(self.last, (0, more))
+        self.rough = np.pad(self.rough, (0, more))
         for bank in self._decoders.values():
             bank.grow(slots)
         for resampler in self._resamplers.values():
@@ -108,21 +118,24 @@ class Transcoder:
         self._kind[source] = _UNSET
         if last:
             self._seams[target] = last
+            self.rough[target] = ROUGH_CONVERTED
 
     def end(self, source: int, target: int) -> float | None:
         """End a relay; return the last sample encoded for its target, None if nothing was converted."""
         kind, self._kind[source] = int(self._kind[source]), _UNSET
         self._seams.pop(target, None)
+        self.rough[target] = 0
         if target in self._limited:
             self._limited.discard(target)
             rate = CODECS[_OPUS].sample_rate
             self._formats.bank(_OPUS).tune(target, band_hz=rate, bitrate=int(self._bitrate[target]))
-        return None if kind == _UNSET else float(self._last[target])
+        return None if kind == _UNSET else float(self.last[target])
 
     def close(self, slot: int) -> None:
         """Free the state of `slot`."""
         self._kind[slot] = _UNSET
         self._seams.pop(slot, None)
+        self.rough[slot] = 0
         self._limited.discard(slot)
         for bank in self._decoders.values():
             bank.close(slot)
@@ -161,7 +174,7 @@ class Transcoder:
         sound = self._resampled(
             _exactly(pcm, int(packets.durations[0]) * rate_in // UNITS), slots, rate_in, rate_out
         )
-        self._last[target] = sound[0, -1]
+        self.last[target] = sound[0, -1]
 
     def tables(self) -> dict[str, Ints]:
         """Return the arrays of all slots by name, for compiled code; growing replaces them."""
@@ -170,6 +183,14 @@ class Transcoder:
     def decoder(self, kind: int, other: int) -> Bank:
         """Return the decoders of packets of `kind` for targets that take `other`."""
         return self._decoder(kind, _rates(kind, other)[0])
+
+    def known(self, kind: int, rate: int) -> Bank | None:
+        """Return the decoders of a kind at a sample rate if they have been used."""
+        return self._decoders.get((kind, rate))
+
+    def between(self, rate_in: int, rate_out: int) -> Resampler | None:
+        """Return the resampler between two rates if it has been used."""
+        return self._resamplers.get((rate_in, rate_out))
 
     def resample_ordinary(self, kind: int, other: int, pcm: Pcm, slots: Indices, targets: Indices) -> Pcm:
         """Return what is to be encoded of decoded packets of 20 ms, before which nothing was lost.
@@ -186,7 +207,7 @@ class Transcoder:
         pcm = self._resampled(_exactly(pcm, rate_in // 50), slots, rate_in, rate_out)
         if self._seams:
             pcm = self._seamless(pcm, targets, rate_out)
-        self._last[targets] = pcm[:, -1]
+        self.last[targets] = pcm[:, -1]
         return pcm
 
     def convert(
@@ -292,7 +313,7 @@ class Transcoder:
         total = sum(parts)
         per_ms = pcm.shape[1] // total
         encoder = self._formats.bank(other)
-        self._last[targets] = pcm[:, -1]
+        self.last[targets] = pcm[:, -1]
         coded: Bytes | None = None
         if other != _OPUS:
             # Streams of 8 octets a millisecond, which may be cut into packets anywhere.
@@ -339,6 +360,7 @@ class Transcoder:
         for row, target in enumerate(targets.tolist()):
             last = self._seams.pop(target, None)
             if last is not None:
+                self.rough[target] = 0
                 pcm[row, : len(seam)] += (last - pcm[row, 0]) * seam
         return pcm
 
@@ -364,12 +386,14 @@ class Transcoder:
             bank = OpusBank(codec, self._slots) if kind == _OPUS else bank_for(codec, self._slots)
             bank.grow(self._slots)
             self._decoders[kind, rate] = bank
+            self.revision += 1
         return bank
 
     def _resampler(self, rate_in: int, rate_out: int) -> Resampler:
         resampler = self._resamplers.get((rate_in, rate_out))
         if resampler is None:
             resampler = self._resamplers[rate_in, rate_out] = Resampler(rate_in, rate_out, self._slots)
+            self.revision += 1
         return resampler
 
 

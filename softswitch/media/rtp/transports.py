@@ -153,16 +153,23 @@ class Transports:
         Returns:
             How far that came; None where the packets of relayed ports come in other ways, too.
         """
-        watched = self._reception.watched()
+        watched = self._reception.watched(until)
         if watched is None:
             return None
         done = passes.run(watched, passed, until, period=period, margin=margin)
         self._reception.passed_at = done.at
         return done
 
-    def judged(self, read: tuple[int, int]) -> Packets | None:
-        """Return the packets that are not refused among those read, as :attr:`Passed.read` has them."""
-        return self._reception.judged(read)
+    def judged(self, done: Passed) -> Packets | None:
+        """Return the packets that are not refused among those that passes have read and not taken in.
+
+        What is not media comes from :meth:`take_strays` next.
+        """
+        if done.aside is not None:
+            self._reception.judge_aside(done.aside)
+        if done.read is None:
+            return None
+        return self._reception.judged_ice(done.read) if done.is_ice else self._reception.judged(done.read)
 
     def send(self, rows: Bytes, lengths: Indices, slots: Indices, datagrams: list[tuple[int, bytes]]) -> None:
         """Send packets, protected where the link is keyed.

@@ -59,9 +59,14 @@ class Call:
         for datagram in datagrams:
             self.far[port].sendto(datagram, self.near[port])
 
+    def has_ticked(self, now: float) -> None:
+        """Let the last tick be that of now: the machine may be slow, but nothing has stalled."""
+        self.engine._parts.transports._reception._drained = now
+
     def carry(self) -> list[tuple[int, bytes]]:
         """Let what was sent be carried; return datagrams of ports without a socket."""
         now = time.monotonic()
+        self.has_ticked(now)
         done = self.engine.carry(now - PERIOD_S, now + 2 * PERIOD_S + MARGIN_S, PERIOD_S, MARGIN_S)
         return self.engine.relay_now(now).datagrams if done is None else done[1].datagrams
 
@@ -229,10 +234,15 @@ def test_tick_leaves_the_sockets_of_a_pass_just_before_it_alone(make_calls):
 def test_last_pass_begins_before_the_tick_and_the_call_ends_with_it(make_calls):
     call, _ = make_calls()
     call.send(1, call.ordinary(1))
-    now = time.monotonic()
-    until = now + 0.004
-    done = call.engine.carry(now, until, PERIOD_S, MARGIN_S)
-    assert done is not None
+    for _ in range(10):
+        now = time.monotonic()
+        call.has_ticked(now)
+        until = now + 0.004
+        done = call.engine.carry(now, until, PERIOD_S, MARGIN_S)
+        assert done is not None
+        # A machine with other work may have come to no pass.
+        if done[0] > now:
+            break
     assert until - MARGIN_S <= done[0] < time.monotonic()
     assert time.monotonic() >= until
     assert len(call.heard(2)) == 1
@@ -250,3 +260,12 @@ def test_jitter_is_that_of_the_meter(make_calls):
         now = int(random.integers(0, 2 * 10**6))
         assert plane._ordinary.jitter(1, now) == meter.jitter(1, now)
     assert plane._ordinary.jitter(1, -1) == 0
+
+
+def test_python_throws_away_what_has_waited_after_a_stall(make_calls):
+    call, _ = make_calls()
+    now = time.monotonic()
+    call.has_ticked(now - 0.2)
+    assert call.engine.carry(now, now + 0.004, PERIOD_S, MARGIN_S) is None
+    call.has_ticked(now - 0.1)
+    assert call.engine.carry(now, now + 0.004, PERIOD_S, MARGIN_S) is not None
