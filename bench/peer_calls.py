@@ -38,6 +38,7 @@ udp_port = {sip}
 log_level = "warn"
 external_ip = "127.0.0.1"
 media_cache_path = "{folder}/cache"
+codecs = ["opus", "telephone_event"]
 [recording]
 enabled = false
 auto_start = false

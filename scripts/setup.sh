@@ -70,7 +70,7 @@ find_python() {
 }
 
 fingerprint() {
-    { pwd; cat pyproject.toml requirements.lock scripts/setup.sh scripts/build_batch.py softswitch/*/*.c softswitch/*/*/*.c; command -v cc gcc; "$venv/bin/python" -V; } 2>/dev/null | sha256sum | cut -d' ' -f1
+    { pwd; cat pyproject.toml requirements.lock scripts/setup.sh scripts/build_batch.py softswitch/*/*.c softswitch/*/*/*.[ch]; command -v cc gcc; "$venv/bin/python" -V; } 2>/dev/null | sha256sum | cut -d' ' -f1
 }
 
 # What the tests need holds what a run needs: either stamp will do for a run.
