@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +11,7 @@ from softswitch.audio.pcm import BUS_RATE, FULL_SCALE, Indices, Pcm
 from softswitch.audio.resample import Resampler
 from softswitch.media import messages as m
 from softswitch.media.engine.interfaces import VadBank
-from softswitch.media.engine.isolation import halved
+from softswitch.media.engine.isolation import by_halves
 from softswitch.media.engine.layout import Layout
 from softswitch.media.engine.speech_gate import SpeechGate
 from softswitch.media.engine.tick_state import TickState
@@ -77,16 +76,6 @@ class _Kind:
         return self.bank.push(pcm, slots)
 
 
-def _blame(
-    tick: TickState,
-    rows: Indices,
-    on_failed: Callable[[TickState, int, Exception], None],
-    index: int,
-    error: Exception,
-) -> None:
-    on_failed(tick, int(rows[index]), error)
-
-
 class Activity:
     """Voice activity detection of all ports that have it switched on."""
 
@@ -145,21 +134,18 @@ class Activity:
         for kind in self._kinds.values():
             kind.arrange(layout)
 
-    def detect(self, tick: TickState, on_failed: Callable[[TickState, int, Exception], None]) -> None:
+    def detect(self, tick: TickState, on_failed: Callable[[int, Exception], None]) -> None:
         """Report speech that begins or ends in a tick; `on_failed` gets each row whose detection raises."""
         for kind in self._kinds.values():
-            if not (count := len(kind.slots)):
-                continue
-            try:
-                self._detect_rows(kind, tick, 0, count)
-            except Exception as error:  # noqa: BLE001 - as in by_halves
-                halved(
-                    0,
-                    count,
-                    error,
-                    partial(self._detect_rows, kind, tick),
-                    partial(_blame, tick, kind.rows, on_failed),
-                )
+            self._detect_kind(kind, tick, on_failed)
+
+    def _detect_kind(self, kind: _Kind, tick: TickState, on_failed: Callable[[int, Exception], None]) -> None:
+        by_halves(
+            0,
+            len(kind.slots),
+            lambda first, last: self._detect_rows(kind, tick, first, last),
+            lambda index, error: on_failed(int(kind.rows[index]), error),
+        )
 
     def _detect_rows(self, kind: _Kind, tick: TickState, first: int, last: int) -> None:
         rows, slots = kind.rows[first:last], kind.slots[first:last]

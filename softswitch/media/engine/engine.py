@@ -13,7 +13,7 @@ from softswitch.media import messages as m
 from softswitch.media.engine.clock import Histogram
 from softswitch.media.engine.dispatcher import Dispatcher
 from softswitch.media.engine.interfaces import Denoiser, Plane, VadBank
-from softswitch.media.engine.isolation import by_halves, halved
+from softswitch.media.engine.isolation import by_halves
 from softswitch.media.engine.layout import Layout
 from softswitch.media.engine.libraries import load_for
 from softswitch.media.engine.parts import build
@@ -24,7 +24,6 @@ from softswitch.media.feeds.feed_queue import CompiledFifo, serves_sockets
 from softswitch.media.feeds.stream_queue import StreamQueue, new_stream_queue
 from softswitch.media.port import Port
 from softswitch.media.rtp.plane import RtpPlane
-from softswitch.rtp.packet import Packets
 
 logger = logging.getLogger(__name__)
 
@@ -359,23 +358,18 @@ class Engine:
         tick.output.strays += self._parts.transports.take_strays()
 
     def _receive_batch(self, now: float, rows: Bytes, lengths: Indices, slots: Indices) -> None:
-        try:
-            self._parts.plane.receive(rows, lengths, slots, now)
-        except Exception as error:  # noqa: BLE001 - as in by_halves
-            self._receive_by_halves(now, (rows, lengths, slots), error)
-
-    def _receive_by_halves(self, now: float, packets: Packets, error: Exception) -> None:
-        rows, lengths, slots = packets
-
         def receive(first: int, last: int) -> None:
-            part = slice(first, last)
-            self._parts.plane.receive(rows[part], lengths[part], slots[part], now)
+            if last - first == len(slots):
+                self._parts.plane.receive(rows, lengths, slots, now)
+            else:
+                part = slice(first, last)
+                self._parts.plane.receive(rows[part], lengths[part], slots[part], now)
 
         def blame(index: int, error: Exception) -> None:
             slot = int(slots[index])
             self._failed.setdefault(slot, (self._layout.port_of[slot], error))
 
-        halved(0, len(slots), error, receive, blame)
+        by_halves(0, len(slots), receive, blame)
 
     def _forward(self, tick: TickState) -> None:
         self._send_forwarded(tick.output)
@@ -386,39 +380,28 @@ class Engine:
 
     def _pull_rtp(self, tick: TickState) -> None:
         slots, said, plane = tick.layout.rtp_slots, tick.said_by_rtp, self._parts.plane
-        try:
-            plane.pull(slots, said, tick.now)
-        except Exception as error:  # noqa: BLE001 - as in by_halves
-            halved(
-                0,
-                len(slots),
-                error,
-                lambda first, last: plane.pull(slots[first:last], said[first:last], tick.now),
-                partial(self._blame, tick),
-            )
+
+        def pull(first: int, last: int) -> None:
+            if last - first == len(slots):
+                plane.pull(slots, said, tick.now)
+            else:
+                plane.pull(slots[first:last], said[first:last], tick.now)
+
+        by_halves(0, len(slots), pull, partial(self._blame, tick))
 
     def _pull_feeds(self, tick: TickState) -> None:
-        pull = self._parts.feeds.pull
         for group in tick.layout.feeds:
-            first, last = group.first, group.first + len(group.ports)
-            try:
-                pull(group, first, last, tick.said, tick.now)
-            except Exception as error:  # noqa: BLE001 - as in by_halves
-                again = partial(pull, group, said=tick.said, now=tick.now)
-                halved(first, last, error, again, partial(self._blame, tick))
+            pull = partial(self._parts.feeds.pull, group, said=tick.said, now=tick.now)
+            by_halves(group.rows.start, group.rows.stop, pull, partial(self._blame, tick))
 
     def _detect_tones(self, tick: TickState) -> None:
         listener = self._parts.tone_listener
-        try:
-            listener.detect(tick, 0, len(listener))
-        except Exception as error:  # noqa: BLE001 - as in by_halves
-            halved(
-                0,
-                len(listener),
-                error,
-                partial(listener.detect, tick),
-                lambda index, error: self._blame(tick, listener.row(index), error),
-            )
+        by_halves(
+            0,
+            len(listener),
+            lambda first, last: listener.detect(tick, first, last),
+            lambda index, error: self._blame(tick, listener.row(index), error),
+        )
 
     def _condition(self, tick: TickState) -> None:
         conditioning = self._parts.conditioning
@@ -431,7 +414,7 @@ class Engine:
         tick.said[tick.layout.muted] = 0.0
 
     def _detect_speech(self, tick: TickState) -> None:
-        self._parts.activity.detect(tick, self._blame)
+        self._parts.activity.detect(tick, partial(self._blame, tick))
 
     def _mix(self, tick: TickState) -> None:
         mixing, playback = tick.layout.mixing, self._parts.playback
@@ -462,39 +445,27 @@ class Engine:
         tick.output.frames += self._parts.taps.copy(tick.said, tick.heard, tick.layout.row_of)
 
     def _push_rtp(self, tick: TickState) -> None:
-        try:
-            self._push_rows(tick, tick.heard_by_rtp, tick.layout.mixed_slots)
-        except Exception as error:  # noqa: BLE001 - as in by_halves
-            slots, heard = tick.layout.mixed_slots, tick.heard_by_rtp
-            halved(
-                0,
-                len(slots),
-                error,
-                lambda first, last: self._push_rows(tick, heard[first:last], slots[first:last]),
-                partial(self._blame, tick),
-            )
+        slots, heard, parts = tick.layout.mixed_slots, tick.heard_by_rtp, self._parts
 
-    def _push_rows(self, tick: TickState, heard: Pcm, slots: Indices) -> None:
-        rows, lengths, owners = self._parts.plane.push(heard, slots, tick.now)
-        self._parts.transports.send(rows, lengths, owners, tick.output.datagrams)
+        def push(first: int, last: int) -> None:
+            if last - first == len(slots):
+                rows, lengths, owners = parts.plane.push(heard, slots, tick.now)
+            else:
+                rows, lengths, owners = parts.plane.push(heard[first:last], slots[first:last], tick.now)
+            parts.transports.send(rows, lengths, owners, tick.output.datagrams)
+
+        by_halves(0, len(slots), push, partial(self._blame, tick))
 
     def _push_feeds(self, tick: TickState) -> None:
-        feeds = self._parts.feeds
         for group in tick.layout.feeds:
-            rows = feeds.due(group, tick.sounding)
-            if not rows:
-                continue
-            try:
-                tick.output.frames += feeds.push(group, rows, tick.heard)
-            except Exception as error:  # noqa: BLE001 - as in by_halves
-                self._push_by_halves(tick, group, rows, error)
+            self._push_group(tick, group, self._parts.feeds.due(group, tick.sounding))
         tick.output.roused += self._take_roused()
 
-    def _push_by_halves(self, tick: TickState, group: FeedRows, rows: list[int], error: Exception) -> None:
+    def _push_group(self, tick: TickState, group: FeedRows, rows: list[int]) -> None:
         def push(first: int, last: int) -> None:
             tick.output.frames += self._parts.feeds.push(group, rows[first:last], tick.heard)
 
-        halved(0, len(rows), error, push, lambda index, error: self._blame(tick, rows[index], error))
+        by_halves(0, len(rows), push, lambda index, error: self._blame(tick, rows[index], error))
 
     def _control(self, tick: TickState) -> None:
         plane = self._parts.plane

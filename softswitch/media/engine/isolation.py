@@ -21,21 +21,10 @@ def by_halves(
         return
     try:
         step(first, last)
-    except Exception as error:  # noqa: BLE001 - any error of one port must end that call, not all calls
-        halved(first, last, error, step, on_failed)
-
-
-def halved(
-    first: int,
-    last: int,
-    error: Exception,
-    step: Callable[[int, int], None],
-    on_failed: Callable[[int, Exception], None],
-) -> None:
-    """Do what :func:`by_halves` does after `step` raised `error` for the whole range.
-
-    What is done in every tick then needs neither a function for `step` nor one for `on_failed`.
-    """
+    except Exception as fault:  # noqa: BLE001 - any error of one port must end that call, not all calls
+        error = fault
+    else:
+        return
     if last - first == 1:
         on_failed(first, error)
         return
