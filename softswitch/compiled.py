@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
 
-VERSION = 15
+VERSION = 16
 """Interface of the compiled code that the modules of this package can use."""
 
 LIBRARY = Path(__file__).parent / "media" / "rtp" / "_batch.so"

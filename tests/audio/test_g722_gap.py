@@ -41,14 +41,20 @@ def gaps():
     return many, codes[rows + 1], states[rows + 1]
 
 
-@needs_compiled_code
-def test_state_after_a_gap_is_nearer_to_that_of_a_decoder_that_lost_nothing(monkeypatch):
+def with_and_without(monkeypatch):
+    """Return coders that bridged gaps with the network and without, slots, packets and true states."""
     mended, packets, true = gaps()
     every = np.arange(len(packets))
     mended.bridge(packets, every, 320)
     plain, *_ = gaps()
     monkeypatch.setattr(g722_gap, "corrected", lambda states, told: states)
     plain.bridge(packets, every, 320)
+    return mended, plain, every, packets, true
+
+
+@needs_compiled_code
+def test_state_after_a_gap_is_nearer_to_that_of_a_decoder_that_lost_nothing(monkeypatch):
+    mended, plain, every, _, true = with_and_without(monkeypatch)
     error, before = (
         np.mean(
             ((g722_gap.estimated(c.states(every)) - g722_gap.estimated(true)) / g722_gap.UNITS) ** 2, axis=0
@@ -62,12 +68,7 @@ def test_state_after_a_gap_is_nearer_to_that_of_a_decoder_that_lost_nothing(monk
 
 @needs_compiled_code
 def test_first_packet_after_a_gap_is_more_like_itself(monkeypatch):
-    mended, packets, true = gaps()
-    every = np.arange(len(packets))
-    mended.bridge(packets, every, 320)
-    plain, *_ = gaps()
-    monkeypatch.setattr(g722_gap, "corrected", lambda states, told: states)
-    plain.bridge(packets, every, 320)
+    mended, plain, every, packets, true = with_and_without(monkeypatch)
     right, heard, before = (
         c._decode_from(states.copy(), packets)[:, 48:]
         for c, states in ((plain, true), (mended, mended.states(every)), (plain, plain.states(every)))

@@ -67,8 +67,7 @@ struct feed {
 HIDDEN int make_room(struct feed *f, int64_t more);
 HIDDEN void cut(struct feed *f, uint8_t *to, int64_t size);
 HIDDEN void leave(struct feed *f, const uint8_t *data, int64_t size);
-HIDDEN int read_socket(struct feed *f, uint8_t *scratch, int64_t room, int64_t *lost);
-HIDDEN void count_quiet(struct feed *f, int64_t heard);
+HIDDEN int read_for_tick(struct feed *f, uint8_t *scratch, int64_t room, int64_t *lost);
 HIDDEN int64_t try_send(struct feed *f, const uint8_t *data, int64_t size);
 HIDDEN int keep_rest(struct feed *f, const uint8_t *rest, int64_t size);
 HIDDEN void prefetch(const struct feed *f);

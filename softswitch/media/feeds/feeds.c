@@ -331,7 +331,7 @@ static int parse(struct feed *f, const uint8_t *data, int64_t size, int64_t *los
 }
 
 /* Read once, so that a tick works for no more than `room` octets of a client; return whether the loop has to look. */
-int read_socket(struct feed *f, uint8_t *scratch, int64_t room, int64_t *lost)
+static int read_socket(struct feed *f, uint8_t *scratch, int64_t room, int64_t *lost)
 {
     ssize_t got = recv((int)f->fd, scratch, (size_t)room, MSG_DONTWAIT);
     if (got <= 0) {
@@ -348,12 +348,16 @@ int read_socket(struct feed *f, uint8_t *scratch, int64_t room, int64_t *lost)
     return f->is_text ? read_texts(f, scratch, got) : parse(f, scratch, got, lost);
 }
 
-/* Let any octet wake the loop where nothing has come for some ticks; `heard` is that before the reading. */
-void count_quiet(struct feed *f, int64_t heard)
+/* Read once, where the tick reads, and let any octet wake the loop where nothing has come for some ticks; return whether the
+ * loop has to look. */
+int read_for_tick(struct feed *f, uint8_t *scratch, int64_t room, int64_t *lost)
 {
+    int64_t heard = f->heard;
+    int rouses = f->reads && read_socket(f, scratch, room, lost);
     f->quiet = f->heard == heard ? f->quiet + 1 : 0;
     if (f->quiet == QUIET_TICKS && f->reads)
         wake_from(f, 1);
+    return rouses;
 }
 
 /* Ask for the memory of a feed, which after 20 ms of other work is in no cache. */
@@ -375,11 +379,8 @@ void softswitch_feed_early(struct feed *const *feeds, int64_t count, uint8_t *sc
         if (row + 1 < count)
             prefetch(feeds[row + 1]);
         pthread_mutex_lock(&f->lock);
-        int64_t heard = f->heard;
-        if (f->reads && read_socket(f, scratch, room, &lost)) {
+        if (read_for_tick(f, scratch, room, &lost))
             rows[rouses++] = row;
-        }
-        count_quiet(f, heard);
         f->looked = 1;
         pthread_mutex_unlock(&f->lock);
     }

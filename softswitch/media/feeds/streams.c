@@ -159,12 +159,8 @@ int64_t softswitch_stream_read(struct feed *const *streams, int64_t count, uint8
         if (row + 1 < count)
             prefetch(streams[row + 1]);
         pthread_mutex_lock(&f->lock);
-        if (is_early || !f->looked) {
-            int64_t heard = f->heard;
-            if (f->reads && read_socket(f, scratch, room, &lost))
-                rows[rouses++] = row;
-            count_quiet(f, heard);
-        }
+        if ((is_early || !f->looked) && read_for_tick(f, scratch, room, &lost))
+            rows[rouses++] = row;
         f->looked = is_early;
         pthread_mutex_unlock(&f->lock);
     }

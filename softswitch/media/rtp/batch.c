@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 
 /* Number of the interface of the whole library; compiled.py loads no other. */
-int softswitch_batch_version(void) { return 15; }
+int softswitch_batch_version(void) { return 16; }
 
 /* Size of struct epoll_event here: 12 octets on x86-64, 16 elsewhere. */
 int softswitch_batch_event_size(void) { return (int)sizeof(struct epoll_event); }

@@ -24,7 +24,7 @@ from softswitch.media import messages as m
 from softswitch.media.engine.engine import Engine
 from softswitch.media.feeds.stream_queue import StreamQueue
 from tests.legs.websocket.test_frame_writer import frames
-from tests.support.bots import Bot
+from tests.support.bots import Bot, Stream
 from tests.support.compiled import compiled_code
 from tests.support.loops import LOOPS, run
 
@@ -367,15 +367,23 @@ def said(pcm: bytes) -> str:
     return json.dumps({"event": "media", "media": {"payload": base64.b64encode(pcm).decode()}})
 
 
-@pytest.mark.each_loop
-async def test_tick_reads_and_writes_what_is_ordinary_and_all_stays_in_order():
+@asynccontextmanager
+async def served(
+    **fields: object,
+) -> AsyncIterator[tuple[Served, StreamClient, StreamClients, asyncio.Task[StreamOver], Stream]]:
+    """Have a stream to a bot whose socket an engine serves."""
     ear = Served()
     async with Bot() as bot:
-        client, clients = make(bot.url(), ear)
+        client, clients = make(bot.url(), ear, **fields)
         ear.client = client
         running = asyncio.ensure_future(client.run())
         await ear.up.wait()
-        stream = await bot.stream()
+        yield ear, client, clients, running, await bot.stream()
+
+
+@pytest.mark.each_loop
+async def test_tick_reads_and_writes_what_is_ordinary_and_all_stays_in_order():
+    async with served() as (ear, client, clients, running, stream):
         await ear.tick_until(lambda: ear.queue is not None and ear.queue.sent > 20)
         for number in range(1, 61):
             await stream.socket.send_str(said(pcm_of(number)))
@@ -418,13 +426,7 @@ async def test_tick_reads_and_writes_what_is_ordinary_and_all_stays_in_order():
 
 @pytest.mark.each_loop
 async def test_clear_takes_back_what_came_before_it_and_nothing_that_came_behind():
-    ear = Served()
-    async with Bot() as bot:
-        client, _ = make(bot.url(), ear)
-        ear.client = client
-        running = asyncio.ensure_future(client.run())
-        await ear.up.wait()
-        stream = await bot.stream()
+    async with served() as (ear, client, _, running, stream):
         await ear.tick_until(lambda: ear.queue is not None and ear.queue.is_reading)
         for _ in range(3):
             ear.sound = b""
@@ -447,13 +449,7 @@ async def test_clear_takes_back_what_came_before_it_and_nothing_that_came_behind
 
 @pytest.mark.each_loop
 async def test_service_that_closes_is_answered_and_gets_nothing_behind_the_close():
-    ear = Served()
-    async with Bot() as bot:
-        client, clients = make(bot.url(), ear)
-        ear.client = client
-        running = asyncio.ensure_future(client.run())
-        await ear.up.wait()
-        stream = await bot.stream()
+    async with served() as (ear, _, clients, running, stream):
         await ear.tick_until(lambda: ear.queue is not None and ear.queue.sent > 5)
         await stream.socket.send_str(said(pcm_of(7)))
         await stream.socket.close()
@@ -467,13 +463,7 @@ async def test_service_that_closes_is_answered_and_gets_nothing_behind_the_close
 
 
 async def test_stream_of_both_tracks_that_only_listens_is_written_by_the_tick():
-    ear = Served()
-    async with Bot() as bot:
-        client, _ = make(bot.url(), ear, two_way=False, channel="both")
-        ear.client = client
-        running = asyncio.ensure_future(client.run())
-        await ear.up.wait()
-        stream = await bot.stream()
+    async with served(two_way=False, channel="both") as (ear, client, _, running, stream):
         await ear.tick_until(lambda: ear.queue is not None and ear.queue.sent > 40)
         await stream.socket.send_str(said(pcm_of(7)))
         await ear.tick_until(lambda: client._counters.deaf == 1)

@@ -183,6 +183,21 @@ def make():
         yield made
 
 
+def exchange(compiled: Calls, python: Calls, packets: int) -> None:
+    """Send so many packets from every party; both ways make the same of them."""
+    for _ in range(packets):
+        for calls in (compiled, python):
+            for party in calls.parties:
+                party.send(party.media(calls.number))
+            calls.carry()
+            calls.number += 1
+    for one, other in zip(compiled.parties, python.parties, strict=True):
+        heard = one.heard()
+        assert len(heard) == packets
+        assert heard == other.heard()
+    assert compiled.figures() == python.figures()
+
+
 KINDS = [("opus", "PCMU"), ("opus", "PCMA"), ("PCMA", "PCMU"), ("opus", "opus"), ("PCMU", "PCMU")]
 
 
@@ -196,17 +211,7 @@ def test_ordinary_packets_are_converted_without_python(make, monkeypatch: pytest
 
     for part, name in ((plane, "receive"), (transports, "send"), (plane._relay.transcoder, "decoder")):
         monkeypatch.setattr(part, name, fail)
-    for _ in range(12):
-        for calls in (compiled, python):
-            for party in calls.parties:
-                party.send(party.media(calls.number))
-            calls.carry()
-            calls.number += 1
-    for one, other in zip(compiled.parties, python.parties, strict=True):
-        heard = one.heard()
-        assert len(heard) == 12
-        assert heard == other.heard()
-    assert compiled.figures() == python.figures()
+    exchange(compiled, python, 12)
     assert plane.counters["transcoded"] >= 6 * 12
 
 
@@ -335,14 +340,4 @@ def test_more_comes_than_there_are_rows(make):
 
 def test_codecs_that_python_converts_are_left_to_it(make):
     compiled, python = make(("opus", "G722"), ("opus", "PCMU"))
-    for calls in (compiled, python):
-        for _ in range(3):
-            for party in calls.parties:
-                party.send(party.media(calls.number))
-            calls.carry()
-            calls.number += 1
-    for one, other in zip(compiled.parties, python.parties, strict=True):
-        heard = one.heard()
-        assert len(heard) == 3
-        assert heard == other.heard()
-    assert compiled.figures() == python.figures()
+    exchange(compiled, python, 3)
