@@ -224,6 +224,7 @@ class StreamClient:
             socket = await self._dialler.dial()
         except EgressError as error:
             self._counters.failed += 1
+            self._log.warn("a stream's service was not reached", str(error))
             return StreamOver("failed", str(error))
         while socket is not None:
             over = await self._serve(socket)
@@ -237,6 +238,7 @@ class StreamClient:
             try:
                 socket = await self._dialler.redial()
             except EgressError as error:
+                self._log.warn("a stream's service was not reached again", str(error))
                 return StreamOver("lost", str(error))
             self._counters.reconnected += 1
         return StreamOver("stopped")

@@ -112,6 +112,18 @@ def make(url: str, ear: Ear, **fields: object) -> tuple[StreamClient, StreamClie
     return clients(request, ear), clients
 
 
+async def test_service_that_is_not_reached_is_told_in_the_log_without_its_url(caplog):
+    client, clients = make("ws://10.9.8.7:8080/answers?token=secret", Ear())
+    over = await client.run()
+    assert over.status == "failed"
+    assert clients.counters.failed == 1
+    (record,) = (one for one in caplog.records if one.msg == "a stream's service was not reached")
+    told = vars(record)
+    assert (told["call"], told["stream"], told["detail"]) == ("call", "stream", over.reason)
+    assert "[egress] allow" in over.reason
+    assert "secret" not in over.reason
+
+
 async def test_service_that_speaks_before_it_is_greeted_is_heard_in_order():
     ear = Ear()
     sound = base64.b64encode(bytes(400)).decode()
