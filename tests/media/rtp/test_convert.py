@@ -18,6 +18,7 @@ from softswitch.media.rtp.plane import RtpPlane
 from softswitch.media.rtp.secure import SrtpPair
 from softswitch.media.rtp.transcode import ROUGH
 from softswitch.rtp import rtcp
+from tests.media.rtp.carrying import carried
 from tests.media.rtp.rtp_pair import parameters, voice
 from tests.rtp.wire import packet
 from tests.support.compiled import compiled_code
@@ -25,7 +26,6 @@ from tests.support.icmp import bound
 
 TICKS = 120
 """Ticks until the sockets of steady sources are connected."""
-PERIOD_S, MARGIN_S = 0.002, 0.001
 PROFILE = "AEAD_AES_128_GCM"
 NEAR, FAR = bytes(range(28)), bytes(range(1, 29))
 TYPES = {"PCMU": 0, "PCMA": 8, "G722": 9, "opus": 111}
@@ -133,16 +133,7 @@ class Calls:
 
     def carry(self) -> None:
         """Let what was sent be carried."""
-        for _ in range(4):
-            now = time.monotonic()
-            # The machine may be slow, but nothing has stalled since the last tick.
-            self.engine._parts.transports._reception._drained = now
-            done = self.engine.carry(now - PERIOD_S, now + 2 * PERIOD_S + MARGIN_S, PERIOD_S, MARGIN_S)
-            output = self.engine.relay_now(now) if done is None else done[1]
-            self.strays += [data for _, data, _ in output.strays]
-            # A machine with other work may not have come to any pass.
-            if done is None or done[0] > now - PERIOD_S:
-                return
+        self.strays += [data for _, data, _ in carried(self.engine).strays]
 
     def figures(self) -> tuple[object, ...]:
         plane = self.engine._parts.plane

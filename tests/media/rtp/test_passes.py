@@ -12,6 +12,7 @@ from softswitch.media.engine.engine import Engine
 from softswitch.media.rtp.batch import Rows
 from softswitch.media.rtp.plane import RtpPlane
 from softswitch.rtp import rtcp
+from tests.media.rtp.carrying import MARGIN_S, PERIOD_S, TRIES, carried, has_ticked
 from tests.media.rtp.rtp_pair import parameters
 from tests.rtp.wire import packet
 from tests.support.compiled import compiled_code
@@ -19,7 +20,6 @@ from tests.support.icmp import bound
 
 TICKS = 120
 """Ticks until the sockets of steady sources are connected."""
-PERIOD_S, MARGIN_S = 0.002, 0.001
 
 
 class Call:
@@ -59,16 +59,9 @@ class Call:
         for datagram in datagrams:
             self.far[port].sendto(datagram, self.near[port])
 
-    def has_ticked(self, now: float) -> None:
-        """Let the last tick be that of now: the machine may be slow, but nothing has stalled."""
-        self.engine._parts.transports._reception._drained = now
-
     def carry(self) -> list[tuple[int, bytes]]:
         """Let what was sent be carried; return datagrams of ports without a socket."""
-        now = time.monotonic()
-        self.has_ticked(now)
-        done = self.engine.carry(now - PERIOD_S, now + 2 * PERIOD_S + MARGIN_S, PERIOD_S, MARGIN_S)
-        return self.engine.relay_now(now).datagrams if done is None else done[1].datagrams
+        return carried(self.engine).datagrams
 
     def heard(self, port: int) -> list[bytes]:
         """Return what has come to a telephone."""
@@ -234,9 +227,9 @@ def test_tick_leaves_the_sockets_of_a_pass_just_before_it_alone(make_calls):
 def test_last_pass_begins_before_the_tick_and_the_call_ends_with_it(make_calls):
     call, _ = make_calls()
     call.send(1, call.ordinary(1))
-    for _ in range(10):
+    for _ in range(TRIES):
         now = time.monotonic()
-        call.has_ticked(now)
+        has_ticked(call.engine, now)
         until = now + 0.004
         done = call.engine.carry(now, until, PERIOD_S, MARGIN_S)
         assert done is not None
@@ -265,7 +258,7 @@ def test_jitter_is_that_of_the_meter(make_calls):
 def test_python_throws_away_what_has_waited_after_a_stall(make_calls):
     call, _ = make_calls()
     now = time.monotonic()
-    call.has_ticked(now - 0.2)
+    has_ticked(call.engine, now - 0.2)
     assert call.engine.carry(now, now + 0.004, PERIOD_S, MARGIN_S) is None
-    call.has_ticked(now - 0.1)
+    has_ticked(call.engine, now - 0.1)
     assert call.engine.carry(now, now + 0.004, PERIOD_S, MARGIN_S) is not None
