@@ -23,6 +23,11 @@ class TurnError(Exception):
         self.code = code
 
 
+_PARKED: list[socket.socket] = []
+"""Sockets of closed clients. The server keeps the allocation of a UDP port for minutes, and refuses another
+client that the system gives this port (437)."""
+
+
 class TurnClient:
     """One allocation, over UDP, TCP or TLS; blocking, with a bound on every wait."""
 
@@ -43,7 +48,10 @@ class TurnClient:
         self._data: list[tuple[Address, bytes]] = []
 
     def close(self) -> None:
-        self._socket.close()
+        if self._stream:
+            self._socket.close()
+        else:
+            _PARKED.append(self._socket)
 
     def allocate(self, *, six: bool = False) -> Address:
         """Return the relayed address; raises TurnError."""
