@@ -126,7 +126,7 @@ class Connection:
             self._shared.look()
 
     def _has_written(self) -> bool:
-        """Write messages that wait; tell whether none is left."""
+        """Write messages that wait; return whether all are written."""
         self._writer.flush()
         return not self._writer.waiting
 

@@ -87,7 +87,7 @@ class ServiceReader:
 
     @property
     def is_plain(self) -> bool:
-        """Whether messages are read as they come: none is kept, and none ignored."""
+        """Whether messages are read as they come, neither kept nor ignored."""
         return not (self._keeps or self._ignores)
 
     # --- messages ---------------------------------------------------------------------------

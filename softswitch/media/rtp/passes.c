@@ -55,7 +55,7 @@ struct passes {
     int32_t *fds;
     int64_t *lengths;
     int64_t *slots;
-    /* Sockets of ICE: null where none is relayed. */
+    /* Sockets of ICE: null without relayed ones. */
     struct ice *ice;
     int64_t ice_epoll;
     int64_t ice_members;
